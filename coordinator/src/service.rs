@@ -1,0 +1,83 @@
+//! What a front door may ask of the coordinator, whether it speaks HTTP or QUIC.
+//!
+//! A door authenticates, asks and passes the answer on. Everything behind it (pipeline, job actors,
+//! nodes) is behind this trait, so a door is tested with a scripted service.
+
+use std::fmt;
+
+use protocol::answer::{Answer, ClusterStatus, JobError};
+use protocol::request::Request;
+use protocol::units::Tokens;
+use tokio::sync::mpsc;
+
+/// The coordinator, as its front doors see it.
+pub trait Service: Send + Sync + 'static {
+    /// Whose key this is.
+    ///
+    /// # Errors
+    /// [`protocol::answer::ErrorKind::Unauthorized`] for a key that is not known.
+    fn authenticate(&self, key: &str) -> Result<Caller, JobError>;
+
+    /// Takes a request in. It returns at once; what can only be found later (a prompt too long, no
+    /// node) comes as [`Answer::Failed`], before anything else was answered. To drop the stream is
+    /// to cancel the request, down to the engine.
+    ///
+    /// # Errors
+    /// What can be seen from the request alone, or that the coordinator is full.
+    fn ask(&self, caller: &Caller, request: Request) -> Result<AnswerStream, JobError>;
+
+    /// The models that some node serves, or has served since the start, by name.
+    fn models(&self) -> Vec<ModelInfo>;
+
+    /// Nodes and load.
+    fn status(&self) -> ClusterStatus;
+
+    /// Whether at least one node serves.
+    fn is_ready(&self) -> bool;
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's public name, fit for logs.
+    pub key: String,
+    /// Keeps cached prefixes of different tenants apart.
+    pub salt: [u8; 16],
+}
+
+/// A model that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Its name.
+    pub name: String,
+    /// The longest prompt and answer together.
+    pub context: Tokens,
+}
+
+/// The pieces of one answer, in the order that [`protocol::answer`] promises.
+pub struct AnswerStream {
+    pieces: mpsc::Receiver<Answer>,
+}
+
+impl AnswerStream {
+    /// The receiving end of a bounded channel; the sender sees when it is dropped.
+    pub fn new(pieces: mpsc::Receiver<Answer>) -> Self {
+        Self { pieces }
+    }
+
+    /// The next piece, or none after the last.
+    pub async fn next(&mut self) -> Option<Answer> {
+        self.pieces.recv().await
+    }
+
+    /// The next piece as a poll, for streams made of it.
+    pub fn poll_next(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Answer>> {
+        self.pieces.poll_recv(context)
+    }
+}
+
+impl fmt::Debug for AnswerStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerStream").finish_non_exhaustive()
+    }
+}

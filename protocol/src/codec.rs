@@ -1,0 +1,52 @@
+//! How a message becomes bytes: the one file that knows bincode.
+//!
+//! bincode 2.0.1 is the last real release (3.0.0 is a stub), so nothing else may name it; another
+//! codec can take its place here without touching a message. Layout: little-endian, variable-length
+//! integers. A byte limit guards every decode against hostile lengths.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest body of any frame; kinds have limits of their own below it.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// A message cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a message cannot be encoded: {0}")]
+pub struct EncodeError(String);
+
+/// Bytes that are not the message they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Cut off, out of range, or claiming more than the limit.
+    #[error("malformed body: {0}")]
+    Malformed(String),
+    /// Right so far, but too long.
+    #[error("{0} bytes follow the message")]
+    Trailing(usize),
+}
+
+fn settings() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_BODY>()
+}
+
+/// Appends the message to `out`.
+///
+/// # Errors
+/// A type that bincode cannot express.
+pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    bincode::serde::encode_into_std_write(message, out, settings()).map(drop).map_err(|error| EncodeError(error.to_string()))
+}
+
+/// Reads a message that takes up exactly `bytes`.
+///
+/// # Errors
+/// Whatever else the bytes are.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (message, used) =
+        bincode::serde::decode_from_slice(bytes, settings()).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    match bytes.len() - used {
+        0 => Ok(message),
+        rest => Err(DecodeError::Trailing(rest)),
+    }
+}

@@ -1,0 +1,269 @@
+//! The schema of `cluster.toml`, read by coordinators, nodes and tools alike.
+//!
+//! Rules: units stand in the values (`"250ms"`, `"2GiB"`); an unknown key is a fault, never ignored;
+//! all faults are reported at once, each with its path. Defaults are written here once, and
+//! `cluster.toml` in the repository repeats them with comments: a test holds the two together.
+//! Reading the file and command lines is the programs' work.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{ByteSize, Span};
+
+mod check;
+mod parse;
+
+pub use parse::ConfigError;
+
+/// A whole `cluster.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The cluster as a whole.
+    pub cluster: Cluster,
+    /// The coordinator.
+    pub coordinator: Coordinator,
+    /// Every node; a node's command line can override it.
+    pub node: Node,
+    /// Models by their name in the cluster.
+    pub models: BTreeMap<String, Model>,
+    /// How requests are tried.
+    pub requests: Requests,
+    /// When a node is suspect.
+    pub health: Health,
+    /// How connections live.
+    pub wire: Wire,
+    /// How failed actors come back.
+    pub supervision: Supervision,
+}
+
+/// The cluster as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// Shown by `troupe status`.
+    pub name: String,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { name: "troupe".into() }
+    }
+}
+
+/// The coordinator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Coordinator {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where nodes and clients connect by QUIC.
+    pub quic: SocketAddr,
+    /// Keys, certificates and tokens.
+    pub state: PathBuf,
+    /// The most nodes that may be connected.
+    pub max_nodes: u32,
+    /// The most requests in its hands; one more is refused with 503.
+    pub max_requests: u32,
+    /// The longest HTTP request body.
+    pub body_limit: ByteSize,
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            quic: SocketAddr::from(([127, 0, 0, 1], 7600)),
+            state: ".troupe/coordinator".into(),
+            max_nodes: 1024,
+            max_requests: 4096,
+            body_limit: ByteSize(4 << 20),
+        }
+    }
+}
+
+/// Every node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Coordinators to connect to, `HOST:PORT`.
+    pub coordinators: Vec<String>,
+    /// Its identity and certificate.
+    pub state: PathBuf,
+    /// How people call it; the host's name if left out.
+    pub name: Option<String>,
+    /// `cpu`, or `cuda:0` and so on.
+    pub device: String,
+    /// Threads of the engine; all cores if left out.
+    pub threads: Option<u32>,
+    /// Where Prometheus metrics are served; nowhere if left out.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            coordinators: vec!["127.0.0.1:7600".into()],
+            state: ".troupe/node".into(),
+            name: None,
+            device: "cpu".into(),
+            threads: None,
+            metrics: None,
+        }
+    }
+}
+
+/// A model, and how nodes run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// A GGUF file or a Hugging Face folder.
+    pub path: PathBuf,
+    /// The arithmetic.
+    pub dtype: Dtype,
+    /// Memory for the KV cache.
+    pub kv_memory: ByteSize,
+    /// Tokens in a KV block.
+    pub block: u32,
+    /// The longest prompt and answer together; the model's own if left out.
+    pub context: Option<u32>,
+    /// Tokens computed in one step, over all sequences.
+    pub step_tokens: u32,
+    /// Tokens of one prompt computed in one step.
+    pub prefill_chunk: u32,
+    /// Sequences in one step.
+    pub max_batch: u32,
+    /// Jobs that may wait or run; one more is refused.
+    pub queue: u32,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            dtype: Dtype::Bf16,
+            kv_memory: ByteSize(512 << 20),
+            block: 32,
+            context: None,
+            step_tokens: 512,
+            prefill_chunk: 256,
+            max_batch: 64,
+            queue: 256,
+        }
+    }
+}
+
+/// The arithmetic of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Brain floating point, 16 bits.
+    Bf16,
+    /// IEEE floating point, 32 bits.
+    F32,
+}
+
+impl Dtype {
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::F32 => "f32",
+        }
+    }
+}
+
+/// How requests are tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Requests {
+    /// Nodes that are asked for one answer, until its first token.
+    pub attempts: u32,
+    /// How long a node may take to grant or refuse.
+    pub grant_timeout: Span,
+    /// How long a request may take in all.
+    pub timeout: Span,
+    /// How long running answers may go on when a process is told to stop.
+    pub drain: Span,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { attempts: 3, grant_timeout: secs(2), timeout: secs(600), drain: secs(20) }
+    }
+}
+
+/// When a node is suspect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// How often a node reports.
+    pub report_every: Span,
+    /// Silence that makes it suspect, if it is longer than `gaps` usual gaps.
+    pub silence: Span,
+    /// See `silence`.
+    pub gaps: u32,
+    /// Work waiting and no engine step for so long makes it suspect.
+    pub stall: Span,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { report_every: millis(200), silence: secs(1), gaps: 5, stall: secs(2) }
+    }
+}
+
+/// How connections live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wire {
+    /// How often a quiet connection is kept awake.
+    pub keep_alive: Span,
+    /// Silence that ends a connection.
+    pub idle_timeout: Span,
+    /// How long a handshake may take.
+    pub handshake: Span,
+    /// Streams that may be open at once on one connection.
+    pub streams: u32,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self { keep_alive: secs(1), idle_timeout: secs(5), handshake: secs(5), streams: 1024 }
+    }
+}
+
+/// How failed actors come back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Supervision {
+    /// Restarts that are tolerated `within` a time; one more ends the parent.
+    pub max_restarts: u32,
+    /// See `max_restarts`.
+    pub within: Span,
+    /// The wait before the first restart; it doubles.
+    pub backoff: Span,
+    /// The longest wait.
+    pub max_backoff: Span,
+}
+
+impl Default for Supervision {
+    fn default() -> Self {
+        Self { max_restarts: 5, within: secs(60), backoff: millis(100), max_backoff: secs(10) }
+    }
+}
+
+const fn secs(seconds: u64) -> Span {
+    Span(Duration::from_secs(seconds))
+}
+
+const fn millis(millis: u64) -> Span {
+    Span(Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests;
