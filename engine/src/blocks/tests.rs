@@ -1,0 +1,111 @@
+use super::*;
+use proptest::prelude::*;
+
+fn hashes(tokens: &[u32], salt: u8) -> Vec<BlockHash> {
+    let mut parent = BlockHash::root([salt; 16]);
+    let blocks = tokens.chunks_exact(2);
+    blocks
+        .map(|block| {
+            parent = parent.child(&block.iter().copied().map(TokenId).collect::<Vec<_>>());
+            parent
+        })
+        .collect()
+}
+
+#[test]
+fn a_hash_names_all_tokens_before_it_and_the_tenant() {
+    assert_eq!(hashes(&[1, 2, 3, 4], 0), hashes(&[1, 2, 3, 4], 0));
+    assert_ne!(hashes(&[1, 2, 3, 4], 0)[1], hashes(&[9, 2, 3, 4], 0)[1]);
+    assert_ne!(hashes(&[1, 2], 0), hashes(&[1, 2], 1));
+}
+
+#[test]
+fn the_least_recently_used_prefix_is_forgotten_first_and_its_tail_before_its_head() {
+    let mut pool = BlockPool::new(Blocks(4));
+    let (a, b) = (hashes(&[1, 2, 3, 4], 0), hashes(&[5, 6], 0));
+    let first: Vec<_> = (0..2).map(|_| pool.allocate().unwrap()).collect();
+    for (id, hash) in first.iter().zip(&a) {
+        pool.publish(*id, *hash);
+    }
+    let second = pool.allocate().unwrap();
+    pool.publish(second, b[0]);
+    pool.release(first.into_iter());
+    pool.release([second].into_iter());
+    assert_eq!(pool.find(&a), (2, 2));
+    // One block was never used, then the tail of the older prefix goes.
+    pool.allocate().unwrap();
+    assert_eq!(pool.find(&a).0, 2);
+    pool.allocate().unwrap();
+    assert_eq!((pool.find(&a).0, pool.find(&b).0), (1, 1));
+    let taken = pool.take_cached(&a);
+    assert_eq!(taken.len(), 1);
+    pool.allocate().unwrap();
+    assert_eq!(pool.find(&b).0, 0);
+    assert_eq!(pool.allocate(), None);
+    assert_eq!(pool.used(), 4);
+}
+
+#[test]
+fn a_second_block_with_the_same_tokens_is_not_cached() {
+    let mut pool = BlockPool::new(Blocks(2));
+    let hash = hashes(&[1, 2], 0)[0];
+    let (one, two) = (pool.allocate().unwrap(), pool.allocate().unwrap());
+    pool.publish(one, hash);
+    pool.publish(two, hash);
+    assert_eq!(pool.take_cached(&[hash]), [one]);
+    assert_eq!(pool.check([[one].as_slice(), &[two], &[one]].into_iter()), Ok(()));
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A sequence of so many blocks over tokens that others may share.
+    Begin { kind: u32, blocks: usize, salt: u8 },
+    End(usize),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        (0u32..3, 1usize..5, 0u8..2).prop_map(|(kind, blocks, salt)| Act::Begin { kind, blocks, salt }),
+        (0usize..8).prop_map(Act::End),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn blocks_are_never_lost_doubled_or_shared_wrongly(acts in proptest::collection::vec(act(), 0..200)) {
+        let mut pool = BlockPool::new(Blocks(12));
+        // What each block truly holds, by the hash it was filled for.
+        let mut content: HashMap<BlockId, BlockHash> = HashMap::new();
+        let mut live: Vec<Vec<BlockId>> = Vec::new();
+        for act in acts {
+            match act {
+                Act::Begin { kind, blocks, salt } => {
+                    let tokens: Vec<u32> = (0..blocks * 2).map(|i| if i < 4 { kind.min(1) } else { kind }).collect();
+                    let names = hashes(&tokens, salt);
+                    let mut table = pool.take_cached(&names);
+                    for (id, name) in table.iter().zip(&names) {
+                        prop_assert_eq!(content.get(id), Some(name));
+                    }
+                    for name in &names[table.len()..] {
+                        let Some(id) = pool.allocate() else { break };
+                        content.insert(id, *name);
+                        pool.publish(id, *name);
+                        table.push(id);
+                    }
+                    live.push(table);
+                }
+                Act::End(which) => {
+                    if !live.is_empty() {
+                        let table = live.swap_remove(which % live.len());
+                        pool.release(table.into_iter());
+                    }
+                }
+            }
+            pool.check(live.iter().map(Vec::as_slice)).map_err(TestCaseError::fail)?;
+        }
+        for table in live.drain(..) {
+            pool.release(table.into_iter());
+        }
+        prop_assert_eq!(pool.used(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! A model as a Hugging Face folder: `config.json`, `*.safetensors`, `tokenizer.json` and its companions.
+//!
+//! Rules as for GGUF: files are not to be trusted, faults name file, key or tensor. The safetensors
+//! container is checked by its own crate; several shards are one model through their index.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use text::bundle::TextBundle;
+
+use crate::source::{LoadError, ModelConfig, Part, Role, WeightSource, Weights};
+
+mod config;
+mod words;
+
+const SUPPORTED: &str = "F32, F16, BF16";
+/// Bytes of each tensor that go into the fingerprint.
+const SAMPLE: usize = 64;
+/// JSON files of a model are small; a larger one is not what it claims.
+const LONGEST_JSON: u64 = 64 << 20;
+
+/// An open folder.
+#[derive(Debug)]
+pub struct HfModel {
+    folder: PathBuf,
+    config: ModelConfig,
+    shards: Vec<Shard>,
+    /// Which shard holds a tensor.
+    places: BTreeMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl HfModel {
+    /// Opens a folder and reads its configuration and the tables of its weights.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged, or a model of a kind that is not supported.
+    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+        let path = folder.join("config.json");
+        let json = read_json(&path)?.ok_or_else(|| LoadError::NotAModel(folder.to_owned()))?;
+        let mut shards = Vec::new();
+        let mut places = BTreeMap::new();
+        for path in shard_paths(folder)? {
+            let shard = Shard::open(path)?;
+            for name in shard.tensors()?.names() {
+                if places.insert(name.to_owned(), shards.len()).is_some() {
+                    return Err(shard.fault(format!("the tensor '{name}' is in another file too")));
+                }
+            }
+            shards.push(shard);
+        }
+        let has = |name: &str| places.contains_key(name);
+        let config = config::read(&json, &has).map_err(|fault| LoadError::Config { path, fault })?;
+        Ok(Self { folder: folder.to_owned(), config, shards, places })
+    }
+}
+
+impl WeightSource for HfModel {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn bundle(&self) -> Result<TextBundle, LoadError> {
+        words::bundle(&self.folder)
+    }
+
+    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
+        let name = tensor_name(role);
+        let Some(shard) = self.places.get(&name).and_then(|place| self.shards.get(*place)) else { return Ok(None) };
+        let tensors = shard.tensors()?;
+        let tensor = tensors.tensor(&name).map_err(|error| shard.fault(format!("the tensor '{name}': {error}")))?;
+        let expected = role.shape(&self.config);
+        if tensor.shape() != expected {
+            let found = tensor.shape().to_vec();
+            return Err(LoadError::Shape { path: shard.path.clone(), name, found, expected });
+        }
+        let data = widen(tensor.dtype(), tensor.data()).ok_or_else(|| LoadError::Dtype {
+            path: shard.path.clone(),
+            name: name.clone(),
+            dtype: format!("{:?}", tensor.dtype()),
+            supported: SUPPORTED,
+        })?;
+        Ok(Some(Weights { shape: expected, data }))
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{:?}", self.config).as_bytes());
+        for (name, place) in &self.places {
+            let tensors = self.shards.get(*place).and_then(|shard| shard.tensors().ok());
+            let Some(tensor) = tensors.as_ref().and_then(|tensors| tensors.tensor(name).ok()) else { continue };
+            hasher.update(format!("{name}\0{:?}{:?}", tensor.shape(), tensor.dtype()).as_bytes());
+            let middle = tensor.data().len() / 2;
+            hasher.update(tensor.data().get(middle..(middle + SAMPLE).min(tensor.data().len())).unwrap_or_default());
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+impl Shard {
+    fn open(path: PathBuf) -> Result<Self, LoadError> {
+        let io = |source| LoadError::Io { path: path.clone(), source };
+        let file = File::open(&path).map_err(io)?;
+        // SAFETY: the map is only read; see `Gguf::open`.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        Ok(Self { path, map })
+    }
+
+    /// The table, read anew: it borrows from the map and costs microseconds.
+    fn tensors(&self) -> Result<SafeTensors<'_>, LoadError> {
+        SafeTensors::deserialize(&self.map).map_err(|error| self.fault(format!("cut off or damaged: {error}")))
+    }
+
+    fn fault(&self, problem: String) -> LoadError {
+        LoadError::Folder { path: self.path.clone(), problem }
+    }
+}
+
+fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let pairs = || bytes.as_chunks::<2>().0.iter();
+    match dtype {
+        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
+        Dtype::F16 => Some(pairs().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()),
+        Dtype::BF16 => Some(pairs().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect()),
+        _ => None,
+    }
+}
+
+/// The weight files, by the index if there is one.
+fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let index = folder.join("model.safetensors.index.json");
+    let Some(json) = read_json(&index)? else { return Ok(vec![folder.join("model.safetensors")]) };
+    let fault = |problem: &str| LoadError::Folder { path: index.clone(), problem: problem.to_owned() };
+    let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| fault("it has no weight_map"))?;
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Err(fault("its weight_map names no file"));
+    }
+    // A name is a file of this folder, not a way out of it.
+    if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.starts_with("..")) {
+        return Err(fault(&format!("its weight_map names '{name}', which is not a file of this folder")));
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// A JSON file of the folder, or none if it is not there.
+fn read_json(path: &Path) -> Result<Option<Value>, LoadError> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let json = serde_json::from_str(&text);
+    json.map(Some).map_err(|error| LoadError::Folder { path: path.to_owned(), problem: format!("not valid JSON: {error}") })
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, LoadError> {
+    let io = |source| LoadError::Io { path: path.to_owned(), source };
+    let length = match std::fs::metadata(path) {
+        Ok(meta) => meta.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    if length > LONGEST_JSON {
+        let problem = format!("has {length} bytes: at most {LONGEST_JSON} are expected");
+        return Err(LoadError::Folder { path: path.to_owned(), problem });
+    }
+    std::fs::read_to_string(path).map(Some).map_err(io)
+}
+
+fn tensor_name(role: Role) -> String {
+    match role {
+        Role::Embedding => "model.embed_tokens.weight".into(),
+        Role::OutputNorm => "model.norm.weight".into(),
+        Role::Head => "lm_head.weight".into(),
+        Role::Layer(layer, part) => {
+            let name = match part {
+                Part::AttentionNorm => "input_layernorm.weight",
+                Part::Q => "self_attn.q_proj.weight",
+                Part::K => "self_attn.k_proj.weight",
+                Part::V => "self_attn.v_proj.weight",
+                Part::QBias => "self_attn.q_proj.bias",
+                Part::KBias => "self_attn.k_proj.bias",
+                Part::VBias => "self_attn.v_proj.bias",
+                Part::QNorm => "self_attn.q_norm.weight",
+                Part::KNorm => "self_attn.k_norm.weight",
+                Part::Output => "self_attn.o_proj.weight",
+                Part::FfnNorm => "post_attention_layernorm.weight",
+                Part::Gate => "mlp.gate_proj.weight",
+                Part::Up => "mlp.up_proj.weight",
+                Part::Down => "mlp.down_proj.weight",
+            };
+            format!("model.layers.{layer}.{name}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What a model file gives to the model, whatever its format.
+//!
+//! Rules: every shape is checked against the configuration before a tensor is handed out; rotary
+//! weights are in the half-split order (`rotate_half`) of Hugging Face, files in another order are
+//! reordered here; a fault names the file's own tensor or key.
+
+use std::path::{Path, PathBuf};
+
+use text::bundle::TextBundle;
+
+use crate::gguf::model::GgufModel;
+use crate::hf::HfModel;
+
+mod config;
+
+pub use config::{Architecture, ConfigFault, ModelConfig, Rope, RopeScaling};
+
+/// A tensor of the model, by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// `[vocabulary, hidden]`.
+    Embedding,
+    /// `[hidden]`.
+    OutputNorm,
+    /// `[vocabulary, hidden]`; absent if the embedding serves.
+    Head,
+    /// A tensor of a layer, counted from 0.
+    Layer(usize, Part),
+}
+
+/// A tensor of a layer. `q` is `heads · head_dim`, `kv` is `kv_heads · head_dim`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// `[hidden]`.
+    AttentionNorm,
+    /// `[q, hidden]`.
+    Q,
+    /// `[kv, hidden]`.
+    K,
+    /// `[kv, hidden]`.
+    V,
+    /// `[q]`.
+    QBias,
+    /// `[kv]`.
+    KBias,
+    /// `[kv]`.
+    VBias,
+    /// `[head_dim]`.
+    QNorm,
+    /// `[head_dim]`.
+    KNorm,
+    /// `[hidden, q]`.
+    Output,
+    /// `[hidden]`.
+    FfnNorm,
+    /// `[ffn, hidden]`.
+    Gate,
+    /// `[ffn, hidden]`.
+    Up,
+    /// `[hidden, ffn]`.
+    Down,
+}
+
+impl Part {
+    /// The parts that a layer of this model has.
+    pub fn of(config: &ModelConfig) -> Vec<Self> {
+        use Part::{AttentionNorm, Down, FfnNorm, Gate, K, KBias, KNorm, Output, Q, QBias, QNorm, Up, V, VBias};
+        let mut parts = vec![AttentionNorm, Q, K, V, Output, FfnNorm, Gate, Up, Down];
+        if config.qkv_bias {
+            parts.extend([QBias, KBias, VBias]);
+        }
+        if config.qk_norm {
+            parts.extend([QNorm, KNorm]);
+        }
+        parts
+    }
+}
+
+impl Role {
+    /// The shape it must have.
+    pub fn shape(self, config: &ModelConfig) -> Vec<usize> {
+        let (hidden, q, kv) = (config.hidden, config.heads * config.head_dim, config.kv_heads * config.head_dim);
+        match self {
+            Self::Embedding | Self::Head => vec![config.vocabulary, hidden],
+            Self::OutputNorm => vec![hidden],
+            Self::Layer(_, part) => match part {
+                Part::AttentionNorm | Part::FfnNorm => vec![hidden],
+                Part::Q => vec![q, hidden],
+                Part::K | Part::V => vec![kv, hidden],
+                Part::QBias => vec![q],
+                Part::KBias | Part::VBias => vec![kv],
+                Part::QNorm | Part::KNorm => vec![config.head_dim],
+                Part::Output => vec![hidden, q],
+                Part::Gate | Part::Up => vec![config.ffn, hidden],
+                Part::Down => vec![hidden, config.ffn],
+            },
+        }
+    }
+}
+
+/// A tensor in memory, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// As many as the shape says.
+    pub data: Vec<f32>,
+}
+
+/// A model's file or folder.
+pub trait WeightSource: Send {
+    /// What kind of model it is.
+    fn config(&self) -> &ModelConfig;
+
+    /// Its tokenizer and chat template.
+    ///
+    /// # Errors
+    /// A tokenizer that is missing or not supported.
+    fn bundle(&self) -> Result<TextBundle, LoadError>;
+
+    /// One tensor, or none if the file has none of that role.
+    ///
+    /// # Errors
+    /// A tensor of the wrong shape, of an unsupported type, or cut off.
+    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError>;
+
+    /// Tells one set of weights from another, without reading all of it.
+    fn fingerprint(&self) -> [u8; 32];
+}
+
+/// A model that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The path is neither.
+    #[error("{0}: name a GGUF file, or a folder with config.json and *.safetensors")]
+    NotAModel(PathBuf),
+    /// The container is damaged.
+    #[error("{path}: {error}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: crate::gguf::GgufError,
+    },
+    /// A file of the folder is damaged or does not fit the others.
+    #[error("{path}: {problem}")]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The model is of a kind that is not supported, or its numbers contradict each other.
+    #[error("{path}: {fault}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Which key, and what is wrong.
+        fault: ConfigFault,
+    },
+    /// A tensor is missing.
+    #[error("{path}: the tensor '{name}' is missing")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor does not fit the configuration.
+    #[error("{path}: the tensor '{name}' has the shape {found:?}, the configuration asks for {expected:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// As it is.
+        found: Vec<usize>,
+        /// As it should be.
+        expected: Vec<usize>,
+    },
+    /// A tensor's numbers are stored in a way that is not supported.
+    #[error("{path}: the tensor '{name}' is stored as {dtype}, which is not supported; supported are {supported}")]
+    Dtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// How it is stored.
+        dtype: String,
+        /// What could be read.
+        supported: &'static str,
+    },
+    /// The tokenizer is missing or not supported.
+    #[error("{path}: {problem}")]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Opens a GGUF file or a Hugging Face folder.
+///
+/// # Errors
+/// Whatever keeps it from being a model that can be run; nothing is allocated beyond what the file
+/// itself holds.
+pub fn open(path: &Path) -> Result<Box<dyn WeightSource>, LoadError> {
+    let meta = std::fs::metadata(path).map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+    if meta.is_dir() {
+        return Ok(Box::new(HfModel::open(path)?));
+    }
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
+        return Ok(Box::new(GgufModel::open(path)?));
+    }
+    Err(LoadError::NotAModel(path.to_owned()))
+}
+
+/// Moves rows of rotary weights from interleaved pairs (0, 1), (2, 3) … to half-split order: per head
+/// of `dim` rows, row `2 · i` becomes row `i` and row `2 · i + 1` becomes row `dim / 2 + i`.
+pub(crate) fn split_halves(data: &[f32], heads: usize, dim: usize) -> Vec<f32> {
+    let rows = heads * dim;
+    if rows == 0 || !data.len().is_multiple_of(rows) {
+        return data.to_vec();
+    }
+    let width = data.len() / rows;
+    let mut out = Vec::with_capacity(data.len());
+    for head in data.chunks_exact(dim * width) {
+        for parity in 0..2 {
+            for row in head.chunks_exact(width).skip(parity).step_by(2) {
+                out.extend_from_slice(row);
+            }
+        }
+    }
+    out
+}
+
+
+#[cfg(test)]
+mod tests;
