@@ -7,7 +7,12 @@
 pub mod blocks;
 pub mod gguf;
 pub mod hf;
+mod model;
+pub mod options;
 pub mod sampler;
 pub mod scheduler;
 pub mod source;
+pub mod torch_engine;
 
+pub use options::EngineOptions;
+pub use torch_engine::{StartError, TorchEngine};

@@ -143,7 +143,7 @@ impl Scheduler {
             let limit = Tokens::of(self.bounds.context.saturating_sub(1));
             return Err(RefusalReason::PromptTooLong { tokens: Tokens::of(tokens), limit });
         }
-        let needed = tokens.div_ceil(self.bounds.block);
+        let needed = (tokens + 1).div_ceil(self.bounds.block);
         if needed > self.pool.total() {
             let limit = Blocks::of(self.pool.total());
             return Err(RefusalReason::TooManyBlocks { needed: Blocks::of(needed), limit });

@@ -1,0 +1,128 @@
+use super::tiny::{Tiny, config, options};
+use super::*;
+use protocol::engine::contract::{self, Bench, Shape};
+use protocol::ids::{RequestId, TokenId};
+use protocol::job::{Limits, Sampling};
+use protocol::units::ByteSize;
+
+use crate::source::{Architecture, RopeScaling};
+
+fn job(number: u128, prompt: Vec<u32>, answer: u64) -> Job {
+    Job {
+        key: JobKey { request: RequestId(number), choice: 0, attempt: 0 },
+        model: "tiny".into(),
+        prompt: prompt.into_iter().map(TokenId).collect(),
+        generated: Vec::new(),
+        sampling: Sampling::default(),
+        limits: Limits { max_tokens: Tokens(answer), min_tokens: Tokens(0), stop_ids: Vec::new() },
+        salt: [0; 16],
+        priority: 0,
+    }
+}
+
+fn tokens(engine: &mut TorchEngine, job: Job) -> Vec<u32> {
+    engine.admit(job).unwrap();
+    let mut events = Vec::new();
+    while !engine.load().is_idle() {
+        engine.step(&mut events).unwrap();
+        engine.check_rules().unwrap();
+    }
+    events.iter().filter_map(|event| if let Event::Token { sampled, .. } = event { Some(sampled.token.0) } else { None }).collect()
+}
+
+fn start(config: ModelConfig, options: &EngineOptions) -> TorchEngine {
+    TorchEngine::from_source(&Tiny::new(config), options).unwrap()
+}
+
+#[test]
+fn every_switch_of_the_family_computes_the_same_in_chunks_and_at_once() {
+    let qwen2 = ModelConfig { architecture: Architecture::Qwen2, qkv_bias: true, tied: false, ..config() };
+    let qwen3 = ModelConfig { architecture: Architecture::Qwen3, qk_norm: true, head_dim: 16, ..config() };
+    let mistral = ModelConfig { architecture: Architecture::Mistral, window: Some(5), ..config() };
+    let mut llama3 = config();
+    llama3.rope.scaling = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 64.0 };
+    let mut answers = Vec::new();
+    for config in [config(), qwen2, qwen3, mistral, llama3] {
+        let prompt: Vec<u32> = (0..29).map(|i| i * 5 % 64).collect();
+        let whole = tokens(&mut start(config.clone(), &options()), job(1, prompt.clone(), 12));
+        let chunked = EngineOptions { prefill_chunk: 7, ..options() };
+        assert_eq!(whole, tokens(&mut start(config.clone(), &chunked), job(1, prompt, 12)), "{:?}", config.architecture);
+        answers.push(whole);
+    }
+    answers.sort();
+    answers.dedup();
+    assert_eq!(answers.len(), 5, "each switch changes the answer");
+}
+
+#[test]
+fn a_window_hides_what_lies_before_it() {
+    let windowed = ModelConfig { architecture: Architecture::Mistral, layers: 1, window: Some(4), ..config() };
+    let answer = |first: u32, config: &ModelConfig| {
+        tokens(&mut start(config.clone(), &options()), job(1, vec![first, 2, 3, 4, 5, 6], 1))
+    };
+    assert_eq!(answer(0, &windowed), answer(60, &windowed));
+    let logprobs = |first: u32| {
+        let mut engine = start(ModelConfig { window: None, ..windowed.clone() }, &options());
+        let mut job = job(1, vec![first, 2, 3, 4, 5, 6], 1);
+        job.sampling.logprobs = Some(5);
+        engine.admit(job).unwrap();
+        let mut events = Vec::new();
+        engine.step(&mut events).unwrap();
+        events
+    };
+    assert_ne!(logprobs(0), logprobs(60));
+}
+
+#[test]
+fn options_that_cannot_be_met_are_refused() {
+    let small = EngineOptions { kv: KvSize::Memory(ByteSize(100)), ..options() };
+    assert!(matches!(TorchEngine::from_source(&Tiny::new(config()), &small), Err(StartError::NoMemory { given: 100, .. })));
+    for name in ["tpu", "cuda:99"] {
+        let elsewhere = EngineOptions { device: name.into(), ..options() };
+        let error = TorchEngine::from_source(&Tiny::new(config()), &elsewhere).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers_fail_the_job_and_not_the_engine() {
+    // The head is another tensor, so that only whoever reads the poisoned row is hurt.
+    let mut source = Tiny::new(ModelConfig { tied: false, ..config() });
+    source.poison();
+    let mut engine = TorchEngine::from_source(&source, &options()).unwrap();
+    engine.admit(job(1, vec![63], 4)).unwrap();
+    engine.admit(job(2, vec![1], 4)).unwrap();
+    let mut events = Vec::new();
+    for _ in 0..10 {
+        engine.step(&mut events).unwrap();
+    }
+    let keys = |wanted: fn(&Event) -> Option<JobKey>| events.iter().filter_map(wanted).map(|key| key.request.0).collect::<Vec<_>>();
+    let failed = keys(|event| if let Event::Failed { key, .. } = event { Some(*key) } else { None });
+    let finished = keys(|event| if let Event::Finished { key, .. } = event { Some(*key) } else { None });
+    assert_eq!((failed, finished), (vec![1], vec![2]));
+    assert!(engine.load().is_idle());
+    assert_eq!(engine.load().blocks_used, Blocks(0));
+}
+
+struct TinyBench;
+
+impl Bench for TinyBench {
+    fn engine(&self, shape: Shape) -> Box<dyn Engine> {
+        let options = EngineOptions {
+            kv: KvSize::Blocks(Blocks(shape.blocks.into())),
+            block: shape.block,
+            context: Some(shape.context),
+            step_tokens: shape.step_tokens,
+            prefill_chunk: shape.prefill_chunk,
+            max_batch: shape.max_batch,
+            queue: shape.queue,
+            ..options()
+        };
+        Box::new(start(config(), &options))
+    }
+}
+
+#[test]
+fn it_keeps_every_promise_of_an_engine() {
+    contract::all(&TinyBench);
+}
