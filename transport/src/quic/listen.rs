@@ -1,0 +1,150 @@
+//! The listening side: one port, three doors.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::ids::NodeId;
+use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
+use quinn::crypto::rustls::HandshakeData;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::stream::QuicConnection;
+use super::{Timing, lost, tls};
+use crate::error::Code;
+use crate::pki::{Credentials, PkiError, node_of};
+
+/// Handshakes under way at once; more peers have to come again.
+const HANDSHAKES: usize = 256;
+/// Finished handshakes that wait to be accepted.
+const READY: usize = 64;
+
+/// Through which door a peer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A node with a certificate of this cluster.
+    Node(NodeId),
+    /// A node that wants to join.
+    Join,
+    /// A client.
+    Client,
+}
+
+/// A peer whose handshake is done.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Through which door it came.
+    pub role: Role,
+    /// The connection.
+    pub connection: Arc<QuicConnection>,
+}
+
+/// A listener that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The port is taken or forbidden.
+    #[error("UDP {address} cannot be used: {source}; stop what uses it, or choose another with --quic or coordinator.quic")]
+    Port {
+        /// As it was given.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Certificates on this side.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+/// Accepts peers.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: quinn::Endpoint,
+    ready: mpsc::Receiver<Incoming>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Opens the port and begins to accept. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// A port that cannot be used, or certificates that cannot.
+    pub fn bind(address: SocketAddr, credentials: &Credentials, timing: Timing) -> Result<Self, BindError> {
+        let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials)?));
+        config.transport_config(timing.transport());
+        config.max_incoming(HANDSHAKES);
+        let port = |source| BindError::Port { address, source };
+        let endpoint = quinn::Endpoint::server(config, address).map_err(port)?;
+        let local = endpoint.local_addr().map_err(port)?;
+        let (sender, ready) = mpsc::channel(READY);
+        tokio::spawn(accept_all(endpoint.clone(), sender, timing));
+        Ok(Self { endpoint, ready, address: local })
+    }
+
+    /// The port it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next peer; none after the listener was closed.
+    pub async fn accept(&mut self) -> Option<Incoming> {
+        self.ready.recv().await
+    }
+
+    /// Ends all connections and accepts no more.
+    pub fn close(&self, code: Code, reason: &str) {
+        self.endpoint.close(quinn::VarInt::from_u32(code.number()), reason.as_bytes());
+    }
+
+    /// Waits until the peers have been told.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+async fn accept_all(endpoint: quinn::Endpoint, ready: mpsc::Sender<Incoming>, timing: Timing) {
+    let permits = Arc::new(Semaphore::new(HANDSHAKES));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let ready = ready.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let address = incoming.remote_address();
+            match tokio::time::timeout(timing.handshake, handshake(incoming)).await {
+                Ok(Ok(incoming)) => {
+                    // Only fails when the listener is gone; the connection then closes.
+                    let _ = ready.send(incoming).await;
+                }
+                Ok(Err(problem)) => tracing::warn!(peer = %address, "a peer was refused: {problem}"),
+                Err(_) => tracing::warn!(peer = %address, "a peer was refused: its handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn handshake(incoming: quinn::Incoming) -> Result<Incoming, String> {
+    let connection = incoming.await.map_err(|error| lost(error).to_string())?;
+    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    let protocol = data.and_then(|data| data.protocol).unwrap_or_default();
+    let node = certified(&connection);
+    let role = match (protocol.as_slice(), node) {
+        (ALPN_NODE, Some(node)) => Role::Node(node),
+        (ALPN_NODE, None) => {
+            let reason = "a node must show a certificate of this cluster: join first";
+            connection.close(quinn::VarInt::from_u32(Code::Refused.number()), reason.as_bytes());
+            return Err(reason.to_owned());
+        }
+        (ALPN_JOIN, _) => Role::Join,
+        (ALPN_CLIENT, _) => Role::Client,
+        _ => return Err("it speaks no protocol of ours".to_owned()),
+    };
+    Ok(Incoming { role, connection: Arc::new(QuicConnection::new(connection, node, None)) })
+}
+
+/// Which node the peer's certificate names. TLS has checked it.
+fn certified(connection: &quinn::Connection) -> Option<NodeId> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    node_of(chain.first()?)
+}
