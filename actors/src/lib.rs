@@ -1,1 +1,7 @@
-//! actors
+//! Who runs the decisions: one actor per concern, in supervision trees.
+
+pub mod cluster;
+pub mod mock;
+pub mod node;
+pub mod supervisor;
+pub mod worker;

@@ -1,0 +1,120 @@
+//! One attempt on one node: a stream of its own, read until it ends. To drop it is to reset the stream,
+//! which the node's engine takes as a cancellation.
+
+use std::time::Duration;
+
+use policy::job::Event;
+use protocol::frame::Frame;
+use protocol::job::Job;
+use protocol::message::Granted;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use transport::error::Code;
+use transport::frames::{FrameReader, FrameWriter, RecvError};
+
+use super::directory::Reach;
+
+/// What happened, and to which attempt of which choice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The choice.
+    pub choice: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A running attempt.
+#[derive(Debug)]
+pub struct Attempt {
+    task: JoinHandle<()>,
+}
+
+impl Attempt {
+    /// Sends the job and tells what comes of it. The channel is bounded: a client that reads slowly slows
+    /// the stream down.
+    pub fn start(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
+        Self { task: tokio::spawn(run(reach, job, grant_timeout, told)) }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender<Told>) {
+    let (choice, attempt) = (job.key.choice, job.key.attempt);
+    let tell = async |event: Event| {
+        let last = matches!(event, Event::Finished(_) | Event::Failed(_) | Event::Refused(_) | Event::Lost(_) | Event::Unanswered);
+        // If nobody listens any more, this attempt is dropped in a moment.
+        let heard = told.send(Told { choice, attempt, event }).await.is_ok();
+        heard && !last
+    };
+    let mut suspect = reach.suspect;
+    let asked = tokio::select! {
+        biased;
+        () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
+        asked = tokio::time::timeout(grant_timeout, ask(&*reach.connection, job)) => asked.unwrap_or(Err(Event::Unanswered)),
+    };
+    let (writer, mut reader) = match asked {
+        Ok((writer, reader)) => (writer, reader),
+        Err(event) => {
+            tell(event).await;
+            return;
+        }
+    };
+    if !tell(Event::Granted).await {
+        return;
+    }
+    let mut speaks = false;
+    loop {
+        let event = tokio::select! {
+            biased;
+            // Once the client has seen a token, only the node itself can go on.
+            () = becomes(&mut suspect), if !speaks => Event::Lost("the node is suspect".to_owned()),
+            received = reader.recv() => event(received),
+        };
+        speaks |= matches!(event, Event::Tokens(_));
+        if !tell(event).await {
+            break;
+        }
+    }
+    writer.finish();
+}
+
+async fn ask(connection: &dyn transport::connection::Connection, job: Job) -> Result<(FrameWriter, FrameReader), Event> {
+    let lost = |error: String| Event::Lost(error);
+    let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
+    writer.send(job).await.map_err(|error| lost(error.to_string()))?;
+    match reader.recv().await {
+        Ok(Some(Frame::Granted(Granted { .. }))) => Ok((writer, reader)),
+        Ok(Some(Frame::Refused(refused))) => Err(Event::Refused(refused)),
+        Ok(Some(other)) => {
+            reader.stop(Code::Unexpected);
+            Err(lost(format!("the node answered with {:?}", other.kind())))
+        }
+        Ok(None) => Err(lost("the node ended the stream without an answer".to_owned())),
+        Err(error) => Err(lost(error.to_string())),
+    }
+}
+
+fn event(received: Result<Option<Frame>, RecvError>) -> Event {
+    match received {
+        Ok(Some(Frame::Begun(begun))) => Event::Begun(begun.cached),
+        Ok(Some(Frame::Tokens(batch))) => Event::Tokens(batch),
+        Ok(Some(Frame::Finished(finished))) => Event::Finished(finished),
+        Ok(Some(Frame::Failed(failed))) => Event::Failed(failed.error),
+        Ok(Some(other)) => Event::Lost(format!("the node sent {:?} in an attempt", other.kind())),
+        Ok(None) => Event::Lost("the node ended the stream in the middle".to_owned()),
+        Err(error) => Event::Lost(error.to_string()),
+    }
+}
+
+/// Resolves when the node is suspect, or gone.
+async fn becomes(suspect: &mut watch::Receiver<bool>) {
+    // An error says that its entry is gone.
+    let _ = suspect.wait_for(|suspect| *suspect).await;
+}

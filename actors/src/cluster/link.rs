@@ -1,0 +1,143 @@
+//! One connection to one node: its hello, its reports, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::Frame;
+use protocol::ids::{ClusterId, NodeId};
+use protocol::message::{Hello, Refusal, Welcome};
+use protocol::version::Versions;
+use transport::connection::Connection;
+use transport::error::Code;
+use transport::frames::{FrameReader, FrameWriter, RecvError};
+
+use super::directory::{Directory, Membership};
+use super::texts::Texts;
+
+/// Control frames go before answers.
+const CONTROL: i32 = 20;
+
+/// What a link needs to know.
+#[derive(Clone, Debug)]
+pub struct LinkSettings {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// How long a hello may take.
+    pub patience: Duration,
+}
+
+/// Why a link came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkEnd {
+    /// The node was not taken in.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The node has said goodbye.
+    #[error("it leaves: {0}")]
+    Goodbye(String),
+    /// The node has broken the protocol.
+    #[error("it broke the protocol: {0}")]
+    Fault(String),
+    /// The connection is gone.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Serves a node's connection to its end.
+pub async fn serve(
+    connection: Arc<dyn Connection>,
+    certified: NodeId,
+    settings: LinkSettings,
+    directory: Arc<Directory>,
+    texts: Arc<Texts>,
+) -> LinkEnd {
+    let end = run(&connection, certified, &settings, &directory, &texts).await;
+    let (code, reason) = match &end {
+        LinkEnd::Refused(refusal) => (Code::Refused, refusal.to_string()),
+        LinkEnd::Fault(why) => (Code::Unexpected, why.clone()),
+        LinkEnd::Goodbye(_) | LinkEnd::Lost(_) => (Code::Done, String::new()),
+    };
+    connection.close(code, &reason);
+    end
+}
+
+async fn run(
+    connection: &Arc<dyn Connection>,
+    certified: NodeId,
+    settings: &LinkSettings,
+    directory: &Arc<Directory>,
+    texts: &Arc<Texts>,
+) -> LinkEnd {
+    let opened = tokio::time::timeout(settings.patience, connection.accept()).await;
+    let (mut writer, mut reader) = match opened {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(lost)) => return LinkEnd::Lost(lost.to_string()),
+        Err(_) => return Refusal::Unexpected("nothing came".to_owned()).into(),
+    };
+    writer.set_priority(CONTROL);
+    let joined = match reader.recv_within(settings.patience, "a hello").await {
+        Ok(Frame::Hello(hello)) => join(hello, certified, connection, directory),
+        Ok(other) => Err(Refusal::Unexpected(format!("got {:?}", other.kind()))),
+        Err(RecvError::Stream(error)) => return LinkEnd::Lost(error.to_string()),
+        Err(error) => Err(Refusal::Unexpected(error.to_string())),
+    };
+    let (hello, membership, version) = match joined {
+        Ok(joined) => joined,
+        Err(refusal) => {
+            if writer.send(refusal.clone()).await.is_ok() {
+                writer.finish();
+                // The node closes when it has read why.
+                let _ = tokio::time::timeout(settings.patience, connection.closed()).await;
+            }
+            return refusal.into();
+        }
+    };
+    let welcome = Welcome { version, cluster: settings.cluster, report_every: directory.report_every() };
+    if let Err(error) = writer.send(welcome).await {
+        return LinkEnd::Lost(error.to_string());
+    }
+    tracing::info!("node {} has connected from {}: {}", hello.name, connection.peer().address, models(&hello));
+    for card in &hello.cards {
+        let (texts, connection, hash) = (Arc::clone(texts), Arc::clone(connection), card.text);
+        tokio::spawn(async move {
+            // A failure is met again, and reported, when a request needs the words.
+            if let Err(error) = texts.get(hash, connection).await {
+                tracing::warn!("a model's words cannot be had: {error}");
+            }
+        });
+    }
+    listen(reader, writer, &membership).await
+}
+
+fn models(hello: &Hello) -> String {
+    let all: Vec<String> = hello.cards.iter().map(|card| format!("{} ({}, {})", card.model, card.dtype, card.device)).collect();
+    all.join(", ")
+}
+
+type Joined = (Hello, Membership, protocol::version::Version);
+
+fn join(hello: Hello, certified: NodeId, connection: &Arc<dyn Connection>, directory: &Arc<Directory>) -> Result<Joined, Refusal> {
+    let version = Versions::OURS.agree(hello.versions).map_err(Refusal::Version)?;
+    if hello.node != certified {
+        return Err(Refusal::Identity { certified, claimed: hello.node });
+    }
+    let membership = directory.join(hello.clone(), Arc::clone(connection))?;
+    Ok((hello, membership, version))
+}
+
+/// Reads what the node says until it says no more. The writer is held so that the stream stays open.
+async fn listen(mut reader: FrameReader, writer: FrameWriter, membership: &Membership) -> LinkEnd {
+    let end = loop {
+        match reader.recv().await {
+            Ok(Some(Frame::Report(report))) => membership.report(report),
+            Ok(Some(Frame::Drain(_))) => membership.drain(),
+            Ok(Some(Frame::Goodbye(goodbye))) => break LinkEnd::Goodbye(goodbye.reason),
+            Ok(Some(other)) => break LinkEnd::Fault(format!("{:?} on the control stream", other.kind())),
+            Ok(None) => break LinkEnd::Lost("the control stream was finished".to_owned()),
+            Err(RecvError::Stream(error)) => break LinkEnd::Lost(error.to_string()),
+            Err(error) => break LinkEnd::Fault(error.to_string()),
+        }
+    };
+    writer.finish();
+    end
+}
