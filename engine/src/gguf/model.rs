@@ -245,7 +245,8 @@ impl Keys<'_> {
     }
 }
 
-fn vocabulary(file: &Gguf) -> GgufVocab {
+/// The tokenizer keys of a file.
+pub fn vocabulary(file: &Gguf) -> GgufVocab {
     let key = |name: &str| file.metadata.get(&format!("tokenizer.ggml.{name}"));
     let list = |name: &str| key(name).and_then(Value::as_list).unwrap_or_default();
     let texts = |name: &str| list(name).iter().map(|value| value.as_text().unwrap_or_default().to_owned()).collect();

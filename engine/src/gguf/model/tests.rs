@@ -1,0 +1,66 @@
+use super::super::tests::Maker;
+use super::*;
+
+/// One layer of width 4 with two heads.
+fn tiny() -> Maker {
+    let tensor = |maker: Maker, name: &str, dimensions: &[u64]| {
+        let count: u64 = dimensions.iter().product();
+        let values: Vec<u8> = (0..count).flat_map(|n| (n as f32).to_le_bytes()).collect();
+        maker.tensor(name, dimensions, 0, &values)
+    };
+    let maker = Maker::default()
+        .text("general.architecture", "llama")
+        .u32("llama.block_count", 1)
+        .u32("llama.context_length", 16)
+        .u32("llama.embedding_length", 8)
+        .u32("llama.feed_forward_length", 4)
+        .u32("llama.attention.head_count", 2)
+        .u32("llama.attention.head_count_kv", 1);
+    let maker = tensor(maker, "token_embd.weight", &[8, 3]);
+    tensor(maker, "blk.0.attn_q.weight", &[8, 8])
+}
+
+fn open(maker: &Maker) -> Result<GgufModel, LoadError> {
+    GgufModel::new(Path::new("m.gguf"), Gguf::parse(maker.bytes()).unwrap())
+}
+
+#[test]
+fn a_configuration_is_read_and_rotary_rows_are_reordered() {
+    let model = open(&tiny()).unwrap();
+    let config = model.config();
+    assert_eq!((config.head_dim, config.vocabulary, config.kv_heads, config.tied), (4, 3, 1, true));
+    let q = model.weights(Role::Layer(0, Part::Q)).unwrap().unwrap();
+    let first: Vec<f32> = q.data.chunks(8).map(|row| row[0] / 8.0).collect();
+    assert_eq!(first, [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+    assert!(model.weights(Role::Layer(0, Part::K)).unwrap().is_none());
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let error = |maker: &Maker| open(maker).unwrap_err().to_string();
+    let other = Maker::default().text("general.architecture", "mamba");
+    assert!(error(&other).contains("general.architecture is 'mamba'"));
+    assert!(error(&Maker::default()).contains("general.architecture is missing"));
+    let scaled = tiny().text("llama.rope.scaling.type", "yarn");
+    assert!(error(&scaled).contains("llama.rope.scaling.type is 'yarn'"));
+    assert!(error(&tiny().u32("split.count", 3)).contains("split.count is 3"));
+    assert!(error(&tiny().u32("llama.attention.key_length", 3)).contains("llama.attention.key_length"));
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named() {
+    let error = |maker: Maker, role: Role| open(&maker).unwrap().weights(role).unwrap_err().to_string();
+    let k = Role::Layer(0, Part::K);
+    let shape = error(tiny().tensor("blk.0.attn_k.weight", &[8, 3], 0, &[0; 96]), k);
+    assert!(shape.contains("'blk.0.attn_k.weight'") && shape.contains("[3, 8]") && shape.contains("[4, 8]"), "{shape}");
+    let dtype = error(tiny().tensor("blk.0.attn_k.weight", &[8, 4], 16, &[0; 96]), k);
+    assert!(dtype.contains("'blk.0.attn_k.weight'") && dtype.contains("ggml type 16"), "{dtype}");
+}
+
+#[test]
+fn fingerprints_tell_weights_apart() {
+    let one = open(&tiny()).unwrap().fingerprint();
+    assert_eq!(one, open(&tiny()).unwrap().fingerprint());
+    let other = tiny().tensor("output_norm.weight", &[8], 0, &[1; 32]);
+    assert_ne!(one, open(&other).unwrap().fingerprint());
+}
