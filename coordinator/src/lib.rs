@@ -1,5 +1,13 @@
 //! The coordinator: HTTP and QUIC front doors, the request pipeline, placement.
 //!
-//! The binary `troupe-coordinator` is `main.rs`; everything else is here, so that tests reach it.
+//! Rules: the doors know the coordinator as [`service::Service`] alone. What must outlive a restart lies in
+//! the state folder; all else is rebuilt from the nodes. The binary `troupe-coordinator` is `main.rs`.
 
+pub mod http;
+pub mod keys;
+pub mod pipeline;
+pub mod quic_door;
+pub mod run;
+pub mod server;
 pub mod service;
+pub mod state;

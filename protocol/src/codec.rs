@@ -4,6 +4,8 @@
 //! codec can take its place here without touching a message. Layout: little-endian, variable-length
 //! integers. A byte limit guards every decode against hostile lengths.
 
+#![expect(clippy::disallowed_methods, reason = "the one file that may name bincode")]
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -216,10 +216,19 @@ impl Directory {
         }
     }
 
-    /// How many nodes are in each state.
-    pub fn count(&self, state: NodeState) -> usize {
+    /// Sets the gauges of nodes by state.
+    pub fn measure(&self) {
         let now = self.clock.now();
-        self.nodes.iter().filter(|entry| self.state(entry, now) == state).count()
+        let states: Vec<NodeState> = self.nodes.iter().map(|entry| self.state(&entry, now)).collect();
+        for (state, name) in [
+            (NodeState::Ready, "ready"),
+            (NodeState::Starting, "starting"),
+            (NodeState::Suspect, "suspect"),
+            (NodeState::Draining, "draining"),
+        ] {
+            let count = states.iter().filter(|found| **found == state).count();
+            metrics::gauge!("troupe_nodes", "state" => name).set(count as f64);
+        }
     }
 
     /// The cluster, for people.

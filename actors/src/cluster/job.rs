@@ -187,7 +187,7 @@ async fn answer(
     let mut jitter = Jitter::new(run.task.random);
     for number in 0..run.task.choices {
         let candidates = directory.candidates(&run.task.model, run.task.words);
-        let order = placement::order(candidates, || jitter.next());
+        let order = placement::order(candidates, || jitter.draw());
         let (attempts, commands) = Attempts::new(&run.task.model, order, settings.attempts);
         run.choices.push(Choice {
             attempts,

@@ -20,7 +20,7 @@ fn equals_are_asked_first_equally_often() {
     let mut jitter = Jitter::new(3);
     let mut first = [0usize; 3];
     for _ in 0..ROUNDS {
-        let chosen = order((0..3).map(idle).collect(), || jitter.next());
+        let chosen = order((0..3).map(idle).collect(), || jitter.draw());
         first[chosen[0].0 as usize] += 1;
     }
     for count in first {
@@ -47,7 +47,7 @@ proptest! {
     fn everyone_is_there_once_and_costs_never_fall(loads in proptest::collection::vec(0u64..5, 0..20), seed: u64) {
         let mut jitter = Jitter::new(seed);
         let all: Vec<Candidate> = loads.iter().enumerate().map(|(n, load)| Candidate { prefill: Tokens(*load), ..idle(n as u64) }).collect();
-        let chosen = order(all, || jitter.next());
+        let chosen = order(all, || jitter.draw());
         let costs: Vec<u64> = chosen.iter().map(|node| loads[node.0 as usize]).collect();
         prop_assert!(costs.is_sorted());
         let mut ids: Vec<u64> = chosen.iter().map(|node| node.0).collect();

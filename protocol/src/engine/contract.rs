@@ -24,13 +24,13 @@ pub use endings::{
     outgrowing_the_cache_ends, stop_ids_end_the_answer,
 };
 pub use progress::{
-    idle_engine_stays_idle, load_is_consistent, logprobs_where_asked, long_prompts_let_others_speak, priority_goes_first,
-    prompts_come_in_chunks,
+    idle_engine_stays_idle, load_is_consistent, logprobs_where_asked, long_prompts_let_others_speak,
+    priority_goes_first, prompts_come_in_chunks,
 };
 pub use refusals::{refusals_name_the_reason, too_many_blocks_is_refused};
 pub use sameness::{
-    same_tokens_after_a_preemption, same_tokens_alone_and_beside_others, same_tokens_continued, same_tokens_with_small_chunks,
-    seed_decides,
+    same_tokens_after_a_preemption, same_tokens_alone_and_beside_others, same_tokens_continued,
+    same_tokens_with_small_chunks, seed_decides,
 };
 pub use sharing::{a_prefix_is_shared, another_salt_shares_nothing, the_last_prompt_token_is_computed};
 
@@ -56,7 +56,15 @@ pub struct Shape {
 impl Default for Shape {
     /// Roomy: nothing is preempted, nothing refused.
     fn default() -> Self {
-        Self { blocks: 128, block: 8, queue: 16, step_tokens: 64, prefill_chunk: 32, max_batch: 8, context: 256 }
+        Self {
+            blocks: 128,
+            block: 8,
+            queue: 16,
+            step_tokens: 64,
+            prefill_chunk: 32,
+            max_batch: 8,
+            context: 256,
+        }
     }
 }
 

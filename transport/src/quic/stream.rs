@@ -18,13 +18,20 @@ pub struct QuicConnection {
     connection: quinn::Connection,
     peer: Peer,
     /// Keeps the socket of a dialled connection.
-    _endpoint: Option<quinn::Endpoint>,
+    endpoint: Option<quinn::Endpoint>,
 }
 
 impl QuicConnection {
     pub(super) fn new(connection: quinn::Connection, node: Option<NodeId>, endpoint: Option<quinn::Endpoint>) -> Self {
         let peer = peer(&connection, node);
-        Self { connection, peer, _endpoint: endpoint }
+        Self { connection, peer, endpoint }
+    }
+
+    /// Waits until a closed connection's peer was told, on the dialling side: before a process ends.
+    pub async fn drained(&self) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.wait_idle().await;
+        }
     }
 }
 

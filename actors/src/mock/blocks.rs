@@ -1,0 +1,121 @@
+//! Counted blocks with a prefix cache. A block that nobody holds keeps its hash until it is needed
+//! for something else, the longest unused first.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// A block's place in the pool.
+pub(super) type BlockId = usize;
+
+#[derive(Clone, Debug, Default)]
+struct Block {
+    holders: u32,
+    hash: Option<u64>,
+    /// Its place in `free` while nobody holds it.
+    freed: u64,
+}
+
+/// All blocks of an engine.
+#[derive(Debug)]
+pub(super) struct Pool {
+    blocks: Vec<Block>,
+    /// Blocks without a holder, by when they lost the last.
+    free: BTreeMap<u64, BlockId>,
+    /// Full blocks by the hash of all tokens up to their end.
+    cached: HashMap<u64, BlockId>,
+    clock: u64,
+    size: usize,
+}
+
+impl Pool {
+    pub(super) fn new(blocks: usize, size: usize) -> Self {
+        let free = (0..blocks).map(|id| (id as u64, id)).collect();
+        let all = (0..blocks)
+            .map(|id| Block {
+                freed: id as u64,
+                ..Block::default()
+            })
+            .collect();
+        Self {
+            blocks: all,
+            free,
+            cached: HashMap::new(),
+            clock: blocks as u64,
+            size,
+        }
+    }
+
+    /// Tokens in a block.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.blocks.len() - self.free.len()
+    }
+
+    /// How many of these hashes, from the first on, are cached.
+    pub(super) fn cached(&self, chain: &[u64]) -> usize {
+        chain.iter().take_while(|hash| self.cached.contains_key(hash)).count()
+    }
+
+    /// Takes the cached blocks of `chain` and enough fresh ones for `count` in all; nothing if there are too few.
+    pub(super) fn take(&mut self, chain: &[u64], count: usize) -> Option<Vec<BlockId>> {
+        let hits: Vec<BlockId> = chain.iter().map_while(|hash| self.cached.get(hash).copied()).collect();
+        let idle = hits
+            .iter()
+            .filter(|id| self.blocks.get(**id).is_some_and(|block| block.holders == 0))
+            .count();
+        if count.saturating_sub(hits.len()) > self.free.len() - idle {
+            return None;
+        }
+        let mut taken = hits;
+        for id in &taken {
+            if let Some(block) = self.blocks.get_mut(*id) {
+                if block.holders == 0 {
+                    self.free.remove(&block.freed);
+                }
+                block.holders += 1;
+            }
+        }
+        while taken.len() < count {
+            taken.push(self.fresh()?);
+        }
+        Some(taken)
+    }
+
+    /// The block that was free for the longest.
+    pub(super) fn fresh(&mut self) -> Option<BlockId> {
+        let (_, id) = self.free.pop_first()?;
+        let block = self.blocks.get_mut(id)?;
+        block.holders = 1;
+        if let Some(hash) = block.hash.take() {
+            self.cached.remove(&hash);
+        }
+        Some(id)
+    }
+
+    /// Makes a full block findable, unless another one with the same content is.
+    pub(super) fn publish(&mut self, id: BlockId, hash: u64) {
+        if let Some(block) = self.blocks.get_mut(id)
+            && block.hash.is_none()
+            && !self.cached.contains_key(&hash)
+        {
+            block.hash = Some(hash);
+            self.cached.insert(hash, id);
+        }
+    }
+
+    /// Lets blocks go, the last of a sequence first, so that prefixes live longest.
+    pub(super) fn release(&mut self, blocks: Vec<BlockId>) {
+        for id in blocks.into_iter().rev() {
+            if let Some(block) = self.blocks.get_mut(id) {
+                block.holders = block.holders.saturating_sub(1);
+                if block.holders == 0 {
+                    block.freed = self.clock;
+                    self.free.insert(self.clock, id);
+                    self.clock += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The node's side of its links: one actor per coordinator, which dials, presents the node, reports,
+//! and serves what the coordinator asks; for ever, until the node stops.
+//!
+//! Rules: a link that is lost takes its attempts with it and dials again, after a wait with full
+//! jitter. A refusal is logged once, not with every try. A stream that begins with nonsense is reset
+//! and harms no other. Where connections come from is the [`Dialer`]'s business, so the same links run
+//! over QUIC and, in tests, over memory. What jobs do is the [`crate::worker`]'s.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use policy::restart::Backoff;
+use protocol::ids::{Incarnation, NodeId};
+use protocol::message::{Hello, Report};
+use protocol::version::Versions;
+use ractor::Actor;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use transport::BoxFuture;
+use transport::connection::Connection;
+
+use crate::supervisor::ChildSpec;
+use crate::worker::{Served, WorkerHandle};
+
+mod link;
+mod session;
+mod stream;
+
+pub use link::{Link, LinkMsg};
+
+/// Makes connections to one coordinator.
+pub trait Dialer: Send + Sync + 'static {
+    /// Where it is, for the log.
+    fn address(&self) -> &str;
+
+    /// Connects; the error is for the log.
+    fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>>;
+}
+
+/// What a node is and how it keeps its links.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// Who it is.
+    pub id: NodeId,
+    /// How people call it.
+    pub name: String,
+    /// How often it has started.
+    pub incarnation: Incarnation,
+    /// Its build's version.
+    pub build: String,
+    /// Streams that are served at once, over all links; one more is reset.
+    pub streams: usize,
+    /// How long a coordinator may take to say what is due.
+    pub patience: Duration,
+    /// Waits between tries to connect.
+    pub backoff: Backoff,
+    /// For the jitter of these waits.
+    pub seed: u64,
+}
+
+/// How far a node is with its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// It finishes what it has.
+    Draining,
+    /// Links say goodbye.
+    Leaving,
+}
+
+struct Shared {
+    settings: NodeSettings,
+    workers: Vec<(WorkerHandle, Arc<Served>)>,
+    stage: watch::Sender<Stage>,
+    /// How many coordinators have taken it in.
+    connected: watch::Sender<u32>,
+    /// Streams being served.
+    serving: TaskTracker,
+    streams: Arc<Semaphore>,
+    sequence: AtomicU64,
+}
+
+/// A node: what its links share. Cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node with these workers; waits until each of them has its first engine.
+    ///
+    /// # Errors
+    /// Which model could not be loaded, and why.
+    pub async fn new(settings: NodeSettings, workers: Vec<WorkerHandle>) -> Result<Self, NotServed> {
+        let mut served = Vec::new();
+        for worker in workers {
+            match worker.served().await {
+                Ok(what) => served.push((worker, what)),
+                Err(reason) => {
+                    return Err(NotServed {
+                        model: worker.model().to_owned(),
+                        reason,
+                    });
+                }
+            }
+        }
+        let streams = Arc::new(Semaphore::new(settings.streams.min(Semaphore::MAX_PERMITS)));
+        let shared = Shared {
+            settings,
+            workers: served,
+            stage: watch::Sender::new(Stage::Serving),
+            connected: watch::Sender::new(0),
+            serving: TaskTracker::new(),
+            streams,
+            sequence: AtomicU64::new(0),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The link to one coordinator, for a supervisor to run.
+    pub fn link(&self, dialer: Arc<dyn Dialer>) -> ChildSpec {
+        let shared = Arc::clone(&self.shared);
+        ChildSpec::new(format!("link to {}", dialer.address()), move |parent| {
+            let args = link::LinkArgs {
+                shared: Arc::clone(&shared),
+                dialer: Arc::clone(&dialer),
+            };
+            async move {
+                Link::spawn_linked(None, Link, args, parent)
+                    .await
+                    .map(|(link, _)| link.get_cell())
+            }
+        })
+    }
+
+    /// How many coordinators have taken it in, now and later.
+    pub fn connected(&self) -> watch::Receiver<u32> {
+        self.shared.connected.subscribe()
+    }
+
+    /// Takes no new jobs, lets those that run go on for up to `limit`, then makes the links say
+    /// goodbye. True if all jobs came to their end.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.shared
+            .stage
+            .send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
+        self.shared.serving.close();
+        let done = tokio::time::timeout(limit, self.shared.serving.wait()).await.is_ok();
+        self.shared.stage.send_replace(Stage::Leaving);
+        done
+    }
+}
+
+/// A model that this node should serve and cannot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model '{model}' cannot be loaded: {reason}")]
+pub struct NotServed {
+    /// Which.
+    pub model: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Shared {
+    fn hello(&self) -> Hello {
+        Hello {
+            versions: Versions::OURS,
+            node: self.settings.id,
+            name: self.settings.name.clone(),
+            incarnation: self.settings.incarnation,
+            build: self.settings.build.clone(),
+            cards: self.workers.iter().map(|(_, served)| served.card.clone()).collect(),
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            incarnation: self.settings.incarnation,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+            workers: self.workers.iter().map(|(worker, _)| worker.report()).collect(),
+            draining: self.is_draining(),
+        }
+    }
+
+    /// Resolves when the links shall say goodbye.
+    async fn leaving(&self) {
+        let mut stage = self.stage.subscribe();
+        // The sender is in this very struct: it cannot be gone.
+        drop(stage.wait_for(|stage| *stage == Stage::Leaving).await);
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.stage.borrow() != Stage::Serving
+    }
+}

@@ -1,0 +1,143 @@
+//! One stream that a coordinator has opened: an attempt, or a question for a model's words.
+
+use std::time::Duration;
+
+use protocol::codec;
+use protocol::engine::RefusalReason;
+use protocol::frame::Frame;
+use protocol::job::Job;
+use protocol::message::{FetchText, Granted, Refused, TextChunk};
+use transport::error::{Code, StreamError};
+use transport::frames::{FrameReader, FrameWriter, SendError};
+
+use super::Shared;
+use crate::worker::Update;
+
+/// How long the end of a stream may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(1);
+/// Bytes of a bundle in one frame.
+const CHUNK: usize = 1024 * 1024;
+
+/// Serves a stream to its end. To drop the future is to cancel what it does.
+pub(super) async fn serve(shared: &Shared, mut writer: FrameWriter, mut reader: FrameReader) {
+    let first = match reader
+        .recv_within(shared.settings.patience, "a submit or a fetch")
+        .await
+    {
+        Ok(frame) => frame,
+        Err(error) => {
+            tracing::debug!("a stream is reset: {error}");
+            writer.reset(error.code());
+            return;
+        }
+    };
+    let stopped = writer.stopped();
+    let outcome = tokio::select! {
+        biased;
+        () = peer_leaves(&mut reader, stopped) => {
+            writer.reset(Code::Cancelled);
+            return;
+        }
+        outcome = answer(shared, &mut writer, first) => outcome,
+    };
+    match outcome {
+        Ok(true) => {
+            // A node that stops must not close the connection before the last words have arrived.
+            let arrived = writer.stopped();
+            writer.finish();
+            drop(tokio::time::timeout(ARRIVAL, arrived).await);
+        }
+        Ok(false) => {
+            reader.stop(Code::Unexpected);
+            writer.reset(Code::Unexpected);
+        }
+        Err(error) => {
+            tracing::debug!("a stream has ended: {error}");
+            writer.reset(Code::Internal);
+        }
+    }
+}
+
+/// Resolves when the peer resets its half, stops ours, or says what it should not. A peer that only
+/// finishes its half still listens.
+async fn peer_leaves(reader: &mut FrameReader, stopped: transport::BoxFuture<'static, StreamError>) {
+    let says = async {
+        if let Ok(None) = reader.recv().await {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = stopped => {}
+        () = says => {}
+    }
+}
+
+/// Answers the first frame. False if it does not belong there.
+async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Result<bool, SendError> {
+    match first {
+        Frame::Submit(job) => attempt(shared, writer, job).await?,
+        Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job) -> Result<(), SendError> {
+    let worker = shared
+        .workers
+        .iter()
+        .map(|(worker, _)| worker)
+        .find(|worker| worker.model() == job.model);
+    let Some(worker) = worker else {
+        let reason = RefusalReason::UnknownModel { model: job.model };
+        return writer
+            .send(Refused {
+                reason,
+                retry_after: None,
+                load: Default::default(),
+            })
+            .await;
+    };
+    if shared.is_draining() {
+        return writer.send(worker.refused(RefusalReason::Draining)).await;
+    }
+    let mut attempt = match worker.submit(job).await {
+        Ok(attempt) => attempt,
+        Err(refused) => return writer.send(refused).await,
+    };
+    let grant = attempt.grant();
+    writer
+        .send(Granted {
+            cached: grant.cached,
+            queue: grant.queue,
+        })
+        .await?;
+    while let Some(update) = attempt.next().await {
+        match update {
+            Update::Begun(begun) => writer.send(begun).await?,
+            Update::Tokens(batch) => writer.send(batch).await?,
+            Update::Finished(finished) => writer.send(finished).await?,
+            Update::Failed(failed) => writer.send(failed).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Sends a bundle in pieces; nothing at all if there is none of that hash.
+async fn text(shared: &Shared, writer: &mut FrameWriter, fetch: FetchText) -> Result<(), SendError> {
+    let Some((_, served)) = shared.workers.iter().find(|(_, served)| served.card.text == fetch.hash) else {
+        return Ok(());
+    };
+    let mut bytes = Vec::new();
+    codec::encode(&served.bundle, &mut bytes).map_err(protocol::frame::WriteError::from)?;
+    let mut chunks = bytes.chunks(CHUNK).peekable();
+    while let Some(chunk) = chunks.next() {
+        writer
+            .send(TextChunk {
+                bytes: chunk.to_vec(),
+                last: chunks.peek().is_none(),
+            })
+            .await?;
+    }
+    Ok(())
+}

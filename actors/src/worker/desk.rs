@@ -1,0 +1,230 @@
+//! The loop around an engine: take jobs, forget those nobody wants, step, hand on what came of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::engine::{Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::ids::JobKey;
+use protocol::job::Job;
+use protocol::message::WorkerReport;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Board;
+use super::attempt::{Item, Outbox};
+
+/// How long an engine that has jobs but does nothing is left alone: it must not spin.
+const STALLED: Duration = Duration::from_millis(10);
+
+/// A job for the engine.
+pub(super) struct Command {
+    pub(super) job: Job,
+    pub(super) outbox: Outbox,
+    pub(super) reply: oneshot::Sender<Result<Grant, RefusalReason>>,
+}
+
+/// How a worker was when it last said so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vitals {
+    ready: bool,
+    load: Load,
+    /// When the oldest job that still waits was granted.
+    waiting: Option<Instant>,
+    /// The last step that did work, or when work came after a pause.
+    active: Instant,
+}
+
+impl Vitals {
+    /// No engine.
+    pub(super) fn absent(now: Instant) -> Self {
+        Self {
+            ready: false,
+            load: Load::default(),
+            waiting: None,
+            active: now,
+        }
+    }
+
+    pub(super) fn report(&self, now: Instant) -> WorkerReport {
+        WorkerReport {
+            ready: self.ready,
+            load: self.load,
+            oldest: self
+                .waiting
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            still: now.saturating_duration_since(self.active),
+        }
+    }
+}
+
+struct Held {
+    outbox: Outbox,
+    granted: Instant,
+    started: bool,
+}
+
+/// An engine and its jobs.
+pub(super) struct Desk {
+    engine: Box<dyn Engine>,
+    jobs: HashMap<JobKey, Held>,
+    board: Arc<Board>,
+    active: Instant,
+}
+
+impl Desk {
+    pub(super) fn new(engine: Box<dyn Engine>, board: Arc<Board>) -> Self {
+        Self {
+            engine,
+            jobs: HashMap::new(),
+            board,
+            active: Instant::now(),
+        }
+    }
+
+    /// Works until the channel closes.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub(super) async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), EngineError> {
+        loop {
+            if self.engine.load().is_idle() {
+                self.lose("the engine has forgotten it");
+                self.publish();
+                let Some(command) = commands.recv().await else {
+                    return Ok(());
+                };
+                self.active = Instant::now();
+                self.take(command);
+            }
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.take(command),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            self.sweep();
+            if self.engine.load().is_idle() {
+                continue;
+            }
+            self.publish();
+            let (progress, events) = self.step()?;
+            if !progress.pace.is_zero() {
+                sleep(progress.pace).await;
+            }
+            let silent = progress.is_idle() && events.is_empty();
+            self.deliver(progress, events);
+            self.publish();
+            if silent {
+                match timeout(STALLED, commands.recv()).await {
+                    Ok(Some(command)) => self.take(command),
+                    Ok(None) => return Ok(()),
+                    Err(_) => {}
+                }
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Ends all jobs: the engine is of no use any more.
+    pub(super) fn lose(&mut self, reason: &str) {
+        for (_, held) in self.jobs.drain() {
+            held.outbox.put(Item::Failed(JobFault::WorkerLost {
+                reason: reason.to_owned(),
+            }));
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        let Command { job, outbox, reply } = command;
+        if !outbox.is_wanted() {
+            return;
+        }
+        let key = job.key;
+        let granted = self.engine.admit(job);
+        if granted.is_ok() {
+            self.jobs.insert(
+                key,
+                Held {
+                    outbox,
+                    granted: Instant::now(),
+                    started: false,
+                },
+            );
+        }
+        // If nobody listens any more, the next sweep ends the job.
+        drop(reply.send(granted));
+    }
+
+    /// Cancels what nobody wants any more.
+    fn sweep(&mut self) {
+        self.jobs
+            .retain(|key, held| held.outbox.is_wanted() || !self.engine.cancel(*key));
+    }
+
+    fn step(&mut self) -> Result<(Progress, Vec<Event>), EngineError> {
+        let mut events = Vec::new();
+        let begun = Instant::now();
+        let progress = self.engine.step(&mut events)?;
+        if !progress.is_idle() {
+            self.board
+                .metrics
+                .step_seconds
+                .record((begun.elapsed() + progress.pace).as_secs_f64());
+        }
+        Ok((progress, events))
+    }
+
+    fn deliver(&mut self, progress: Progress, events: Vec<Event>) {
+        let metrics = &self.board.metrics;
+        metrics.prefilled.increment(progress.prefill.0);
+        metrics.preemptions.increment(progress.preempted.into());
+        if !progress.is_idle() {
+            self.active = Instant::now();
+        }
+        for event in events {
+            let (key, item, last) = match event {
+                Event::Started { key, cached } => (key, Item::Begun(cached), false),
+                Event::Token { key, sampled } => (key, Item::Token(sampled), false),
+                Event::Finished { key, finish, usage } => (key, Item::Finished(finish, usage), true),
+                Event::Failed { key, error } => (key, Item::Failed(error), true),
+            };
+            let Some(held) = self.jobs.get_mut(&key) else { continue };
+            match &item {
+                Item::Begun(cached) => {
+                    held.started = true;
+                    metrics.cached.increment(cached.0);
+                }
+                Item::Token(_) => metrics.generated.increment(1),
+                _ => {}
+            }
+            let room = held.outbox.put(item);
+            if !room {
+                tracing::error!("job {key}: the engine says more than was asked for; it is cancelled");
+                self.engine.cancel(key);
+            }
+            if last || !room {
+                self.jobs.remove(&key);
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let load = self.engine.load();
+        let waiting = self
+            .jobs
+            .values()
+            .filter(|held| !held.started)
+            .map(|held| held.granted)
+            .min();
+        self.board.metrics.carry(&load);
+        self.board.vitals.send_replace(Vitals {
+            ready: true,
+            load,
+            waiting,
+            active: self.active,
+        });
+    }
+}

@@ -1,0 +1,78 @@
+//! `troupe`: chat with the cluster, submit prompts, see how it is.
+//!
+//! Rules: answers go to standard output as they come, everything else to standard error; an error is
+//! one line that begins with `troupe: `. Exit codes: 0 all is well, 1 a request failed, 2 the command
+//! line or a file it names is wrong, 3 the cluster cannot be reached or refuses us, 130 interrupted.
+
+mod chat;
+mod cluster;
+mod failure;
+mod out;
+mod status;
+mod submit;
+mod talk;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::out::Out;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "troupe",
+    version,
+    about = "Talk to a Troupe cluster",
+    after_help = "Exit codes: 0 success, 1 a request failed, 2 wrong usage, 3 no connection to the cluster, 130 interrupted."
+)]
+struct Arguments {
+    #[command(flatten)]
+    cluster: cluster::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Talk to a model, line by line, or ask one question.
+    Chat(chat::Options),
+    /// Send one prompt and print the answer.
+    Submit(submit::Options),
+    /// Show the nodes, their models and their load.
+    Status(status::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(line) = failure.line() {
+                eprintln!("troupe: {line}");
+            }
+            failure.code()
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Command::Submit(options) = &arguments.command {
+        options.check()?;
+    }
+    let client = arguments.cluster.connect().await?;
+    let mut out = Out::new();
+    let outcome = match &arguments.command {
+        Command::Chat(options) => chat::run(&client, options, &mut out).await,
+        Command::Submit(options) => submit::run(&client, options, &mut out).await,
+        Command::Status(options) => status::run(&client, options, &mut out).await,
+    };
+    // So that the coordinator hears at once that we are gone, and with us our jobs.
+    client.close().await;
+    outcome
+}

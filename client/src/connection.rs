@@ -1,0 +1,208 @@
+//! The connection that a client and its clones share: dialled when it is needed, dialled again by the
+//! next call after it was lost.
+//!
+//! Only connecting is ever repeated. Once a request's first byte may have left, a failure is reported
+//! and the request is not sent again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use protocol::answer::ClusterStatus;
+use protocol::frame::Frame;
+use protocol::ids::ClusterId;
+use protocol::message::{Ask, AskStatus};
+use protocol::request::Request;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+use transport::connection::Connection;
+use transport::error::Code;
+use transport::frames::{FrameReader, FrameWriter, SendError};
+
+use crate::backoff;
+use crate::error::{ConnectError, StatusError, SubmitError};
+use crate::options::ConnectOptions;
+use crate::session::Session;
+use crate::stream::JobStream;
+
+/// A client of one cluster. Clones share its connection and are cheap.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: ConnectOptions,
+    /// Locked while dialling, so that callers who find the connection lost wait for one dial.
+    state: Mutex<State>,
+}
+
+enum State {
+    Lost,
+    Open(Session),
+    Closed,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Wrong options, or no coordinator that takes us in.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, ConnectError> {
+        let client = Self {
+            shared: Arc::new(Shared {
+                options,
+                state: Mutex::new(State::Lost),
+            }),
+        };
+        client.session().await?;
+        Ok(client)
+    }
+
+    /// Submits a job. Its answer comes as a stream; what the cluster has against the request comes
+    /// there too.
+    ///
+    /// # Errors
+    /// There is no connection, the request is too large, or the connection was lost meanwhile.
+    pub async fn submit(&self, request: impl Into<Request>) -> Result<JobStream, SubmitError> {
+        let request = request.into();
+        let choices = request.params.n.unwrap_or(1);
+        let mut pipe = self.open().await?;
+        match pipe.writer.send(Ask { request }).await {
+            Ok(()) => Ok(JobStream::new(pipe, choices)),
+            Err(SendError::Frame(error)) => Err(SubmitError::TooLarge(error.to_string())),
+            Err(SendError::Stream(error)) => Err(SubmitError::Interrupted(error.to_string())),
+        }
+    }
+
+    /// How the cluster is.
+    ///
+    /// # Errors
+    /// There is no connection, or no answer.
+    pub async fn status(&self) -> Result<ClusterStatus, StatusError> {
+        let reply = self.shared.options.timeouts.reply;
+        let mut pipe = self.open().await?;
+        let answer = timeout(reply, async {
+            pipe.writer.send(AskStatus {}).await.map_err(|error| error.to_string())?;
+            pipe.read().await
+        });
+        match answer.await {
+            Err(_) => Err(StatusError::TimedOut(reply)),
+            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
+            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
+            Ok(Ok(Some(Frame::Status(status)))) => {
+                pipe.finish();
+                Ok(status.status)
+            }
+            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
+        }
+    }
+
+    /// Which cluster this is.
+    ///
+    /// # Errors
+    /// There is no connection, and none could be made.
+    pub async fn cluster(&self) -> Result<ClusterId, ConnectError> {
+        Ok(self.session().await?.cluster)
+    }
+
+    /// Closes the connection, for all clones, and waits until the coordinator was told: running jobs
+    /// are cancelled at once instead of after its idle timeout.
+    pub async fn close(&self) {
+        let mut state = self.shared.state.lock().await;
+        if let State::Open(session) = std::mem::replace(&mut *state, State::Closed) {
+            session.close().await;
+        }
+    }
+
+    /// A stream of its own. An open connection may prove to be lost only now; then it is dialled again,
+    /// once: nothing was sent yet.
+    async fn open(&self) -> Result<Pipe, ConnectError> {
+        let session = self.session().await?;
+        if let Ok((writer, reader)) = session.connection.open().await {
+            return Ok(Pipe { writer, reader });
+        }
+        let session = self.session().await?;
+        let (writer, reader) = session.connection.open().await.map_err(|lost| ConnectError::Unreachable {
+            address: session.connection.peer().address.clone(),
+            attempts: 1,
+            reason: lost.to_string(),
+        })?;
+        Ok(Pipe { writer, reader })
+    }
+
+    /// The open session, or a new one.
+    async fn session(&self) -> Result<Session, ConnectError> {
+        let mut state = self.shared.state.lock().await;
+        match &*state {
+            State::Closed => return Err(ConnectError::Closed),
+            State::Open(session) if !session.is_lost() => return Ok(session.clone()),
+            State::Open(_) | State::Lost => {}
+        }
+        *state = State::Lost;
+        let session = dial(&self.shared.options).await?;
+        *state = State::Open(session.clone());
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("addresses", &self.shared.options.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Dials all addresses in turn until one takes us in; when none answers, all of them again, after a
+/// wait.
+async fn dial(options: &ConnectOptions) -> Result<Session, ConnectError> {
+    let attempts = options.retry.attempts.max(1);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut last = ConnectError::NoAddress;
+        for address in &options.addresses {
+            match Session::dial(address, options, tries).await {
+                Ok(session) => return Ok(session),
+                Err(error) if error.is_transient() => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        if !last.is_transient() || tries >= attempts {
+            return Err(last);
+        }
+        let wait = backoff::wait(&options.retry, tries, random());
+        tracing::debug!(error = %last, ?wait, "no connection, trying again");
+        sleep(wait).await;
+    }
+}
+
+/// For jitter alone. A system without randomness waits the longest time.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX)
+}
+
+/// The two halves of a stream. To drop it resets it.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    writer: FrameWriter,
+    reader: FrameReader,
+}
+
+impl Pipe {
+    /// The next frame; none at the end; else why there is none.
+    pub(crate) async fn read(&mut self) -> Result<Option<Frame>, String> {
+        self.reader.recv().await.map_err(|error| error.to_string())
+    }
+
+    /// All was said.
+    pub(crate) fn finish(self) {
+        self.writer.finish();
+    }
+
+    /// Nobody wants the rest.
+    pub(crate) fn reset(self) {
+        self.writer.reset(Code::Cancelled);
+        self.reader.stop(Code::Cancelled);
+    }
+}

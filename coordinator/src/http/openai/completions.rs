@@ -1,0 +1,92 @@
+//! `POST /v1/completions`: the request. [`reply`] has the answer.
+
+mod prompt;
+mod reply;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use protocol::request::{self, Input};
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::params::{Names, Shared};
+use super::respond::{Plan, respond};
+use super::{fields, json};
+use crate::http::auth::Known;
+use crate::http::{Door, body};
+use prompt::Prompts;
+
+const NAMES: Names = Names { max_tokens: "max_tokens", logprobs: "logprobs" };
+/// The most prompts of one request.
+const MAX_PROMPTS: usize = 64;
+
+/// What a completion has beside the shared fields.
+#[derive(Deserialize)]
+struct Own {
+    prompt: Option<Prompts>,
+    logprobs: Option<u32>,
+    best_of: Option<u32>,
+}
+
+/// The handler.
+pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, request: Request) -> Response {
+    let (parts, content) = request.into_parts();
+    let limits = &door.options;
+    let bytes = match body::read(&parts.headers, content, limits.body_limit, limits.body_timeout).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal,
+    };
+    let plan = match plan(&bytes) {
+        Ok(plan) => plan,
+        Err(error) => return error.into_response(),
+    };
+    // What was read is not needed while the answer is made.
+    drop(bytes);
+    respond::<reply::Completion>(&door, &caller, plan).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What the body asks for.
+fn plan(bytes: &[u8]) -> Result<Plan, ApiError> {
+    let object = json::parse(bytes)?;
+    fields::check_completion(&object)?;
+    let shared: Shared = json::read(&object)?;
+    let own: Own = json::read(&object)?;
+    let model = shared.model()?;
+    let inputs = inputs(own.prompt)?;
+    let delivery = shared.delivery()?;
+    let each = shared.choices();
+    check_best_of(own.best_of, each)?;
+    let params = shared.params(None, own.logprobs, NAMES)?;
+    let request = |input| request::Request { model: model.clone(), input, params: params.clone() };
+    Ok(Plan { requests: inputs.into_iter().map(request).collect(), each, delivery })
+}
+
+fn inputs(given: Option<Prompts>) -> Result<Vec<Input>, ApiError> {
+    let shapes = "give a string, a list of strings, a list of token ids, or a list of such lists";
+    let inputs = given.ok_or_else(|| ApiError::missing("prompt", format!("prompt is missing: {shapes}")))?.0;
+    match inputs.len() {
+        0 => Err(ApiError::invalid("prompt", format!("prompt is an empty list: {shapes}"))),
+        1..=MAX_PROMPTS => Ok(inputs),
+        count => Err(ApiError::invalid(
+            "prompt",
+            format!("prompt has {count} prompts: send at most {MAX_PROMPTS} in one request"),
+        )),
+    }
+}
+
+fn check_best_of(best_of: Option<u32>, n: u32) -> Result<(), ApiError> {
+    match best_of {
+        Some(best) if best < n => Err(ApiError::invalid(
+            "best_of",
+            format!("best_of is {best}, less than n, {n}: leave it out"),
+        )),
+        Some(best) if best > n => Err(ApiError::unsupported(
+            "best_of",
+            format!("best_of is {best}, more than n, {n}: this server does not choose among answers, leave it out"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! From a checked request to its response, whole or streamed, whatever the shape.
+//!
+//! The head waits for the first piece, so that a request which no node takes gets its status and
+//! every other one the headers `x-request-id`, `x-troupe-node` and `x-troupe-cached-tokens`.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, TokenText, Usage};
+use protocol::ids::RequestId;
+use protocol::request::Request;
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::error::ApiError;
+use super::params::Delivery;
+use super::sse;
+use crate::http::Door;
+use crate::service::Caller;
+
+/// Says which build computed an answer.
+pub(crate) const FINGERPRINT: &str = concat!("troupe-", env!("CARGO_PKG_VERSION"));
+
+/// What to ask, and how to send what comes back.
+pub(crate) struct Plan {
+    /// One request per prompt.
+    pub(crate) requests: Vec<Request>,
+    /// Answers to each.
+    pub(crate) each: u32,
+    /// Whole or streamed.
+    pub(crate) delivery: Delivery,
+}
+
+/// What every response and chunk says about the request.
+pub(crate) struct Head {
+    pub(crate) request: RequestId,
+    pub(crate) created: u64,
+    pub(crate) model: String,
+    /// Whether log-probabilities were asked for.
+    pub(crate) logprobs: bool,
+    /// Whether every chunk has a place for the usage.
+    pub(crate) include_usage: bool,
+    /// How many choices there are.
+    pub(crate) choices: u32,
+}
+
+/// A complete choice.
+#[derive(Default)]
+pub(crate) struct Choice {
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<TokenText>,
+    pub(crate) reason: Option<FinishReason>,
+}
+
+/// How one of OpenAI's two kinds of answer is written, as JSON texts.
+pub(crate) trait Shape: Send + 'static {
+    /// The field that holds the prompt.
+    const PROMPT: &'static str;
+
+    /// For one response.
+    fn new(head: Head) -> Self;
+    /// Chunks before any text.
+    fn opening(&mut self) -> Vec<String>;
+    /// The chunk of a piece of text.
+    fn delta(&mut self, delta: Delta) -> String;
+    /// The last chunk of a choice.
+    fn finished(&mut self, choice: u32, reason: FinishReason) -> String;
+    /// The chunk that counts the tokens.
+    fn usage(&mut self, usage: Usage) -> String;
+    /// The whole response.
+    fn whole(self, choices: Vec<Choice>, usage: Usage) -> String;
+}
+
+/// Tokens in OpenAI's shape.
+#[derive(Serialize)]
+pub(crate) struct UsageBody {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+impl From<Usage> for UsageBody {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt.0,
+            completion_tokens: usage.completion.0,
+            total_tokens: (usage.prompt + usage.completion).0,
+            prompt_tokens_details: PromptDetails { cached_tokens: usage.cached.0 },
+        }
+    }
+}
+
+/// Asks and answers.
+///
+/// # Errors
+/// Whatever fails before the response begins; for a whole answer, whatever fails.
+pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, plan: Plan) -> Result<Response, ApiError> {
+    let fail = |error| ApiError::from_job(error, S::PROMPT);
+    let logprobs = plan.requests.first().is_some_and(|request| request.params.logprobs.is_some());
+    let mut answers = Answers::ask(&*door.service, caller, plan.requests, plan.each).map_err(fail)?;
+    let cut = door.options.cut.clone();
+    let started = tokio::select! {
+        started = begin(door, &mut answers) => started.map_err(fail)?,
+        () = cut.cancelled() => return Err(ApiError::closing()),
+    };
+    let shape = S::new(Head {
+        request: started.request,
+        created: door.created(),
+        model: started.model.clone(),
+        logprobs,
+        include_usage: plan.delivery == Delivery::Stream { include_usage: true },
+        choices: answers.choices(),
+    });
+    let mut response = match plan.delivery {
+        Delivery::Stream { include_usage } => {
+            sse::response(answers, shape, sse::Pace { include_usage, keep_alive: door.options.keep_alive, cut })
+        }
+        Delivery::Whole => tokio::select! {
+            whole = collect(answers, shape) => match whole {
+                Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+                Err(error) => fail(error).into_response(),
+            },
+            () = cut.cancelled() => ApiError::closing().into_response(),
+        },
+    };
+    name(&mut response, &started);
+    Ok(response)
+}
+
+/// The first piece, which a node must give in time.
+async fn begin(door: &Door, answers: &mut Answers) -> Result<Started, JobError> {
+    let limit = door.options.first_piece;
+    match tokio::time::timeout(limit.0, answers.next()).await {
+        Ok(Some(Answer::Started(started))) => Ok(started),
+        Ok(Some(Answer::Failed(error))) => Err(error),
+        Ok(_) => Err(JobError::new(ErrorKind::Internal, "the answer has no beginning")),
+        Err(_) => Err(JobError::new(ErrorKind::Timeout, format!("no node took the request within {limit}: try again"))),
+    }
+}
+
+/// Everything in one text.
+async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<String, JobError> {
+    let mut choices: Vec<Choice> = (0..answers.choices()).map(|_| Choice::default()).collect();
+    let place = |choice: u32| usize::try_from(choice).unwrap_or(usize::MAX);
+    while let Some(piece) = answers.next().await {
+        match piece {
+            Answer::Started(_) => {}
+            Answer::Delta(delta) => {
+                if let Some(choice) = choices.get_mut(place(delta.choice)) {
+                    choice.text.push_str(&delta.text);
+                    choice.tokens.extend(delta.logprobs);
+                }
+            }
+            Answer::Finished { choice, reason } => {
+                if let Some(choice) = choices.get_mut(place(choice)) {
+                    choice.reason = Some(reason);
+                }
+            }
+            Answer::Done { usage } => return Ok(shape.whole(choices, usage)),
+            Answer::Failed(error) => return Err(error),
+        }
+    }
+    Err(JobError::new(ErrorKind::Internal, "the answer has no end"))
+}
+
+fn name(response: &mut Response, started: &Started) {
+    let mut set = |name: &'static str, value: String| {
+        // A node's name need not fit a header; the answer matters more.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("x-request-id", started.request.to_string());
+    set("x-troupe-node", started.node.clone());
+    set("x-troupe-cached-tokens", started.cached.0.to_string());
+}

@@ -1,0 +1,131 @@
+//! `troupe-coordinator`: the front door of a cluster. Options, metrics, signals, exit codes; what a
+//! coordinator does is in the library.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use coordinator::run::{overridden, run};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use protocol::config::Config;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Settings that cannot be used.
+const USAGE: u8 = 2;
+/// Anything that goes wrong later.
+const FAILED: u8 = 1;
+/// What is logged without RUST_LOG; ractor would put the actor's number in front of each line.
+const QUIET: &str = "info,ractor=warn";
+/// How often old samples are folded into the histograms.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Seconds; from a millisecond to a minute.
+const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The coordinator of a Troupe cluster.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// The cluster's settings; without it, the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keys, certificates and tokens; instead of coordinator.state.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where HTTP is served; instead of coordinator.http.
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<SocketAddr>,
+    /// Where nodes and clients connect; instead of coordinator.quic.
+    #[arg(long, value_name = "ADDR:PORT")]
+    quic: Option<SocketAddr>,
+    /// Written when all doors are open: addresses and files, as JSON.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let config = match read(&options) {
+        Ok(config) => overridden(config, options.state, options.http, options.quic),
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).and_then(PrometheusBuilder::install_recorder);
+    let handle = match recorder {
+        Ok(handle) => handle,
+        Err(error) => return fail(FAILED, &format!("metrics cannot be kept: {error}")),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &error.to_string()),
+    };
+    let outcome = runtime.block_on(async {
+        coordinator::http::describe_metrics();
+        tokio::spawn(upkeep(handle.clone()));
+        let stop = CancellationToken::new();
+        tokio::spawn(signals(stop.clone()));
+        run(config, options.ready_file, Arc::new(move || handle.render()), stop).await
+    });
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &error.to_string()),
+    }
+}
+
+fn read(options: &Options) -> Result<Config, String> {
+    let Some(path) = &options.config else { return Ok(Config::default()) };
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Config::parse(&text).map_err(|error| format!("{} cannot be used:\n{error}", path.display()))
+}
+
+async fn upkeep(handle: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
+}
+
+/// The first signal begins an orderly end, the second ends at once.
+async fn signals(stop: CancellationToken) {
+    if next_signal().await.is_err() {
+        return;
+    }
+    stop.cancel();
+    if next_signal().await.is_ok() {
+        std::process::exit(FAILED.into());
+    }
+}
+
+#[cfg(unix)]
+async fn next_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+fn fail(code: u8, problem: &str) -> ExitCode {
+    eprintln!("troupe-coordinator: {problem}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,140 @@
+//! From a request to a task: defaults, words, and all that depends on the model.
+//!
+//! Rules: everything wrong with a request is found before a node is asked, and named by its field. The
+//! prompt is tokenised once, whatever the number of answers and attempts.
+
+use std::sync::Arc;
+
+use actors::cluster::job::Task;
+use protocol::answer::{ErrorKind, JobError};
+use protocol::engine::Card;
+use protocol::ids::{RequestId, TokenId};
+use protocol::job::{Limits, Sampling};
+use protocol::request::{Input, Params, Request};
+use protocol::units::Tokens;
+use text::{Special, Text};
+
+use crate::service::Caller;
+
+/// OpenAI's default for completions; a chat may fill the context.
+const COMPLETION_TOKENS: u64 = 16;
+
+/// What the caller's side adds to a request.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The request's id.
+    pub request: RequestId,
+    /// Who asks.
+    pub caller: Caller,
+    /// For placement, and for the seed if none was given.
+    pub random: u64,
+}
+
+/// Checks what needs no model.
+///
+/// # Errors
+/// The first fault, by field.
+pub fn check(request: &Request) -> Result<(), JobError> {
+    if request.model.is_empty() {
+        return Err(JobError::new(ErrorKind::Invalid, "model is missing: name one of those that GET /v1/models lists").field("model"));
+    }
+    match request.params.faults().into_iter().next() {
+        Some(fault) => Err(JobError::new(ErrorKind::Invalid, fault.to_string()).field(fault.field)),
+        None => Ok(()),
+    }
+}
+
+/// The error for a model that no node has served.
+pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
+    let names: Vec<&str> = known.iter().map(|card| card.model.as_str()).collect();
+    let there = if names.is_empty() { "no node has joined yet".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    JobError::new(ErrorKind::UnknownModel, format!("the model '{model}' does not exist; {there}")).field("model")
+}
+
+/// Makes a task of a request that was checked. Tokenising a long prompt takes milliseconds: not for a
+/// runtime's thread.
+///
+/// # Errors
+/// What does not fit the model, by field.
+pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -> Result<Task, JobError> {
+    let chat = matches!(request.input, Input::Chat(_));
+    let prompt = tokenise(request.input, card, &text)?;
+    let params = request.params;
+    let room = card.context.checked_sub(Tokens::of(prompt.len())).filter(|room| *room > Tokens::ZERO);
+    let Some(room) = room else {
+        let field = if chat { "messages" } else { "prompt" };
+        let (limit, length) = (card.context, Tokens::of(prompt.len()));
+        let message = format!("the prompt has {length}, the model's context holds {limit} for prompt and answer: shorten {field}");
+        return Err(JobError::new(ErrorKind::ContextLength, message).field(field));
+    };
+    let max_tokens = max_tokens(&params, chat, room, card)?;
+    let mut stop_ids = if params.ignore_eos { Vec::new() } else { text.eos().to_vec() };
+    stop_ids.extend(known_tokens("stop_token_ids", params.stop_token_ids.iter(), card)?);
+    known_tokens("logit_bias", params.logit_bias.iter().map(|(token, _)| token), card)?;
+    Ok(Task {
+        request: origin.request,
+        model: card.model.clone(),
+        words: card.text,
+        text,
+        prompt,
+        choices: params.n.unwrap_or(1),
+        limits: Limits { max_tokens, min_tokens: Tokens(params.min_tokens.unwrap_or(0).into()).min(max_tokens), stop_ids },
+        sampling: Sampling {
+            temperature: params.temperature.unwrap_or(1.0),
+            top_k: params.top_k.unwrap_or(0),
+            top_p: params.top_p.unwrap_or(1.0),
+            min_p: params.min_p.unwrap_or(0.0),
+            repetition_penalty: params.repetition_penalty.unwrap_or(1.0),
+            presence_penalty: params.presence_penalty.unwrap_or(0.0),
+            frequency_penalty: params.frequency_penalty.unwrap_or(0.0),
+            logit_bias: params.logit_bias,
+            seed: params.seed.unwrap_or(origin.random),
+            logprobs: params.logprobs,
+        },
+        stops: params.stop,
+        salt: origin.caller.salt,
+        random: origin.random,
+    })
+}
+
+fn tokenise(input: Input, card: &Card, text: &Text) -> Result<Vec<TokenId>, JobError> {
+    let (field, tokens) = match input {
+        Input::Chat(messages) => ("messages", text.chat(&messages)),
+        Input::Text(prompt) => ("prompt", text.encode(&prompt, Special::Parse)),
+        Input::Tokens(tokens) => ("prompt", Ok(known_tokens("prompt", tokens.iter(), card)?)),
+    };
+    let tokens = tokens.map_err(|error| JobError::new(ErrorKind::Invalid, format!("{field}: {error}")).field(field))?;
+    if tokens.is_empty() {
+        return Err(JobError::new(ErrorKind::Invalid, format!("{field} is empty: give at least one token")).field(field));
+    }
+    Ok(tokens)
+}
+
+fn max_tokens(params: &Params, chat: bool, room: Tokens, card: &Card) -> Result<Tokens, JobError> {
+    match params.max_tokens.map(|most| Tokens(most.into())) {
+        None if chat => Ok(room),
+        None => Ok(room.min(Tokens(COMPLETION_TOKENS))),
+        Some(most) if most <= room => Ok(most),
+        Some(most) => {
+            let message = format!(
+                "max_tokens is {most}, but the prompt leaves {room} of the model's context of {}: lower max_tokens or shorten the prompt",
+                card.context
+            );
+            Err(JobError::new(ErrorKind::ContextLength, message).field("max_tokens"))
+        }
+    }
+}
+
+fn known_tokens<'a>(field: &str, tokens: impl Iterator<Item = &'a TokenId>, card: &Card) -> Result<Vec<TokenId>, JobError> {
+    let check = |token: &TokenId| {
+        if token.0 < card.vocabulary {
+            return Ok(*token);
+        }
+        let message = format!("{field} names token {token}, but the vocabulary ends at {}", card.vocabulary.saturating_sub(1));
+        Err(JobError::new(ErrorKind::Invalid, message).field(field))
+    };
+    tokens.map(check).collect()
+}
+
+#[cfg(test)]
+mod tests;

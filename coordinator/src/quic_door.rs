@@ -1,0 +1,152 @@
+//! The QUIC door for clients: a key first, then a stream per request.
+//!
+//! Rules: nothing is answered before the key is known. A stream that the client resets or leaves cancels
+//! its request; a malformed frame ends its stream alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frame::Frame;
+use protocol::ids::ClusterId;
+use protocol::message::{Answered, Ask, ClientHello, ClientRefused, ClientWelcome, Status};
+use protocol::version::Versions;
+use tokio::sync::Semaphore;
+use transport::connection::Connection;
+use transport::error::Code;
+use transport::frames::{FrameReader, FrameWriter, RecvError, SendError};
+
+use crate::service::{Caller, Service};
+
+/// How the door behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct DoorSettings {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// How long a first frame may take.
+    pub patience: Duration,
+    /// Requests of one client at once; one more is reset.
+    pub streams: usize,
+}
+
+/// Serves a client's connection to its end.
+pub async fn serve(connection: Arc<dyn Connection>, service: Arc<dyn Service>, settings: DoorSettings) {
+    let address = connection.peer().address.clone();
+    let Some(caller) = greet(&*connection, &*service, settings).await else {
+        connection.close(Code::Refused, "no valid hello came");
+        return;
+    };
+    tracing::debug!("a client has connected from {address} with key {}", caller.key);
+    let places = Arc::new(Semaphore::new(settings.streams));
+    // Dropped with this future, and with it every request of the client.
+    let mut asks = tokio::task::JoinSet::new();
+    while let Ok((writer, reader)) = connection.accept().await {
+        while asks.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            writer.reset(Code::Full);
+            continue;
+        };
+        let (service, caller) = (Arc::clone(&service), caller.clone());
+        asks.spawn(async move {
+            let _place = place;
+            if let Err(error) = one(writer, reader, &*service, &caller, settings.patience).await {
+                tracing::debug!("a client's stream has ended: {error}");
+            }
+        });
+    }
+}
+
+/// The hello: none if the client may not ask.
+async fn greet(connection: &dyn Connection, service: &dyn Service, settings: DoorSettings) -> Option<Caller> {
+    let (mut writer, mut reader) = tokio::time::timeout(settings.patience, connection.accept()).await.ok()?.ok()?;
+    let hello = match reader.recv_within(settings.patience, "a hello").await {
+        Ok(Frame::ClientHello(hello)) => hello,
+        Ok(_) | Err(_) => return None,
+    };
+    match admit(&hello, service) {
+        Ok((caller, version)) => {
+            writer.send(ClientWelcome { version, cluster: settings.cluster }).await.ok()?;
+            writer.finish();
+            Some(caller)
+        }
+        Err(refused) => {
+            tracing::warn!(peer = %connection.peer().address, "a client was refused: {refused}");
+            writer.send(refused).await.ok()?;
+            writer.finish();
+            // The client closes when it has read why.
+            let _ = tokio::time::timeout(settings.patience, connection.closed()).await;
+            None
+        }
+    }
+}
+
+fn admit(hello: &ClientHello, service: &dyn Service) -> Result<(Caller, protocol::version::Version), ClientRefused> {
+    let version = Versions::OURS.agree(hello.versions).map_err(ClientRefused::Version)?;
+    let caller = service.authenticate(&hello.key).map_err(ClientRefused::Denied)?;
+    Ok((caller, version))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DoorError {
+    #[error(transparent)]
+    Recv(#[from] RecvError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+async fn one(
+    mut writer: FrameWriter,
+    mut reader: FrameReader,
+    service: &dyn Service,
+    caller: &Caller,
+    patience: Duration,
+) -> Result<(), DoorError> {
+    match reader.recv_within(patience, "a request").await {
+        Ok(Frame::Ask(ask)) => answer(&mut writer, reader, ask, service, caller).await?,
+        Ok(Frame::AskStatus(_)) => writer.send(Status { status: service.status() }).await?,
+        Ok(other) => {
+            writer.reset(Code::Unexpected);
+            return Err(RecvError::Unexpected { wanted: "a request", got: other.kind() }.into());
+        }
+        Err(error) => {
+            writer.reset(error.code());
+            return Err(error.into());
+        }
+    }
+    writer.finish();
+    Ok(())
+}
+
+/// Passes the answer on until it ends or the client leaves.
+async fn answer(
+    writer: &mut FrameWriter,
+    mut reader: FrameReader,
+    ask: Ask,
+    service: &dyn Service,
+    caller: &Caller,
+) -> Result<(), SendError> {
+    let mut answers = match service.ask(caller, ask.request) {
+        Ok(answers) => answers,
+        Err(error) => return writer.send(Answered { answer: protocol::answer::Answer::Failed(error) }).await,
+    };
+    let stopped = writer.stopped();
+    let speak = async {
+        while let Some(answer) = answers.next().await {
+            writer.send(Answered { answer }).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        spoken = speak => spoken,
+        error = stopped => Err(error.into()),
+        error = leaves(&mut reader) => Err(error),
+    }
+}
+
+/// Resolves when the client resets its half. One that only finishes it still listens.
+async fn leaves(reader: &mut FrameReader) -> SendError {
+    match reader.recv().await {
+        Err(RecvError::Stream(error)) => error.into(),
+        _ => std::future::pending().await,
+    }
+}

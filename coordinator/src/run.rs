@@ -1,0 +1,327 @@
+//! A coordinator as a process: its doors open, its actors under supervision, its end in order.
+//!
+//! The tree: a root supervisor over `work` (requests and links, each an actor of its own), `doors` (takes
+//! QUIC connections in) and `health` (looks for suspects). HTTP is served beside it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use actors::cluster::Clock;
+use actors::cluster::directory::Directory;
+use actors::cluster::hub::Work;
+use actors::cluster::job::JobSettings;
+use actors::cluster::link::{self, LinkEnd, LinkSettings};
+use actors::cluster::metrics::ClusterMetrics;
+use actors::cluster::texts::Texts;
+use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
+use futures_util::future::BoxFuture;
+use policy::restart::{Backoff, Intensity};
+use protocol::config::Config;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use transport::connection::Connection;
+use transport::error::Code;
+use transport::join;
+use transport::pki::PkiError;
+use transport::quic::{BindError, Incoming, Listener, Role, Timing};
+
+use crate::http::{Ending, HttpOptions, MetricsText, router, serve};
+use crate::quic_door::{self, DoorSettings};
+use crate::server::{Parts, Server};
+use crate::service::Service;
+use crate::state::{State, StateError};
+
+/// How often suspects are looked for.
+const SWEEP: Duration = Duration::from_millis(100);
+/// How long an actor may take to stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A coordinator that cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The QUIC port.
+    #[error(transparent)]
+    Quic(#[from] BindError),
+    /// The HTTP port.
+    #[error("TCP {address} cannot be used: {source}; stop what uses it, or choose another with --http or coordinator.http")]
+    Http {
+        /// As it was given.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The ready file.
+    #[error("{path}: {source}")]
+    Ready {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// ractor.
+    #[error("the actors cannot be started: {0}")]
+    Actors(#[from] SpawnErr),
+    /// The tree has given up.
+    #[error("a part has failed too often: see the log")]
+    GivenUp,
+}
+
+/// What others need to know of a running coordinator: the content of the ready file.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Ready {
+    http: String,
+    quic: String,
+    admin_key_file: PathBuf,
+    join_token_file: PathBuf,
+    ca_file: PathBuf,
+}
+
+/// Runs until `stop` completes, then ends in order.
+///
+/// # Errors
+/// What keeps it from starting, or a part that failed too often.
+pub async fn run(config: Config, ready: Option<PathBuf>, metrics: MetricsText, stop: CancellationToken) -> Result<(), RunError> {
+    let state = Arc::new(State::open(&config.coordinator.state, unix_now())?);
+    let credentials = state.authority.coordinator(unix_now())?;
+    let listener = Listener::bind(config.coordinator.quic, &credentials, Timing::from(&config.wire))?;
+    let address = config.coordinator.http;
+    let http = |source| RunError::Http { address, source };
+    let tcp = TcpListener::bind(address).await.map_err(http)?;
+    let told = Ready {
+        http: tcp.local_addr().map_err(http)?.to_string(),
+        quic: listener.address().to_string(),
+        admin_key_file: state.admin_key_file(),
+        join_token_file: state.join_token_file(),
+        ca_file: state.ca_file(),
+    };
+    let server = server(&config, &state).await?;
+    let listener = Arc::new(Mutex::new(listener));
+    let tree = tree(&config, &state, &server, &listener).await?;
+    tracing::info!("cluster {} ({}): HTTP on {}, QUIC on {}", config.cluster.name, state.authority.cluster(), told.http, told.quic);
+    tracing::info!("admin key in {}, join token in {}", told.admin_key_file.display(), told.join_token_file.display());
+    if let Some(path) = ready {
+        write_ready(&path, &told).map_err(|source| RunError::Ready { path, source })?;
+    }
+    let mut options = HttpOptions::new(Arc::new(wall_clock));
+    options.body_limit = config.coordinator.body_limit;
+    options.first_piece = config.requests.timeout;
+    options.metrics = Some(metrics);
+    let ending = Ending { grace: config.requests.drain, cut: options.cut.clone() };
+    let router = router(Arc::new(server.door.clone()), options);
+    let serving = serve(tcp, router, stop.clone().cancelled_owned(), ending);
+    let outcome = tokio::select! {
+        served = serving => served.map_err(http),
+        () = gone(&tree) => Err(RunError::GivenUp),
+    };
+    tracing::info!("stopping: running answers have {}", config.requests.drain);
+    // HTTP's answers have ended; what came by QUIC has the same time.
+    if tokio::time::timeout(config.requests.drain.0, server.door.drain()).await.is_err() {
+        tracing::warn!("answers are cut: they took longer than {}", config.requests.drain);
+    }
+    tree.stop(None);
+    gone(&tree).await;
+    let listener = listener.lock().await;
+    listener.close(Code::Stopping, "the coordinator stops");
+    // Peers are told within moments, or notice by themselves.
+    let _ = tokio::time::timeout(GRACE, listener.wait_idle()).await;
+    outcome
+}
+
+/// The service and what links need of it.
+struct Running {
+    door: Server,
+    hub: ActorRef<Work>,
+    directory: Arc<Directory>,
+    texts: Arc<Texts>,
+}
+
+async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
+    let hub = Server::hub().await?;
+    let directory = Directory::new(Clock::start(), &config.health, config.coordinator.max_nodes);
+    let texts = Arc::new(Texts::default());
+    let door = Server::new(Parts {
+        name: config.cluster.name.clone(),
+        state: Arc::clone(state),
+        directory: Arc::clone(&directory),
+        texts: Arc::clone(&texts),
+        hub: hub.clone(),
+        settings: JobSettings::from(&config.requests),
+        max_requests: config.coordinator.max_requests as usize,
+        metrics: ClusterMetrics::new(),
+    });
+    Ok(Running { door, hub, directory, texts })
+}
+
+async fn tree(
+    config: &Config,
+    state: &Arc<State>,
+    running: &Running,
+    listener: &Arc<Mutex<Listener>>,
+) -> Result<ActorRef<actors::supervisor::SupervisorMsg>, RunError> {
+    let supervision = &config.supervision;
+    let intensity = Intensity {
+        max_restarts: supervision.max_restarts,
+        within: supervision.within.0,
+        backoff: Backoff { first: supervision.backoff.0, longest: supervision.max_backoff.0 },
+    };
+    let doors = Doors {
+        state: Arc::clone(state),
+        service: Arc::new(running.door.clone()),
+        hub: running.hub.clone(),
+        directory: Arc::clone(&running.directory),
+        texts: Arc::clone(&running.texts),
+        patience: config.wire.handshake.0,
+        streams: config.wire.streams as usize,
+    };
+    let (listener, directory) = (Arc::clone(listener), Arc::clone(&running.directory));
+    let children = vec![
+        looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
+        looped("health", move || Box::pin(sweep(Arc::clone(&directory)))),
+    ];
+    let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
+    let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
+    running.hub.get_cell().link(tree.get_cell());
+    Ok(tree)
+}
+
+async fn gone(tree: &ActorRef<actors::supervisor::SupervisorMsg>) {
+    // An error says that it is gone already.
+    let _ = tree.wait(None).await;
+}
+
+async fn sweep(directory: Arc<Directory>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        directory.sweep();
+        directory.measure();
+    }
+}
+
+/// Takes QUIC connections in, each by its role.
+#[derive(Clone)]
+struct Doors {
+    state: Arc<State>,
+    service: Arc<dyn Service>,
+    hub: ActorRef<Work>,
+    directory: Arc<Directory>,
+    texts: Arc<Texts>,
+    patience: Duration,
+    streams: usize,
+}
+
+impl Doors {
+    async fn open(self, listener: Arc<Mutex<Listener>>) {
+        let mut listener = listener.lock().await;
+        while let Some(incoming) = listener.accept().await {
+            // The hub stops with the process; the connection is then closed by its drop.
+            let _ = self.hub.cast(self.work(incoming));
+        }
+    }
+
+    fn work(&self, incoming: Incoming) -> Work {
+        let connection: Arc<dyn Connection> = incoming.connection;
+        match incoming.role {
+            Role::Node(node) => {
+                let settings = LinkSettings { cluster: self.state.authority.cluster(), patience: self.patience };
+                let (directory, texts) = (Arc::clone(&self.directory), Arc::clone(&self.texts));
+                let future = Box::pin(async move {
+                    match link::serve(connection, node, settings, directory, texts).await {
+                        LinkEnd::Goodbye(reason) => tracing::info!("node {node} has left: {reason}"),
+                        end => tracing::warn!("node {node} is gone: {end}"),
+                    }
+                });
+                Work { name: "link", future }
+            }
+            Role::Join => {
+                let (state, patience) = (Arc::clone(&self.state), self.patience);
+                let future = Box::pin(async move {
+                    let address = connection.peer().address.clone();
+                    match join::serve(&*connection, &state.authority, &state.token, unix_now(), patience).await {
+                        Ok(node) => tracing::info!("node {node} has joined from {address}"),
+                        Err(error) => tracing::warn!("a node at {address} was not let in: {error}"),
+                    }
+                });
+                Work { name: "join", future }
+            }
+            Role::Client => {
+                let settings = DoorSettings {
+                    cluster: self.state.authority.cluster(),
+                    patience: self.patience,
+                    streams: self.streams,
+                };
+                let service = Arc::clone(&self.service);
+                Work { name: "client", future: Box::pin(quic_door::serve(connection, service, settings)) }
+            }
+        }
+    }
+}
+
+/// A child that runs a future, which must not end: if it does, that is a failure.
+fn looped(name: &'static str, make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> ChildSpec {
+    let make = Arc::new(make);
+    ChildSpec::new(name, move |parent| {
+        let make = Arc::clone(&make);
+        async move { Actor::spawn_linked(None, Loop { name }, make(), parent).await.map(|(actor, _)| actor.get_cell()) }
+    })
+}
+
+struct Loop {
+    name: &'static str,
+}
+
+struct Go;
+
+impl Actor for Loop {
+    type Msg = Go;
+    type State = Option<BoxFuture<'static, ()>>;
+    type Arguments = BoxFuture<'static, ()>;
+
+    async fn pre_start(&self, myself: ActorRef<Go>, work: BoxFuture<'static, ()>) -> Result<Self::State, ActorProcessingErr> {
+        myself.cast(Go)?;
+        Ok(Some(work))
+    }
+
+    async fn handle(&self, _myself: ActorRef<Go>, _go: Go, work: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        if let Some(work) = work.take() {
+            work.await;
+        }
+        Err(format!("{} has come to an end", self.name).into())
+    }
+}
+
+fn write_ready(path: &Path, ready: &Ready) -> std::io::Result<()> {
+    let text = serde_json::to_string(ready).map_err(std::io::Error::other)?;
+    let aside = path.with_extension("new");
+    std::fs::write(&aside, text)?;
+    std::fs::rename(aside, path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell's edge: certificates and responses carry the time of day")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+fn unix_now() -> i64 {
+    let since = wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Applies what a command line says to what the file says.
+pub fn overridden(mut config: Config, state: Option<PathBuf>, http: Option<SocketAddr>, quic: Option<SocketAddr>) -> Config {
+    let coordinator = &mut config.coordinator;
+    coordinator.state = state.unwrap_or_else(|| coordinator.state.clone());
+    coordinator.http = http.unwrap_or(coordinator.http);
+    coordinator.quic = quic.unwrap_or(coordinator.quic);
+    config
+}

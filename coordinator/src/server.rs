@@ -1,0 +1,161 @@
+//! The coordinator behind its doors: it authenticates, prepares, and hands requests to their actors.
+
+use std::sync::Arc;
+
+use actors::cluster::directory::Directory;
+use actors::cluster::hub::{Hub, Work};
+use actors::cluster::job::{Answers, JobSettings, run};
+use actors::cluster::metrics::ClusterMetrics;
+use actors::cluster::texts::Texts;
+use protocol::answer::{ClusterStatus, ErrorKind, JobError};
+use protocol::engine::Card;
+use protocol::ids::RequestId;
+use protocol::request::Request;
+use ractor::ActorRef;
+use text::Text;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::pipeline::{Origin, check, prepare, unknown_model};
+use crate::service::{AnswerStream, Caller, ModelInfo, Service};
+use crate::state::State;
+
+/// Pieces of an answer that wait for a slow client; beyond it, its nodes wait.
+const PIECES: usize = 64;
+/// When a full coordinator is worth another try.
+const FULL_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What a coordinator is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The cluster's name.
+    pub name: String,
+    /// Keys and certificates.
+    pub state: Arc<State>,
+    /// Who is there.
+    pub directory: Arc<Directory>,
+    /// The words of models.
+    pub texts: Arc<Texts>,
+    /// Who runs requests.
+    pub hub: ActorRef<Work>,
+    /// How requests are tried.
+    pub settings: JobSettings,
+    /// The most requests at once.
+    pub max_requests: usize,
+    /// What is counted.
+    pub metrics: ClusterMetrics,
+}
+
+/// The coordinator.
+#[derive(Clone, Debug)]
+pub struct Server {
+    parts: Arc<Parts>,
+    places: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Of these parts.
+    pub fn new(parts: Parts) -> Self {
+        let places = Arc::new(Semaphore::new(parts.max_requests.min(Semaphore::MAX_PERMITS)));
+        Self { parts: Arc::new(parts), places }
+    }
+
+    /// Starts the supervisor of requests and links.
+    ///
+    /// # Errors
+    /// ractor cannot start it.
+    pub async fn hub() -> Result<ActorRef<Work>, ractor::SpawnErr> {
+        ractor::Actor::spawn(None, Hub, ()).await.map(|(hub, _)| hub)
+    }
+
+    /// Resolves when no request is running. New ones are refused from now on.
+    pub async fn drain(&self) {
+        let all = u32::try_from(self.parts.max_requests.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        // An error says that it was closed already.
+        let _ = self.places.acquire_many(all).await;
+        self.places.close();
+    }
+
+    fn requests(&self) -> u64 {
+        self.parts.max_requests.saturating_sub(self.places.available_permits()) as u64
+    }
+}
+
+impl Service for Server {
+    fn authenticate(&self, key: &str) -> Result<Caller, JobError> {
+        self.parts.state.keys.authenticate(key)
+    }
+
+    fn ask(&self, caller: &Caller, request: Request) -> Result<AnswerStream, JobError> {
+        check(&request)?;
+        let parts = Arc::clone(&self.parts);
+        let card = parts.directory.card(&request.model);
+        let card = card.ok_or_else(|| unknown_model(&request.model, &parts.directory.models()))?;
+        let full = || {
+            let message = format!("all {} places for requests are taken: try again", parts.max_requests);
+            JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY)
+        };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let answers = Answers::new(sender, parts.metrics.clone(), place).ok_or_else(full)?;
+        let (request_id, random) = random()?;
+        let origin = Origin { request: RequestId(request_id), caller: caller.clone(), random };
+        let hub = parts.hub.clone();
+        let future = Box::pin(async move {
+            match ready(&parts, request, origin, card).await {
+                Ok(task) => run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await,
+                Err(error) => answers.fail(error),
+            }
+        });
+        hub.cast(Work { name: "request", future })
+            .map_err(|_| JobError::new(ErrorKind::Overloaded, "the coordinator stops").retry_after(FULL_RETRY))?;
+        Ok(AnswerStream::new(pieces))
+    }
+
+    fn models(&self) -> Vec<ModelInfo> {
+        let cards = self.parts.directory.models();
+        cards.into_iter().map(|card| ModelInfo { name: card.model, context: card.context }).collect()
+    }
+
+    fn status(&self) -> ClusterStatus {
+        self.parts.directory.status(&self.parts.name, self.requests())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.parts.directory.is_ready()
+    }
+}
+
+async fn ready(
+    parts: &Parts,
+    request: Request,
+    origin: Origin,
+    card: Card,
+) -> Result<actors::cluster::job::Task, JobError> {
+    let text = words(parts, &card).await?;
+    let prepared = tokio::task::spawn_blocking(move || prepare(request, origin, &card, text));
+    prepared.await.map_err(|error| JobError::new(ErrorKind::Internal, format!("the prompt could not be prepared: {error}")))?
+}
+
+async fn words(parts: &Parts, card: &Card) -> Result<Arc<Text>, JobError> {
+    if let Some(text) = parts.texts.known(card.text) {
+        return Ok(text);
+    }
+    let nobody = || {
+        let message = format!("no node serves '{}' now: try again, or start a node", card.model);
+        JobError::new(ErrorKind::NoNode, message).retry_after(FULL_RETRY)
+    };
+    let connection = parts.directory.speaker(card.text).ok_or_else(nobody)?;
+    let fetched = parts.texts.get(card.text, connection).await;
+    fetched.map_err(|error| JobError::new(ErrorKind::NoNode, format!("the tokenizer of '{}' cannot be had: {error}", card.model)))
+}
+
+/// An id and a number, from the system.
+fn random() -> Result<(u128, u64), JobError> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| JobError::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
+    let (mut id, mut number) = ([0; 16], [0; 8]);
+    id.copy_from_slice(&bytes[..16]);
+    number.copy_from_slice(&bytes[16..]);
+    Ok((u128::from_le_bytes(id), u64::from_le_bytes(number)))
+}

@@ -1,0 +1,120 @@
+//! How this node gets into its cluster: with the certificate it has, or with a token, once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::node::Dialer;
+use policy::restart::{Backoff, Jitter};
+use protocol::ids::NodeId;
+use transport::BoxFuture;
+use transport::connection::Connection;
+use transport::join::{self, JoinError};
+use transport::pki::{Credentials, PkiError, read_secret};
+use transport::quic::{DialError, Dialler};
+use transport::token::{BadToken, JoinToken};
+
+use crate::state::State;
+
+/// How long a coordinator may take to sign a certificate.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A node that does not get in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnterError {
+    #[error(
+        "the first start needs the cluster's join token: give --token-file FILE; the coordinator keeps it in its state folder"
+    )]
+    NoToken,
+    #[error("the join token cannot be read: {0}")]
+    TokenFile(PkiError),
+    #[error("{path}: {source}")]
+    Token { path: PathBuf, source: BadToken },
+    #[error("{address} does not let this node join: {source}")]
+    Refused { address: String, source: JoinError },
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+/// The credentials in the state folder, or those that a coordinator gives for the token. Coordinators
+/// that are not there yet are asked until one is.
+pub(crate) async fn enter(
+    state: &State,
+    token_file: Option<&Path>,
+    coordinators: &[String],
+    dialler: Dialler,
+    backoff: Backoff,
+) -> Result<Credentials, EnterError> {
+    if let Some(credentials) = Credentials::load(state.folder())? {
+        return Ok(credentials);
+    }
+    let path = token_file.ok_or(EnterError::NoToken)?;
+    let text = read_secret(path).map_err(EnterError::TokenFile)?;
+    let token: JoinToken = text.parse().map_err(|source| EnterError::Token {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut jitter = Jitter::new(state.id.0);
+    let mut told = false;
+    for attempt in 0_u32.. {
+        for address in coordinators {
+            match ask(dialler, address, &token, state.id).await {
+                Ok(credentials) => {
+                    credentials.save(state.folder())?;
+                    tracing::info!("joined the cluster at {address} as node {}", state.id);
+                    return Ok(credentials);
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) if told => tracing::debug!("cannot join yet: {error}"),
+                Err(error) => tracing::warn!("cannot join yet: {error}; trying again until it works"),
+            }
+        }
+        told = true;
+        tokio::time::sleep(backoff.full_jitter(attempt, jitter.draw())).await;
+    }
+    Err(EnterError::NoToken)
+}
+
+async fn ask(dialler: Dialler, address: &str, token: &JoinToken, node: NodeId) -> Result<Credentials, EnterError> {
+    let connection = dialler.join(address, token).await?;
+    join::request(&connection, token, node, PATIENCE)
+        .await
+        .map_err(|source| EnterError::Refused {
+            address: address.to_owned(),
+            source,
+        })
+}
+
+/// Whether it makes no sense to ask again.
+fn is_final(error: &EnterError) -> bool {
+    match error {
+        EnterError::Dial(error) => !matches!(error, DialError::Unreachable { .. } | DialError::Resolve { .. }),
+        EnterError::Refused { source, .. } => matches!(source, JoinError::Refused(_) | JoinError::Pki(_)),
+        _ => true,
+    }
+}
+
+/// Dials one coordinator over QUIC, with this node's certificate.
+#[derive(Debug)]
+pub(crate) struct QuicDialer {
+    pub(crate) address: String,
+    pub(crate) dialler: Dialler,
+    pub(crate) credentials: Arc<Credentials>,
+}
+
+impl Dialer for QuicDialer {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
+        Box::pin(async {
+            match self.dialler.node(&self.address, &self.credentials).await {
+                Ok(connection) => Ok(Arc::new(connection) as Arc<dyn Connection>),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}

@@ -1,0 +1,91 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn options(line: &[&str]) -> Result<Options, clap::Error> {
+    Options::try_parse_from(std::iter::once("troupe-node").chain(line.iter().copied()))
+}
+
+fn plan(line: &[&str]) -> Result<Plan, BadOptions> {
+    options(line).unwrap().plan()
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(
+        b"[node]\ncoordinators = [\"a:1\"]\nthreads = 2\nname = \"file\"\n[models.small]\npath = \"p\"\nblock = 64\n[models.other]\npath = \"o\"\n",
+    )
+    .unwrap();
+    let path = file.path().to_str().unwrap();
+    let of_file = plan(&["--config", path]).unwrap();
+    assert_eq!(of_file.models.len(), 2);
+    assert_eq!(of_file.config.node.threads, Some(2));
+    let line = [
+        "--config",
+        path,
+        "--join",
+        "b:2",
+        "--join",
+        "c:3",
+        "--model",
+        "small=q",
+        "--threads",
+        "5",
+        "--dtype",
+        "f32",
+        "--name",
+        "line",
+    ];
+    let both = plan(&line).unwrap();
+    assert_eq!(both.config.node.coordinators, ["b:2", "c:3"]);
+    assert_eq!(
+        (both.config.node.threads, both.config.node.name.as_deref()),
+        (Some(5), Some("line"))
+    );
+    let [(name, model)] = both.models.iter().collect::<Vec<_>>()[..] else {
+        panic!("{:?}", both.models)
+    };
+    assert_eq!(
+        (name.as_str(), model.path.to_str().unwrap(), model.block, model.dtype),
+        ("small", "q", 64, Dtype::F32)
+    );
+}
+
+#[test]
+fn what_is_missing_is_said_with_a_remedy() {
+    assert!(plan(&[]).unwrap_err().to_string().contains("--model NAME=PATH"));
+    assert!(
+        plan(&["--model", "a=b", "--model", "a=c"])
+            .unwrap_err()
+            .to_string()
+            .contains("'a' is given twice")
+    );
+    assert!(
+        plan(&["--config", "/no/such/file"])
+            .unwrap_err()
+            .to_string()
+            .contains("/no/such/file")
+    );
+    assert_eq!(
+        plan(&["--engine", "mock"]).unwrap().models.keys().collect::<Vec<_>>(),
+        ["mock"]
+    );
+}
+
+#[test]
+fn malformed_options_are_refused() {
+    let bad: [&[&str]; 8] = [
+        &["--join", "nowhere"],
+        &["--join", "host:0"],
+        &["--model", "noequals"],
+        &["--model", "=path"],
+        &["--threads", "0"],
+        &["--dtype", "f16"],
+        &["--kv-memory", "lots"],
+        &["--metrics", "9100"],
+    ];
+    for line in bad {
+        assert_eq!(options(line).unwrap_err().exit_code(), 2, "{line:?}");
+    }
+}

@@ -1,0 +1,204 @@
+//! A node's whole life: state, models, cluster, service, and an orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::node::{Node, NodeSettings, NotServed};
+use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
+use actors::worker::{WorkerHandle, WorkerMetrics, worker};
+use policy::restart::Intensity;
+use protocol::ids::NodeId;
+use ractor::{Actor, ActorRef};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use transport::quic::{Dialler, Timing};
+
+use crate::join::{EnterError, QuicDialer, enter};
+use crate::models;
+use crate::options::Plan;
+use crate::signals::Signals;
+use crate::state::{State, StateError};
+
+/// How long an actor may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A node that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+    #[error(transparent)]
+    Model(#[from] NotServed),
+    #[error("metrics cannot be served at {address}: {source}; choose another --metrics")]
+    Metrics {
+        address: std::net::SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the metrics cannot be set up: {0}")]
+    Recorder(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("signals cannot be waited for: {0}")]
+    Signals(std::io::Error),
+    #[error("an actor cannot be started: {0}")]
+    Actor(#[from] ractor::SpawnErr),
+    #[error("{0} failed too often; the log above says why")]
+    GivenUp(&'static str),
+}
+
+/// Runs the node until it is told to stop.
+pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
+    let mut signals = Signals::new().map_err(RunError::Signals)?;
+    let seed = getrandom::u64().map_err(RunError::Random)?;
+    let state = State::open(&plan.config.node.state, NodeId(seed))?;
+    let name = plan.config.node.name.clone().unwrap_or_else(|| host(state.id));
+    tracing::info!(
+        "node {name} ({}), start {}, state in {}",
+        state.id,
+        state.incarnation.0,
+        state.folder().display()
+    );
+
+    let recorder = crate::metrics::recorder()?;
+    if let Some(address) = plan.config.node.metrics {
+        let bound = crate::metrics::serve(address, recorder.handle()).await;
+        let bound = bound.map_err(|source| RunError::Metrics { address, source })?;
+        tracing::info!("metrics at http://{bound}/metrics");
+    }
+    let mut handles = Vec::new();
+    let mut children = Vec::new();
+    for (model_name, model) in &plan.models {
+        let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node);
+        let counts = metrics::with_local_recorder(&recorder, || WorkerMetrics::new(model_name));
+        let (handle, child) = worker(model_name, factory, drive, counts);
+        handles.push(handle);
+        children.push(child);
+    }
+    let mut workers = Tree::start(&plan, children, seed).await?;
+    let ready = async { tokio::try_join!(credentials(&plan, &state), node(&plan, &state, name, &handles, seed)) };
+    let (credentials, node) = tokio::select! {
+        ready = ready => ready?,
+        () = signals.next() => {
+            tracing::info!("stopping before it has begun to serve");
+            return Ok(());
+        }
+        () = workers.ended() => return Err(RunError::GivenUp("the workers")),
+    };
+    let dialler = Dialler::new(Timing::from(&plan.config.wire));
+    let links = plan.config.node.coordinators.iter().map(|address| {
+        let (address, credentials) = (address.clone(), Arc::clone(&credentials));
+        node.link(Arc::new(QuicDialer {
+            address,
+            dialler,
+            credentials,
+        }))
+    });
+    let mut links = Tree::start(&plan, links.collect(), seed).await?;
+    tokio::select! {
+        () = signals.next() => {}
+        () = workers.ended() => return Err(RunError::GivenUp("the workers")),
+        () = links.ended() => return Err(RunError::GivenUp("the links")),
+    }
+    tokio::select! {
+        () = stop(&plan, &node, links, workers) => {}
+        () = signals.next() => tracing::warn!("told to stop twice: ending at once"),
+    }
+    Ok(())
+}
+
+/// Lets running answers come to their end, says goodbye, and lets go of the engines.
+async fn stop(plan: &Plan, node: &Node, links: Tree, workers: Tree) {
+    let limit = plan.config.requests.drain;
+    tracing::info!("stopping: no new jobs, running ones may go on for {limit}");
+    if !node.drain(limit.0).await {
+        tracing::warn!("jobs were still running after {limit}; they are ended");
+    }
+    links.stop().await;
+    workers.stop().await;
+    tracing::info!("stopped");
+}
+
+async fn credentials(plan: &Plan, state: &State) -> Result<Arc<transport::pki::Credentials>, RunError> {
+    let dialler = Dialler::new(Timing::from(&plan.config.wire));
+    let backoff = Intensity::from(&plan.config.supervision).backoff;
+    let token = plan.token_file.as_deref();
+    Ok(Arc::new(
+        enter(state, token, &plan.config.node.coordinators, dialler, backoff).await?,
+    ))
+}
+
+/// Waits until every model is loaded.
+async fn node(plan: &Plan, state: &State, name: String, handles: &[WorkerHandle], seed: u64) -> Result<Node, RunError> {
+    let begun = Instant::now();
+    for handle in handles {
+        let shown = handle.clone();
+        tokio::spawn(async move {
+            if let Ok(served) = shown.served().await {
+                let card = &served.card;
+                tracing::info!(
+                    "{} is ready after {:.1} s: {}, {} on {}, context {}, {} of {} in the KV cache",
+                    card.model,
+                    begun.elapsed().as_secs_f64(),
+                    card.architecture,
+                    card.dtype,
+                    card.device,
+                    card.context,
+                    card.blocks,
+                    card.block
+                );
+            }
+        });
+    }
+    let settings = NodeSettings {
+        id: state.id,
+        name,
+        incarnation: state.incarnation,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        streams: plan.config.wire.streams as usize,
+        patience: plan.config.wire.handshake.0,
+        backoff: Intensity::from(&plan.config.supervision).backoff,
+        seed,
+    };
+    Ok(Node::new(settings, handles.to_vec()).await?)
+}
+
+/// A supervisor with its children.
+struct Tree {
+    supervisor: ActorRef<SupervisorMsg>,
+    running: JoinHandle<()>,
+}
+
+impl Tree {
+    async fn start(plan: &Plan, children: Vec<ChildSpec>, seed: u64) -> Result<Self, RunError> {
+        let intensity = Intensity::from(&plan.config.supervision);
+        let args = SupervisorArgs {
+            intensity,
+            children,
+            seed,
+            grace: GRACE,
+        };
+        let (supervisor, running) = Supervisor::spawn(None, Supervisor, args).await?;
+        Ok(Self { supervisor, running })
+    }
+
+    /// Resolves when it has given up.
+    async fn ended(&mut self) {
+        // How it ended is in the log.
+        drop((&mut self.running).await);
+    }
+
+    async fn stop(mut self) {
+        self.supervisor.stop(None);
+        self.ended().await;
+    }
+}
+
+/// What the machine is called.
+fn host(id: NodeId) -> String {
+    let name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name: String = name.unwrap_or_default().trim().chars().take(64).collect();
+    if name.is_empty() { format!("node-{id}") } else { name }
+}

@@ -1,0 +1,67 @@
+//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`.
+//!
+//! Rules: each command sets up what it needs; every failure ends as one clear line with the remedy;
+//! no process outlives the command that started it. Stands on no other crate of the workspace, so
+//! that it compiles soon and works before libtorch is there.
+
+mod checkout;
+mod clock;
+mod cluster;
+mod demo;
+mod gate;
+mod orphan;
+mod setup;
+mod shell;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use checkout::Checkout;
+
+/// Set up, try, run and test Troupe.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    /// Work on another checkout than this one.
+    #[arg(long, global = true, hide = true)]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring libtorch and the small models into the cache and link them here.
+    Setup(setup::Options),
+    /// Start a coordinator and two nodes, run a few jobs, show how they went, stop.
+    Demo,
+    /// Start the same cluster and keep it running until Ctrl-C.
+    Up(up::Options),
+    /// All that CI runs: format, lints, build, tests, house rules.
+    Test,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let checkout = Checkout::find(cli.root)?;
+    match cli.command {
+        Command::Setup(options) => setup::run(&checkout, &options, setup::Talk::Full)?,
+        Command::Demo => demo::run(&checkout)?,
+        Command::Up(options) => up::run(&checkout, &options)?,
+        Command::Test => gate::run(&checkout)?,
+    }
+    Ok(())
+}
