@@ -123,22 +123,12 @@ impl MockEngine {
             device: "mock".to_owned(),
         };
         let pool = Pool::new(options.blocks as usize, options.block.max(1) as usize);
-        Self {
-            options,
-            card,
-            pool,
-            running: Vec::new(),
-            waiting: Vec::new(),
-            arrivals: 0,
-            steps: 0,
-        }
+        Self { options, card, pool, running: Vec::new(), waiting: Vec::new(), arrivals: 0, steps: 0 }
     }
 
     fn check(&self, job: &Job) -> Result<(), RefusalReason> {
         if job.model != self.card.model {
-            return Err(RefusalReason::UnknownModel {
-                model: job.model.clone(),
-            });
+            return Err(RefusalReason::UnknownModel { model: job.model.clone() });
         }
         if job.prompt.is_empty() {
             return Err(RefusalReason::EmptyPrompt);
@@ -147,34 +137,18 @@ impl MockEngine {
             return Err(RefusalReason::NothingToDo);
         }
         let vocabulary = self.card.vocabulary;
-        if let Some(&token) = job
-            .prompt
-            .iter()
-            .chain(&job.generated)
-            .find(|token| token.0 >= vocabulary)
-        {
+        if let Some(&token) = job.prompt.iter().chain(&job.generated).find(|token| token.0 >= vocabulary) {
             return Err(RefusalReason::BadToken { token, vocabulary });
         }
-        let (tokens, limit) = (
-            Tokens::of(job.prompt.len() + job.generated.len()),
-            self.card.context - Tokens(1),
-        );
+        let (tokens, limit) = (Tokens::of(job.prompt.len() + job.generated.len()), self.card.context - Tokens(1));
         if tokens > limit {
             return Err(RefusalReason::PromptTooLong { tokens, limit });
         }
         let needed = (tokens + Tokens(1)).blocks(self.card.block);
         if needed > self.card.blocks {
-            return Err(RefusalReason::TooManyBlocks {
-                needed,
-                limit: self.card.blocks,
-            });
+            return Err(RefusalReason::TooManyBlocks { needed, limit: self.card.blocks });
         }
-        if self
-            .running
-            .iter()
-            .chain(&self.waiting)
-            .any(|other| other.job.key == job.key)
-        {
+        if self.running.iter().chain(&self.waiting).any(|other| other.job.key == job.key) {
             return Err(RefusalReason::Duplicate { key: job.key });
         }
         if self.running.len() + self.waiting.len() >= self.card.jobs as usize {
@@ -221,18 +195,10 @@ impl MockEngine {
     /// Ends, by event, whoever has got its last token or is poisoned.
     fn speak(&mut self, progress: &mut Progress, events: &mut Vec<Event>) {
         for mut sequence in std::mem::take(&mut self.running) {
-            let end = if self
-                .options
-                .faults
-                .poison
-                .is_some_and(|poison| sequence.job.prompt.contains(&poison))
-            {
+            let end = if self.options.faults.poison.is_some_and(|poison| sequence.job.prompt.contains(&poison)) {
                 let position = Tokens::of(sequence.tokens.len());
                 sequence.release(&mut self.pool);
-                Some(Event::Failed {
-                    key: sequence.job.key,
-                    error: JobFault::NotFinite { position },
-                })
+                Some(Event::Failed { key: sequence.job.key, error: JobFault::NotFinite { position } })
             } else if sequence.due() == 0 {
                 progress.decoded += 1;
                 let (token, finish) = sequence.speak(self.card.context);
@@ -261,10 +227,7 @@ impl Engine for MockEngine {
         let rank = sequence.rank();
         let ahead = self.waiting.iter().filter(|other| other.rank() <= rank);
         let queue = self.running.iter().chain(ahead).map(Sequence::prefill_due).sum();
-        let grant = Grant {
-            cached: sequence.cached_prompt(&self.pool),
-            queue,
-        };
+        let grant = Grant { cached: sequence.cached_prompt(&self.pool), queue };
         self.waiting.push(sequence);
         Ok(grant)
     }
@@ -279,10 +242,7 @@ impl Engine for MockEngine {
         self.waiting.len() < before
     }
 
-    #[expect(
-        clippy::panic,
-        reason = "a fault that tests ask for: the owner of an engine must survive it"
-    )]
+    #[expect(clippy::panic, reason = "a fault that tests ask for: the owner of an engine must survive it")]
     fn step(&mut self, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         let mut progress = Progress::default();
         let faults = self.options.faults;
@@ -294,31 +254,19 @@ impl Engine for MockEngine {
         }
         if faults.fail_at == Some(self.steps) {
             let reason = format!("the mock was told to fail at step {}", self.steps);
-            return Err(EngineError::Device {
-                operation: "step".to_owned(),
-                reason,
-            });
+            return Err(EngineError::Device { operation: "step".to_owned(), reason });
         }
         self.make_room(&mut progress, events);
         let chunk = self.options.prefill_chunk as usize;
         let answering = self.running.iter().filter(|sequence| sequence.decodes()).count();
         let mut budget = (self.options.step_tokens as usize).saturating_sub(answering);
-        let planned: usize = self
-            .running
-            .iter()
-            .filter(|s| !s.decodes())
-            .map(|s| s.due().min(chunk))
-            .sum();
+        let planned: usize = self.running.iter().filter(|s| !s.decodes()).map(|s| s.due().min(chunk)).sum();
         if progress.preempted == 0 {
             self.take_up(budget.saturating_sub(planned), events);
         }
         let decodes: Duration = self.options.timing.decode_per_sequence * u32::try_from(answering).unwrap_or(u32::MAX);
         for sequence in &mut self.running {
-            let wanted = if sequence.decodes() {
-                1
-            } else {
-                sequence.due().min(chunk).min(budget)
-            };
+            let wanted = if sequence.decodes() { 1 } else { sequence.due().min(chunk).min(budget) };
             if !sequence.decodes() {
                 budget -= wanted;
                 progress.prefill += Tokens::of(wanted);
@@ -326,11 +274,7 @@ impl Engine for MockEngine {
             sequence.compute(wanted, &mut self.pool);
         }
         self.speak(&mut progress, events);
-        let per_step = if answering > 0 {
-            self.options.timing.decode_per_step
-        } else {
-            Duration::ZERO
-        };
+        let per_step = if answering > 0 { self.options.timing.decode_per_step } else { Duration::ZERO };
         let prefill = u32::try_from(progress.prefill.0).unwrap_or(u32::MAX);
         progress.pace = self.options.timing.prefill_per_token * prefill + per_step + decodes;
         self.steps += u64::from(!progress.is_idle());
@@ -343,17 +287,8 @@ impl Engine for MockEngine {
             step: self.steps,
             running: count(&self.running),
             waiting: count(&self.waiting),
-            prefill: self
-                .running
-                .iter()
-                .chain(&self.waiting)
-                .map(Sequence::prefill_due)
-                .sum(),
-            context: self
-                .running
-                .iter()
-                .map(|sequence| Tokens::of(sequence.tokens.len()))
-                .sum(),
+            prefill: self.running.iter().chain(&self.waiting).map(Sequence::prefill_due).sum(),
+            context: self.running.iter().map(|sequence| Tokens::of(sequence.tokens.len())).sum(),
             blocks_used: Blocks::of(self.pool.used()),
             blocks_total: self.card.blocks,
         }

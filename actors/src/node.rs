@@ -89,9 +89,7 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node")
-            .field("settings", &self.shared.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 
@@ -106,10 +104,7 @@ impl Node {
             match worker.served().await {
                 Ok(what) => served.push((worker, what)),
                 Err(reason) => {
-                    return Err(NotServed {
-                        model: worker.model().to_owned(),
-                        reason,
-                    });
+                    return Err(NotServed { model: worker.model().to_owned(), reason });
                 }
             }
         }
@@ -123,24 +118,15 @@ impl Node {
             streams,
             sequence: AtomicU64::new(0),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The link to one coordinator, for a supervisor to run.
     pub fn link(&self, dialer: Arc<dyn Dialer>) -> ChildSpec {
         let shared = Arc::clone(&self.shared);
         ChildSpec::new(format!("link to {}", dialer.address()), move |parent| {
-            let args = link::LinkArgs {
-                shared: Arc::clone(&shared),
-                dialer: Arc::clone(&dialer),
-            };
-            async move {
-                Link::spawn_linked(None, Link, args, parent)
-                    .await
-                    .map(|(link, _)| link.get_cell())
-            }
+            let args = link::LinkArgs { shared: Arc::clone(&shared), dialer: Arc::clone(&dialer) };
+            async move { Link::spawn_linked(None, Link, args, parent).await.map(|(link, _)| link.get_cell()) }
         })
     }
 
@@ -152,9 +138,7 @@ impl Node {
     /// Takes no new jobs, lets those that run go on for up to `limit`, then makes the links say
     /// goodbye. True if all jobs came to their end.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.shared
-            .stage
-            .send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
+        self.shared.stage.send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
         self.shared.serving.close();
         let done = tokio::time::timeout(limit, self.shared.serving.wait()).await.is_ok();
         self.shared.stage.send_replace(Stage::Leaving);

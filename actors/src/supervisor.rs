@@ -24,9 +24,7 @@ pub struct ChildSpec {
 
 impl std::fmt::Debug for ChildSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChildSpec")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("ChildSpec").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -37,10 +35,7 @@ impl ChildSpec {
         F: FnMut(ActorCell) -> R + Send + 'static,
         R: Future<Output = Result<ActorCell, SpawnErr>> + Send + 'static,
     {
-        Self {
-            name: name.into(),
-            start: Box::new(move |parent| Box::pin(start(parent))),
-        }
+        Self { name: name.into(), start: Box::new(move |parent| Box::pin(start(parent))) }
     }
 }
 
@@ -84,9 +79,7 @@ pub struct SupervisorState {
 
 impl std::fmt::Debug for SupervisorState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SupervisorState")
-            .field("children", &self.children.len())
-            .finish_non_exhaustive()
+        f.debug_struct("SupervisorState").field("children", &self.children.len()).finish_non_exhaustive()
     }
 }
 
@@ -142,20 +135,11 @@ impl Actor for Supervisor {
     ) -> Result<SupervisorState, ActorProcessingErr> {
         let restarts = Restarts::new(args.intensity);
         let jitter = Jitter::new(args.seed);
-        let mut state = SupervisorState {
-            children: Vec::new(),
-            jitter,
-            grace: args.grace,
-            started: Instant::now(),
-        };
+        let mut state = SupervisorState { children: Vec::new(), jitter, grace: args.grace, started: Instant::now() };
         for mut spec in args.children {
             // Linked, a child sees this actor fail to start and goes with it.
             let cell = Some((spec.start)(myself.get_cell()).await?);
-            state.children.push(Child {
-                spec,
-                restarts: restarts.clone(),
-                cell,
-            });
+            state.children.push(Child { spec, restarts: restarts.clone(), cell });
         }
         Ok(state)
     }
@@ -190,10 +174,7 @@ impl Actor for Supervisor {
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         let place = event.actor_id().and_then(|id| {
-            state
-                .children
-                .iter()
-                .position(|child| child.cell.as_ref().is_some_and(|cell| cell.get_id() == id))
+            state.children.iter().position(|child| child.cell.as_ref().is_some_and(|cell| cell.get_id() == id))
         });
         let Some(place) = place else { return Ok(()) };
         let outcome = match event {

@@ -51,9 +51,7 @@ pub struct Loaded {
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded")
-            .field("card", self.engine.card())
-            .finish_non_exhaustive()
+        f.debug_struct("Loaded").field("card", self.engine.card()).finish_non_exhaustive()
     }
 }
 
@@ -104,9 +102,7 @@ pub struct WorkerHandle {
 
 impl std::fmt::Debug for WorkerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerHandle")
-            .field("model", &self.board.model)
-            .finish_non_exhaustive()
+        f.debug_struct("WorkerHandle").field("model", &self.board.model).finish_non_exhaustive()
     }
 }
 
@@ -125,20 +121,10 @@ pub fn worker(
         vitals: watch::Sender::new(Vitals::absent(Instant::now())),
         metrics,
     });
-    let handle = WorkerHandle {
-        board: Arc::clone(&board),
-    };
+    let handle = WorkerHandle { board: Arc::clone(&board) };
     let child = ChildSpec::new(format!("worker {model}"), move |parent| {
-        let args = actor::WorkerArgs {
-            factory: Arc::clone(&factory),
-            drive,
-            board: Arc::clone(&board),
-        };
-        async move {
-            Worker::spawn_linked(None, Worker, args, parent)
-                .await
-                .map(|(worker, _)| worker.get_cell())
-        }
+        let args = actor::WorkerArgs { factory: Arc::clone(&factory), drive, board: Arc::clone(&board) };
+        async move { Worker::spawn_linked(None, Worker, args, parent).await.map(|(worker, _)| worker.get_cell()) }
     });
     (handle, child)
 }
@@ -165,11 +151,7 @@ impl WorkerHandle {
 
     /// What it serves, if that is known yet.
     fn known(&self) -> Option<Arc<Served>> {
-        if let Phase::Served(served) = &*self.board.phase.borrow() {
-            Some(Arc::clone(served))
-        } else {
-            None
-        }
+        if let Phase::Served(served) = &*self.board.phase.borrow() { Some(Arc::clone(served)) } else { None }
     }
 
     /// Its card, once an engine has been there.
@@ -225,10 +207,6 @@ impl WorkerHandle {
             RefusalReason::QueueFull { .. } => Some(FULL),
             _ => None,
         };
-        Refused {
-            reason,
-            retry_after,
-            load: self.report().load,
-        }
+        Refused { reason, retry_after, load: self.report().load }
     }
 }

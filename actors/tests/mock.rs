@@ -14,15 +14,7 @@ struct Mocks;
 
 impl Bench for Mocks {
     fn engine(&self, shape: Shape) -> Box<dyn Engine> {
-        let Shape {
-            blocks,
-            block,
-            queue,
-            step_tokens,
-            prefill_chunk,
-            max_batch,
-            context,
-        } = shape;
+        let Shape { blocks, block, queue, step_tokens, prefill_chunk, max_batch, context } = shape;
         let options = MockOptions {
             blocks,
             block,
@@ -39,20 +31,12 @@ impl Bench for Mocks {
 
 fn job(prompt: Vec<TokenId>, max_tokens: u64) -> Job {
     Job {
-        key: JobKey {
-            request: RequestId(1),
-            choice: 0,
-            attempt: 0,
-        },
+        key: JobKey { request: RequestId(1), choice: 0, attempt: 0 },
         model: "mock".to_owned(),
         prompt,
         generated: Vec::new(),
         sampling: Sampling::default(),
-        limits: Limits {
-            max_tokens: Tokens(max_tokens),
-            min_tokens: Tokens::ZERO,
-            stop_ids: Vec::new(),
-        },
+        limits: Limits { max_tokens: Tokens(max_tokens), min_tokens: Tokens::ZERO, stop_ids: Vec::new() },
         salt: [0; 16],
         priority: 0,
     }
@@ -70,14 +54,8 @@ fn every_byte_survives_its_tokenizer() {
     let text = Text::new(bundle()).unwrap();
     let said = "Größe \"quoted\" back\\slash\ttab\n<end> \u{1f600}";
     let ids = text.encode(said, Special::Plain).unwrap();
-    assert_eq!(
-        ids.iter().map(|id| u8::try_from(id.0).unwrap()).collect::<Vec<_>>(),
-        said.as_bytes()
-    );
-    assert_eq!(
-        text.encode("a<end>", Special::Parse).unwrap(),
-        [TokenId(97), TokenId(256)]
-    );
+    assert_eq!(ids.iter().map(|id| u8::try_from(id.0).unwrap()).collect::<Vec<_>>(), said.as_bytes());
+    assert_eq!(text.encode("a<end>", Special::Parse).unwrap(), [TokenId(97), TokenId(256)]);
 }
 
 #[test]
@@ -88,19 +66,12 @@ fn answers_are_printable() {
     while !engine.load().is_idle() {
         engine.step(&mut events).unwrap();
     }
-    let tokens = events.iter().filter_map(|event| {
-        if let Event::Token { sampled, .. } = event {
-            Some(sampled.token.0)
-        } else {
-            None
-        }
-    });
+    let tokens = events
+        .iter()
+        .filter_map(|event| if let Event::Token { sampled, .. } = event { Some(sampled.token.0) } else { None });
     assert_eq!(tokens.clone().count(), 300);
     for token in tokens {
-        assert!(
-            token == 256 || token == 10 || (32..127).contains(&token),
-            "token {token} cannot be printed"
-        );
+        assert!(token == 256 || token == 10 || (32..127).contains(&token), "token {token} cannot be printed");
     }
 }
 
@@ -111,53 +82,32 @@ fn steps_cost_what_the_timing_says() {
         decode_per_step: Duration::from_millis(30),
         decode_per_sequence: Duration::from_millis(5),
     };
-    let mut engine = MockEngine::new(MockOptions {
-        timing,
-        ..MockOptions::default()
-    });
+    let mut engine = MockEngine::new(MockOptions { timing, ..MockOptions::default() });
     engine.admit(job(vec![TokenId(65); 10], 3)).unwrap();
     let mut paces = Vec::new();
     while !engine.load().is_idle() {
         paces.push(engine.step(&mut Vec::new()).unwrap().pace.as_millis());
     }
-    assert_eq!(
-        paces,
-        [20, 35, 35],
-        "ten prompt tokens, then two steps with one sequence"
-    );
+    assert_eq!(paces, [20, 35, 35], "ten prompt tokens, then two steps with one sequence");
 }
 
 #[test]
 fn faults_come_when_they_are_told_to() {
     let with = |faults: Faults| {
-        let mut engine = MockEngine::new(MockOptions {
-            faults,
-            ..MockOptions::default()
-        });
+        let mut engine = MockEngine::new(MockOptions { faults, ..MockOptions::default() });
         engine.admit(job(vec![TokenId(65); 10], 8)).unwrap();
         engine
     };
-    let mut failing = with(Faults {
-        fail_at: Some(2),
-        ..Faults::default()
-    });
+    let mut failing = with(Faults { fail_at: Some(2), ..Faults::default() });
     let outcomes: Vec<bool> = (0..3).map(|_| failing.step(&mut Vec::new()).is_ok()).collect();
     assert_eq!(outcomes, [true, true, false]);
 
-    let mut stalling = with(Faults {
-        stall_from: Some(1),
-        ..Faults::default()
-    });
-    let idle: Vec<bool> = (0..3)
-        .map(|_| stalling.step(&mut Vec::new()).unwrap().is_idle())
-        .collect();
+    let mut stalling = with(Faults { stall_from: Some(1), ..Faults::default() });
+    let idle: Vec<bool> = (0..3).map(|_| stalling.step(&mut Vec::new()).unwrap().is_idle()).collect();
     assert_eq!(idle, [false, true, true]);
     assert!(!stalling.load().is_idle(), "the job is still there");
 
-    let mut poisoned = with(Faults {
-        poison: Some(TokenId(65)),
-        ..Faults::default()
-    });
+    let mut poisoned = with(Faults { poison: Some(TokenId(65)), ..Faults::default() });
     let mut events = Vec::new();
     poisoned.step(&mut events).unwrap();
     assert!(matches!(events.last(), Some(Event::Failed { .. })), "{events:?}");

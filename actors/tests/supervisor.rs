@@ -63,36 +63,17 @@ fn children(names: &[&'static str]) -> (Vec<ChildSpec>, Hearing) {
     let specs = names.iter().map(|&name| {
         let said = said.clone();
         ChildSpec::new(name, move |parent| {
-            let child = Child {
-                name,
-                said: said.clone(),
-            };
-            async move {
-                Child::spawn_linked(None, child, (), parent)
-                    .await
-                    .map(|(child, _)| child.get_cell())
-            }
+            let child = Child { name, said: said.clone() };
+            async move { Child::spawn_linked(None, child, (), parent).await.map(|(child, _)| child.get_cell()) }
         })
     });
     (specs.collect(), hearing)
 }
 
 fn args(children: Vec<ChildSpec>) -> SupervisorArgs {
-    let backoff = Backoff {
-        first: Duration::from_secs(1),
-        longest: Duration::from_secs(4),
-    };
-    let intensity = Intensity {
-        max_restarts: 3,
-        within: Duration::from_secs(60),
-        backoff,
-    };
-    SupervisorArgs {
-        intensity,
-        children,
-        seed: 1,
-        grace: Duration::from_secs(5),
-    }
+    let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
+    let intensity = Intensity { max_restarts: 3, within: Duration::from_secs(60), backoff };
+    SupervisorArgs { intensity, children, seed: 1, grace: Duration::from_secs(5) }
 }
 
 async fn started(hearing: &mut Hearing) -> (&'static str, ActorRef<Tell>) {
@@ -108,27 +89,16 @@ async fn a_failed_child_starts_again_after_growing_waits() {
     let (_supervisor, _) = Supervisor::spawn(None, Supervisor, args(specs)).await.unwrap();
     let (_, mut child) = started(&mut hearing).await;
     let (_, other) = started(&mut hearing).await;
-    for (tell, least, most) in [
-        (Tell::Fail, 500, 1_000),
-        (Tell::Panic, 1_000, 2_000),
-        (Tell::Fail, 2_000, 4_000),
-    ] {
+    for (tell, least, most) in [(Tell::Fail, 500, 1_000), (Tell::Panic, 1_000, 2_000), (Tell::Fail, 2_000, 4_000)] {
         let begun = Instant::now();
         child.send_message(tell).unwrap();
         let (name, again) = started(&mut hearing).await;
         let waited = begun.elapsed().as_millis();
         assert_eq!(name, "a", "one for one");
-        assert!(
-            (least..=most + 1).contains(&waited),
-            "waited {waited} ms, expected {least} to {most}"
-        );
+        assert!((least..=most + 1).contains(&waited), "waited {waited} ms, expected {least} to {most}");
         child = again;
     }
-    assert_eq!(
-        other.get_status(),
-        ractor::ActorStatus::Running,
-        "its sibling is left alone"
-    );
+    assert_eq!(other.get_status(), ractor::ActorStatus::Running, "its sibling is left alone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,9 +106,7 @@ async fn one_failure_too_many_ends_the_supervisor_and_the_siblings_in_order() {
     let (specs, mut hearing) = children(&["a", "b", "c"]);
     let (watch, mut fate) = mpsc::channel(10);
     let (watcher, _) = Watcher::spawn(None, Watcher, watch).await.unwrap();
-    let (_supervisor, _) = Supervisor::spawn_linked(None, Supervisor, args(specs), watcher.get_cell())
-        .await
-        .unwrap();
+    let (_supervisor, _) = Supervisor::spawn_linked(None, Supervisor, args(specs), watcher.get_cell()).await.unwrap();
     let (_, mut child) = started(&mut hearing).await;
     started(&mut hearing).await;
     started(&mut hearing).await;

@@ -60,21 +60,10 @@ async fn run() -> Result<(), Failure> {
     let key = std::fs::read_to_string(key).map_err(|error| format!("cannot read {key}: {error}"))?;
     let client = Client::connect(ConnectOptions::new(address.as_str(), key, Trust::CaFile(ca.into()))).await?;
 
-    let ask_guide = |job, text| Question {
-        job,
-        system: Some(GUIDE),
-        text,
-    };
+    let ask_guide = |job, text| Question { job, system: Some(GUIDE), text };
     let rounds = [
-        vec![Question {
-            job: 1,
-            system: None,
-            text: FRANCE,
-        }],
-        vec![
-            ask_guide(2, "What should I see in Rome?"),
-            ask_guide(3, "What should I see in Cairo?"),
-        ],
+        vec![Question { job: 1, system: None, text: FRANCE }],
+        vec![ask_guide(2, "What should I see in Rome?"), ask_guide(3, "What should I see in Cairo?")],
         vec![
             ask_guide(4, "What should I see in Tokyo?"),
             ask_guide(5, "What should I see in London?"),
@@ -195,20 +184,9 @@ impl Lines {
 
 fn table(served: &[Served]) -> String {
     let mut text = String::from("job  node        prompt tokens  cached tokens      TTFT  tokens/s\n");
-    for Served {
-        job,
-        node,
-        prompt,
-        cached,
-        to_first,
-        per_second,
-        text: _,
-    } in served
-    {
+    for Served { job, node, prompt, cached, to_first, per_second, text: _ } in served {
         let to_first = to_first.as_millis();
-        text.push_str(&format!(
-            "{job:>3}  {node:<10} {prompt:>14} {cached:>14} {to_first:>6} ms {per_second:>9.1}\n"
-        ));
+        text.push_str(&format!("{job:>3}  {node:<10} {prompt:>14} {cached:>14} {to_first:>6} ms {per_second:>9.1}\n"));
     }
     text
 }

@@ -24,20 +24,12 @@ enum Prompt {
 impl Ask {
     /// A conversation, rendered by the model's chat template.
     pub fn chat(model: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            prompt: Prompt::Chat(Vec::new()),
-            params: Params::default(),
-        }
+        Self { model: model.into(), prompt: Prompt::Chat(Vec::new()), params: Params::default() }
     }
 
     /// Plain text to go on with.
     pub fn text(model: impl Into<String>, prompt: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            prompt: Prompt::Text(prompt.into()),
-            params: Params::default(),
-        }
+        Self { model: model.into(), prompt: Prompt::Text(prompt.into()), params: Params::default() }
     }
 
     /// A turn of the system. In a text prompt, where there are no turns, it is put in front.
@@ -124,11 +116,7 @@ impl Ask {
             Prompt::Chat(turns) => Input::Chat(turns),
             Prompt::Text(text) => Input::Text(text),
         };
-        Request {
-            model: self.model,
-            input,
-            params: self.params,
-        }
+        Request { model: self.model, input, params: self.params }
     }
 }
 

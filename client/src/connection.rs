@@ -48,12 +48,7 @@ impl Client {
     /// # Errors
     /// Wrong options, or no coordinator that takes us in.
     pub async fn connect(options: ConnectOptions) -> Result<Self, ConnectError> {
-        let client = Self {
-            shared: Arc::new(Shared {
-                options,
-                state: Mutex::new(State::Lost),
-            }),
-        };
+        let client = Self { shared: Arc::new(Shared { options, state: Mutex::new(State::Lost) }) };
         client.session().await?;
         Ok(client)
     }
@@ -147,9 +142,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("addresses", &self.shared.options.addresses)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("addresses", &self.shared.options.addresses).finish_non_exhaustive()
     }
 }
 

@@ -92,11 +92,7 @@ pub struct Retry {
 impl Default for Retry {
     /// Four tries within about two seconds of waiting.
     fn default() -> Self {
-        Self {
-            attempts: 4,
-            first: Duration::from_millis(200),
-            max: Duration::from_secs(5),
-        }
+        Self { attempts: 4, first: Duration::from_millis(200), max: Duration::from_secs(5) }
     }
 }
 
@@ -112,9 +108,6 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            reply: Duration::from_secs(10),
-        }
+        Self { connect: Duration::from_secs(5), reply: Duration::from_secs(10) }
     }
 }

@@ -41,35 +41,21 @@ impl Session {
         };
         let wire = Wire::default();
         // Nobody opens streams to a client.
-        let timing = Timing {
-            handshake: within,
-            streams: 0,
-            ..Timing::from(&wire)
-        };
+        let timing = Timing { handshake: within, streams: 0, ..Timing::from(&wire) };
         let dialler = Dialler::new(timing);
         let dialled = timeout_at(deadline, dialler.client(address, &trust));
-        let late = || ConnectError::TimedOut {
-            address: address.to_owned(),
-            within,
-            attempts: tries,
-        };
+        let late = || ConnectError::TimedOut { address: address.to_owned(), within, attempts: tries };
         let connection = match dialled.await {
             Err(_) => return Err(late()),
             Ok(outcome) => outcome.map_err(|error| refused(error, address, tries))?,
         };
         let greeted = timeout_at(deadline, greet(&connection, options)).await.map_err(|_| late())?;
         match greeted {
-            Ok(cluster) => Ok(Self {
-                connection: Arc::new(connection),
-                cluster,
-            }),
+            Ok(cluster) => Ok(Self { connection: Arc::new(connection), cluster }),
             Err(NotGreeted::Refused(ClientRefused::Version(mismatch))) => Err(ConnectError::Version(mismatch)),
             Err(NotGreeted::Refused(ClientRefused::Denied(error))) => Err(ConnectError::Denied(error)),
             Err(NotGreeted::Lost(reason)) => Err(unreachable(address, tries, reason)),
-            Err(NotGreeted::Protocol(reason)) => Err(ConnectError::Protocol {
-                address: address.to_owned(),
-                reason,
-            }),
+            Err(NotGreeted::Protocol(reason)) => Err(ConnectError::Protocol { address: address.to_owned(), reason }),
         }
     }
 
@@ -100,16 +86,15 @@ impl From<Lost> for NotGreeted {
 
 async fn greet(connection: &QuicConnection, options: &ConnectOptions) -> Result<ClusterId, NotGreeted> {
     let (mut writer, mut reader) = connection.open().await?;
-    let hello = ClientHello {
-        versions: Versions::OURS,
-        key: options.key.expose().to_owned(),
-        agent: options.agent.clone(),
-    };
+    let hello =
+        ClientHello { versions: Versions::OURS, key: options.key.expose().to_owned(), agent: options.agent.clone() };
     match writer.send(hello).await {
         Ok(()) => {}
         Err(SendError::Frame(error)) => return Err(NotGreeted::Protocol(error.to_string())),
         // What it says before it hangs up tells more.
-        Err(SendError::Stream(error)) => return Err(answer(&mut reader).await.err().unwrap_or(NotGreeted::Lost(error.to_string()))),
+        Err(SendError::Stream(error)) => {
+            return Err(answer(&mut reader).await.err().unwrap_or(NotGreeted::Lost(error.to_string())));
+        }
     }
     let cluster = answer(&mut reader).await?;
     writer.finish();
@@ -128,28 +113,18 @@ async fn answer(reader: &mut FrameReader) -> Result<ClusterId, NotGreeted> {
 }
 
 fn unreachable(address: &str, attempts: u32, reason: String) -> ConnectError {
-    ConnectError::Unreachable {
-        address: address.to_owned(),
-        attempts,
-        reason,
-    }
+    ConnectError::Unreachable { address: address.to_owned(), attempts, reason }
 }
 
 fn refused(error: DialError, address: &str, tries: u32) -> ConnectError {
     match error {
-        DialError::Resolve { address, problem } => ConnectError::Address {
-            address,
-            reason: problem,
-        },
+        DialError::Resolve { address, problem } => ConnectError::Address { address, reason: problem },
         DialError::Unreachable { .. } => unreachable(address, tries, "no answer".to_owned()),
         DialError::Version { address, ours } => ConnectError::OtherVersion { address, ours },
         DialError::Untrusted { address } => ConnectError::Untrusted { address },
-        DialError::Refused {
-            lost: lost @ Lost::Tls(_), ..
-        } => ConnectError::Protocol {
-            address: address.to_owned(),
-            reason: lost.to_string(),
-        },
+        DialError::Refused { lost: lost @ Lost::Tls(_), .. } => {
+            ConnectError::Protocol { address: address.to_owned(), reason: lost.to_string() }
+        }
         DialError::Refused { lost, .. } => unreachable(address, tries, lost.to_string()),
         DialError::Pki(error) => ConnectError::Trust(error.to_string()),
         DialError::Socket(error) => ConnectError::Socket(error.to_string()),

@@ -27,13 +27,7 @@ pub struct JobStream {
 
 impl JobStream {
     pub(crate) fn new(pipe: Pipe, choices: u32) -> Self {
-        Self {
-            pipe: Some(pipe),
-            order: Order::new(choices),
-            pieces: 0,
-            submitted: Instant::now(),
-            first_text: None,
-        }
+        Self { pipe: Some(pipe), order: Order::new(choices), pieces: 0, submitted: Instant::now(), first_text: None }
     }
 
     /// The next piece; none after [`Answer::Done`], an error, or [`JobStream::cancel`]. It never gives
@@ -51,10 +45,7 @@ impl JobStream {
                 (Ok(()), Answer::Failed(error)) => Err(error.into()),
                 (Ok(()), piece) => Ok(piece),
             },
-            Ok(Some(other)) => Err(AnswerError::Protocol(format!(
-                "a {:?} came as a piece of an answer",
-                other.kind()
-            ))),
+            Ok(Some(other)) => Err(AnswerError::Protocol(format!("a {:?} came as a piece of an answer", other.kind()))),
             Ok(None) => Err(self.interrupted("its stream ended")),
             Err(reason) => Err(self.interrupted(&reason)),
         };
@@ -75,10 +66,7 @@ impl JobStream {
     }
 
     fn interrupted(&self, reason: &str) -> AnswerError {
-        AnswerError::Interrupted {
-            pieces: self.pieces,
-            reason: reason.to_owned(),
-        }
+        AnswerError::Interrupted { pieces: self.pieces, reason: reason.to_owned() }
     }
 
     fn end(&mut self) {

@@ -14,5 +14,6 @@ pub mod scheduler;
 pub mod source;
 pub mod torch_engine;
 
+pub use model::LoadModelError;
 pub use options::EngineOptions;
 pub use torch_engine::{StartError, TorchEngine};

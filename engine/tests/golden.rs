@@ -1,6 +1,8 @@
 //! The small real model against a reference implementation: same prompt ids, same greedy tokens, same
 //! log-probabilities; alone, in company, in chunks, with a cache too small, and from a cached prefix.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use protocol::config::Dtype;
 use protocol::engine::Engine;
 use protocol::job::Job;

@@ -1,6 +1,8 @@
 //! Tokenizers against reference vectors: files of a vocabulary alone, with texts and the ids they must
 //! give. They lie outside of the repository; where they are absent the test says so and passes.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::path::{Path, PathBuf};
 
 use engine::gguf::Gguf;

@@ -52,10 +52,7 @@ pub(crate) async fn enter(
     }
     let path = token_file.ok_or(EnterError::NoToken)?;
     let text = read_secret(path).map_err(EnterError::TokenFile)?;
-    let token: JoinToken = text.parse().map_err(|source| EnterError::Token {
-        path: path.to_owned(),
-        source,
-    })?;
+    let token: JoinToken = text.parse().map_err(|source| EnterError::Token { path: path.to_owned(), source })?;
     let mut jitter = Jitter::new(state.id.0);
     let mut told = false;
     for attempt in 0_u32.. {
@@ -81,10 +78,7 @@ async fn ask(dialler: Dialler, address: &str, token: &JoinToken, node: NodeId) -
     let connection = dialler.join(address, token).await?;
     join::request(&connection, token, node, PATIENCE)
         .await
-        .map_err(|source| EnterError::Refused {
-            address: address.to_owned(),
-            source,
-        })
+        .map_err(|source| EnterError::Refused { address: address.to_owned(), source })
 }
 
 /// Whether it makes no sense to ask again.

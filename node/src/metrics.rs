@@ -17,9 +17,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// A recorder for what the workers count.
 pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {
     let step = Matcher::Full("troupe_node_step_seconds".to_owned());
-    Ok(PrometheusBuilder::new()
-        .set_buckets_for_metric(step, &STEP_SECONDS)?
-        .build_recorder())
+    Ok(PrometheusBuilder::new().set_buckets_for_metric(step, &STEP_SECONDS)?.build_recorder())
 }
 
 /// Serves `/metrics` until the process ends.

@@ -34,10 +34,7 @@ fn torch(name: &str, model: &Model, node: &Node) -> Factory {
         tracing::info!("loading {} from {}", options.name, path.display());
         let engine = TorchEngine::load(&path, &options).map_err(|error| error.to_string())?;
         let bundle = engine.bundle().clone();
-        Ok(Loaded {
-            engine: Box::new(engine),
-            bundle,
-        })
+        Ok(Loaded { engine: Box::new(engine), bundle })
     })
 }
 
@@ -54,10 +51,5 @@ fn imitate(name: &str, model: &Model) -> Factory {
         timing: MOCK_TIMING,
         ..MockOptions::default()
     };
-    Arc::new(move || {
-        Ok(Loaded {
-            engine: Box::new(MockEngine::new(options.clone())),
-            bundle: mock::bundle(),
-        })
-    })
+    Arc::new(move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: mock::bundle() }))
 }

@@ -111,10 +111,7 @@ impl Options {
         }
         let mut models = BTreeMap::new();
         for (name, path) in self.model {
-            let model = Model {
-                path,
-                ..config.models.get(&name).cloned().unwrap_or_default()
-            };
+            let model = Model { path, ..config.models.get(&name).cloned().unwrap_or_default() };
             if models.insert(name.clone(), model).is_some() {
                 return Err(BadOptions::Twice(name));
             }
@@ -135,24 +132,13 @@ impl Options {
                 return Err(BadOptions::KvMemory(model.kv_memory));
             }
         }
-        Ok(Plan {
-            config,
-            models,
-            token_file: self.token_file,
-            engine: self.engine,
-        })
+        Ok(Plan { config, models, token_file: self.token_file, engine: self.engine })
     }
 }
 
 fn read(path: &Path) -> Result<Config, BadOptions> {
-    let text = std::fs::read_to_string(path).map_err(|source| BadOptions::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Config::parse(&text).map_err(|source| BadOptions::Config {
-        path: path.to_owned(),
-        source,
-    })
+    let text = std::fs::read_to_string(path).map_err(|source| BadOptions::Read { path: path.to_owned(), source })?;
+    Config::parse(&text).map_err(|source| BadOptions::Config { path: path.to_owned(), source })
 }
 
 fn host_and_port(text: &str) -> Result<String, String> {

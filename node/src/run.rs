@@ -32,10 +32,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Model(#[from] NotServed),
     #[error("metrics cannot be served at {address}: {source}; choose another --metrics")]
-    Metrics {
-        address: std::net::SocketAddr,
-        source: std::io::Error,
-    },
+    Metrics { address: std::net::SocketAddr, source: std::io::Error },
     #[error("the metrics cannot be set up: {0}")]
     Recorder(#[from] metrics_exporter_prometheus::BuildError),
     #[error("the operating system gives no random numbers: {0}")]
@@ -54,12 +51,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
     let seed = getrandom::u64().map_err(RunError::Random)?;
     let state = State::open(&plan.config.node.state, NodeId(seed))?;
     let name = plan.config.node.name.clone().unwrap_or_else(|| host(state.id));
-    tracing::info!(
-        "node {name} ({}), start {}, state in {}",
-        state.id,
-        state.incarnation.0,
-        state.folder().display()
-    );
+    tracing::info!("node {name} ({}), start {}, state in {}", state.id, state.incarnation.0, state.folder().display());
 
     let recorder = crate::metrics::recorder()?;
     if let Some(address) = plan.config.node.metrics {
@@ -89,11 +81,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {
         let (address, credentials) = (address.clone(), Arc::clone(&credentials));
-        node.link(Arc::new(QuicDialer {
-            address,
-            dialler,
-            credentials,
-        }))
+        node.link(Arc::new(QuicDialer { address, dialler, credentials }))
     });
     let mut links = Tree::start(&plan, links.collect(), seed).await?;
     tokio::select! {
@@ -124,9 +112,7 @@ async fn credentials(plan: &Plan, state: &State) -> Result<Arc<transport::pki::C
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let backoff = Intensity::from(&plan.config.supervision).backoff;
     let token = plan.token_file.as_deref();
-    Ok(Arc::new(
-        enter(state, token, &plan.config.node.coordinators, dialler, backoff).await?,
-    ))
+    Ok(Arc::new(enter(state, token, &plan.config.node.coordinators, dialler, backoff).await?))
 }
 
 /// Waits until every model is loaded.
@@ -173,12 +159,7 @@ struct Tree {
 impl Tree {
     async fn start(plan: &Plan, children: Vec<ChildSpec>, seed: u64) -> Result<Self, RunError> {
         let intensity = Intensity::from(&plan.config.supervision);
-        let args = SupervisorArgs {
-            intensity,
-            children,
-            seed,
-            grace: GRACE,
-        };
+        let args = SupervisorArgs { intensity, children, seed, grace: GRACE };
         let (supervisor, running) = Supervisor::spawn(None, Supervisor, args).await?;
         Ok(Self { supervisor, running })
     }

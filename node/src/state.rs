@@ -27,11 +27,7 @@ pub(crate) enum StateError {
     #[error("another node runs with the state folder {0}: stop it, or give this one a folder of its own with --state")]
     InUse(PathBuf),
     #[error("{path} holds '{found}', expected {wanted}: restore it, or remove the folder and join again")]
-    Damaged {
-        path: PathBuf,
-        found: String,
-        wanted: &'static str,
-    },
+    Damaged { path: PathBuf, found: String, wanted: &'static str },
 }
 
 impl State {
@@ -40,20 +36,13 @@ impl State {
     pub(crate) fn open(folder: &Path, fresh: NodeId) -> Result<Self, StateError> {
         fs::create_dir_all(folder).map_err(files(folder))?;
         let path = folder.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(files(&path))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(files(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StateError::InUse(folder.to_owned())),
             Err(TryLockError::Error(source)) => return Err(files(&path)(source)),
         }
-        let id = match read(&folder.join("id"), "a node id of 16 hexadecimal digits", |text| {
-            text.parse().ok()
-        })? {
+        let id = match read(&folder.join("id"), "a node id of 16 hexadecimal digits", |text| text.parse().ok())? {
             Some(id) => id,
             None => {
                 write(&folder.join("id"), &format!("{fresh}\n"))?;
@@ -64,12 +53,7 @@ impl State {
         let last = read(&path, "the number of starts", |text| text.parse::<u64>().ok())?.unwrap_or(0);
         let incarnation = Incarnation(last.saturating_add(1));
         write(&path, &format!("{}\n", incarnation.0))?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            id,
-            incarnation,
-            _lock: lock,
-        })
+        Ok(Self { folder: folder.to_owned(), id, incarnation, _lock: lock })
     }
 
     /// Where it is.
@@ -86,21 +70,13 @@ fn files(path: &Path) -> impl FnOnce(io::Error) -> StateError {
 /// What a file holds; none if it is not there.
 fn read<T>(path: &Path, wanted: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StateError> {
     let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes)
-            .trim()
-            .chars()
-            .take(64)
-            .collect::<String>(),
+        Ok(bytes) => String::from_utf8_lossy(&bytes).trim().chars().take(64).collect::<String>(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(files(path)(error)),
     };
     match parse(&text) {
         Some(value) => Ok(Some(value)),
-        None => Err(StateError::Damaged {
-            path: path.to_owned(),
-            found: text,
-            wanted,
-        }),
+        None => Err(StateError::Damaged { path: path.to_owned(), found: text, wanted }),
     }
 }
 

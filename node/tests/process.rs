@@ -43,17 +43,9 @@ struct Control {
     hello: Hello,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "certificates are checked against the real clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "certificates are checked against the real clock")]
 fn now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-        .try_into()
-        .unwrap()
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
 impl Coordinator {
@@ -64,12 +56,7 @@ impl Coordinator {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &own, Timing::from(&Wire::default())).unwrap();
         let token = JoinToken::new(authority.fingerprint(), [7; 32]);
         std::fs::write(folder.path().join("token"), token.reveal()).unwrap();
-        Self {
-            listener,
-            authority,
-            token,
-            folder,
-        }
+        Self { listener, authority, token, folder }
     }
 
     fn token_file(&self) -> PathBuf {
@@ -90,40 +77,22 @@ impl Coordinator {
     async fn welcome(&mut self) -> Control {
         let (role, connection) = self.incoming().await;
         let (mut writer, mut reader) = timeout(PATIENCE, connection.accept()).await.unwrap().unwrap();
-        let Frame::Hello(hello) = next(&mut reader).await else {
-            panic!("no hello")
-        };
-        assert_eq!(
-            role,
-            Role::Node(hello.node),
-            "the certificate names the node of the hello"
-        );
+        let Frame::Hello(hello) = next(&mut reader).await else { panic!("no hello") };
+        assert_eq!(role, Role::Node(hello.node), "the certificate names the node of the hello");
         let welcome = Welcome {
             version: Version(0),
             cluster: self.authority.cluster(),
             report_every: Duration::from_millis(100),
         };
         writer.send(welcome).await.unwrap();
-        Control {
-            connection,
-            _writer: writer,
-            reader,
-            hello,
-        }
+        Control { connection, _writer: writer, reader, hello }
     }
 
     /// A node with a mock for this coordinator.
     fn node(&self, state: &Path, more: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_troupe-node"));
-        command
-            .args(["--engine", "mock", "--name", "test", "--join"])
-            .arg(self.listener.address().to_string());
-        command
-            .arg("--state")
-            .arg(state)
-            .args(more)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        command.args(["--engine", "mock", "--name", "test", "--join"]).arg(self.listener.address().to_string());
+        command.arg("--state").arg(state).args(more).stderr(Stdio::piped()).kill_on_drop(true);
         command.spawn().unwrap()
     }
 }
@@ -136,38 +105,23 @@ async fn next(reader: &mut FrameReader) -> Frame {
 async fn end(mut node: Child) -> (ExitStatus, String) {
     let mut said = String::new();
     let mut stderr = node.stderr.take().unwrap();
-    timeout(PATIENCE, stderr.read_to_string(&mut said))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(PATIENCE, stderr.read_to_string(&mut said)).await.unwrap().unwrap();
     (timeout(PATIENCE, node.wait()).await.unwrap().unwrap(), said)
 }
 
 async fn terminate(node: &Child) {
-    let kill = Command::new("kill")
-        .args(["-TERM", &node.id().unwrap().to_string()])
-        .status()
-        .await
-        .unwrap();
+    let kill = Command::new("kill").args(["-TERM", &node.id().unwrap().to_string()]).status().await.unwrap();
     assert!(kill.success());
 }
 
 fn job(max_tokens: u64) -> Job {
     Job {
-        key: JobKey {
-            request: RequestId(1),
-            choice: 0,
-            attempt: 0,
-        },
+        key: JobKey { request: RequestId(1), choice: 0, attempt: 0 },
         model: "mock".to_owned(),
         prompt: vec![TokenId(65); 10],
         generated: Vec::new(),
         sampling: Sampling::default(),
-        limits: Limits {
-            max_tokens: Tokens(max_tokens),
-            min_tokens: Tokens::ZERO,
-            stop_ids: Vec::new(),
-        },
+        limits: Limits { max_tokens: Tokens(max_tokens), min_tokens: Tokens::ZERO, stop_ids: Vec::new() },
         salt: [0; 16],
         priority: 0,
     }
@@ -188,10 +142,7 @@ async fn finished(reader: &mut FrameReader) -> usize {
 
 async fn page(address: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
     page
@@ -202,21 +153,12 @@ async fn it_joins_serves_drains_and_comes_back_without_a_token() {
     let mut coordinator = Coordinator::new();
     let state = tempfile::tempdir().unwrap();
     let token = coordinator.token_file();
-    let mut node = coordinator.node(
-        state.path(),
-        &["--metrics", "127.0.0.1:0", "--token-file", token.to_str().unwrap()],
-    );
+    let mut node =
+        coordinator.node(state.path(), &["--metrics", "127.0.0.1:0", "--token-file", token.to_str().unwrap()]);
     let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
     let id = coordinator.let_join().await.unwrap();
     let mut control = coordinator.welcome().await;
-    assert_eq!(
-        (
-            control.hello.node,
-            control.hello.incarnation.0,
-            control.hello.name.as_str()
-        ),
-        (id, 1, "test")
-    );
+    assert_eq!((control.hello.node, control.hello.incarnation.0, control.hello.name.as_str()), (id, 1, "test"));
 
     let (mut writer, mut reader) = control.connection.open().await.unwrap();
     writer.send(Frame::Submit(job(20))).await.unwrap();
@@ -229,10 +171,7 @@ async fn it_joins_serves_drains_and_comes_back_without_a_token() {
         }
     };
     let page = page(&metrics).await;
-    assert!(
-        page.contains("troupe_node_tokens_generated_total{model=\"mock\"} 20"),
-        "{page}"
-    );
+    assert!(page.contains("troupe_node_tokens_generated_total{model=\"mock\"} 20"), "{page}");
     assert!(page.contains("troupe_node_step_seconds_bucket"), "{page}");
 
     // About a second's answer: it must come to its end although the node is told to stop.
@@ -299,29 +238,11 @@ async fn a_model_that_is_not_there_is_named() {
     let coordinator = Coordinator::new();
     let state = tempfile::tempdir().unwrap();
     let token = coordinator.token_file();
-    let more = [
-        "--engine",
-        "torch",
-        "--model",
-        "small=/no/such/model.gguf",
-        "--token-file",
-        token.to_str().unwrap(),
-    ];
+    let more = ["--engine", "torch", "--model", "small=/no/such/model.gguf", "--token-file", token.to_str().unwrap()];
     let mut command = Command::new(env!("CARGO_BIN_EXE_troupe-node"));
-    command
-        .arg("--state")
-        .arg(state.path())
-        .args(["--join", &coordinator.listener.address().to_string()]);
-    let node = command
-        .args(more)
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    command.arg("--state").arg(state.path()).args(["--join", &coordinator.listener.address().to_string()]);
+    let node = command.args(more).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let (status, said) = end(node).await;
     assert_eq!(status.code(), Some(1));
-    assert!(
-        said.contains("troupe-node: the model 'small' cannot be loaded: /no/such/model.gguf"),
-        "{said}"
-    );
+    assert!(said.contains("troupe-node: the model 'small' cannot be loaded: /no/such/model.gguf"), "{said}");
 }

@@ -26,10 +26,7 @@ impl From<&Supervision> for Intensity {
         Self {
             max_restarts: settings.max_restarts,
             within: settings.within.0,
-            backoff: Backoff {
-                first: settings.backoff.0,
-                longest: settings.max_backoff.0,
-            },
+            backoff: Backoff { first: settings.backoff.0, longest: settings.max_backoff.0 },
         }
     }
 }
@@ -94,30 +91,19 @@ pub struct Restarts {
 impl Restarts {
     /// A child that has not failed yet.
     pub fn new(intensity: Intensity) -> Self {
-        Self {
-            intensity,
-            failures: VecDeque::new(),
-        }
+        Self { intensity, failures: VecDeque::new() }
     }
 
     /// Notes a failure. `now` counts from any fixed moment and does not run backwards; `random` lies in 0..1.
     pub fn on_failure(&mut self, now: Duration, random: f64) -> Decision {
-        let Intensity {
-            max_restarts,
-            within,
-            backoff,
-        } = self.intensity;
+        let Intensity { max_restarts, within, backoff } = self.intensity;
         self.failures.retain(|failed| now.saturating_sub(*failed) < within);
         let before = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         if before >= max_restarts {
-            return Decision::GiveUp {
-                failures: before.saturating_add(1),
-            };
+            return Decision::GiveUp { failures: before.saturating_add(1) };
         }
         self.failures.push_back(now);
-        Decision::Restart {
-            after: backoff.half_jitter(before, random),
-        }
+        Decision::Restart { after: backoff.half_jitter(before, random) }
     }
 }
 

@@ -34,10 +34,7 @@ pub fn program(name: &str) -> PathBuf {
 /// Builds all programs for the profile that this test was built for. The selection is that of `cargo
 /// xtask test`: another one would unite features otherwise, and compile everything again.
 fn build() -> PathBuf {
-    let Some(folder) = std::env::current_exe()
-        .ok()
-        .and_then(|test| Some(test.parent()?.parent()?.to_owned()))
-    else {
+    let Some(folder) = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.to_owned())) else {
         panic!("the system does not say where this test lies");
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -76,14 +76,7 @@ impl Cluster {
             Err(error) => panic!("no temporary folder: {error}"),
         };
         let (coordinator, reach) = start_coordinator(folder.path(), "127.0.0.1:0", "127.0.0.1:0").await;
-        let mut cluster = Self {
-            reach,
-            coordinator,
-            nodes: Vec::new(),
-            engine,
-            folder,
-            _slot: slot,
-        };
+        let mut cluster = Self { reach, coordinator, nodes: Vec::new(), engine, folder, _slot: slot };
         for index in 0..nodes {
             let node = cluster.start_node(index);
             cluster.nodes.push(Some(node));

@@ -52,10 +52,7 @@ impl Response {
 impl Http {
     /// A server at `HOST:PORT`, with a key or without.
     pub fn new(address: &str, key: Option<&str>) -> Self {
-        Self {
-            address: address.to_owned(),
-            key: key.map(str::to_owned),
-        }
+        Self { address: address.to_owned(), key: key.map(str::to_owned) }
     }
 
     /// Reads a path.
@@ -103,12 +100,7 @@ impl Http {
             Ok(connection) => connection,
             Err(error) => panic!("{} does not answer: {error}", self.address),
         };
-        let mut incoming = Incoming {
-            connection,
-            buffer: Vec::new(),
-            status: 0,
-            headers: Vec::new(),
-        };
+        let mut incoming = Incoming { connection, buffer: Vec::new(), status: 0, headers: Vec::new() };
         incoming.exchange(head.as_bytes(), body).await;
         incoming
     }
@@ -133,7 +125,11 @@ impl Incoming {
         let mut received = Vec::new();
         let sending = async {
             // A server that refuses early closes its end: that is no fault, its response says why.
-            let _ = async { writer.write_all(head).await?; writer.write_all(body).await }.await;
+            let _ = async {
+                writer.write_all(head).await?;
+                writer.write_all(body).await
+            }
+            .await;
             std::future::pending::<()>().await;
         };
         let receiving = async {
@@ -160,7 +156,8 @@ impl Incoming {
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let Some(status) = status else { panic!("no HTTP: {text}") };
         self.status = status;
-        let header = |line: &str| Some((line.split_once(':')?.0.to_lowercase(), line.split_once(':')?.1.trim().to_owned()));
+        let header =
+            |line: &str| Some((line.split_once(':')?.0.to_lowercase(), line.split_once(':')?.1.trim().to_owned()));
         self.headers = lines.filter_map(header).collect();
     }
 
@@ -182,11 +179,7 @@ impl Incoming {
         while self.more().await {}
         let chunked = self.is("transfer-encoding", "chunked");
         let body = if chunked { unchunk(&self.buffer).0 } else { self.buffer };
-        Response {
-            status: self.status,
-            headers: self.headers,
-            body,
-        }
+        Response { status: self.status, headers: self.headers, body }
     }
 
     /// Reads all events; the last should be `[DONE]`.

@@ -4,10 +4,7 @@
 //! event and has a deadline; there is no sleep that hopes. A harness may stop at the first surprise: it
 //! panics with what it saw, and a process that dies in a failing test shows the end of its log.
 
-#![expect(
-    clippy::panic,
-    reason = "a harness of tests stops at the first surprise and says what it saw"
-)]
+#![expect(clippy::panic, reason = "a harness of tests stops at the first surprise and says what it saw")]
 
 pub mod build;
 pub mod cluster;

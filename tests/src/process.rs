@@ -33,11 +33,7 @@ impl Process {
         };
         let child = open().and_then(|(out, err)| command.stdin(Stdio::null()).stdout(out).stderr(err).spawn());
         match child {
-            Ok(child) => Self {
-                name: name.to_owned(),
-                child,
-                log,
-            },
+            Ok(child) => Self { name: name.to_owned(), child, log },
             Err(error) => panic!("{name} cannot be started ({error}): {command:?}"),
         }
     }

@@ -1,8 +1,10 @@
 //! The command `troupe`: what it prints, and how it ends. With the mock engine.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::cluster::{Cluster, Engine, MODEL, run, troupe};
 
@@ -68,7 +70,9 @@ async fn every_refusal_is_one_line_with_its_exit_code() {
     assert!(error(&run(command).await, 3).contains("key"));
 
     let mut command = troupe(cluster.folder());
-    command.args(["--server", &reach.quic, "status", "--fingerprint", &"0".repeat(64), "--key-file"]).arg(&reach.key_file);
+    command
+        .args(["--server", &reach.quic, "status", "--fingerprint", &"0".repeat(64), "--key-file"])
+        .arg(&reach.key_file);
     assert!(error(&run(command).await, 3).contains("trusted cluster"));
 
     let elsewhere = tempfile::tempdir().unwrap();
@@ -86,6 +90,23 @@ async fn a_reader_that_leaves_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    cluster.idle().await;
+}
+
+#[tokio::test]
+async fn ctrl_c_cancels_the_answer_and_ends_with_130() {
+    let cluster = Cluster::start(1, Engine::Mock).await;
+    let arguments = ["submit", "--model", MODEL, "--prompt", "Once", "--max-tokens", "4000", "--jsonl"];
+    let mut child = cluster.troupe(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("started"), "{first}");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let last = lines.last().unwrap().unwrap();
+    assert!(!last.contains("done"), "it was cancelled before its end: {last}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     cluster.idle().await;
 }

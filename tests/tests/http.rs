@@ -77,7 +77,8 @@ async fn no_request_passes_without_a_key() {
         assert_eq!(refused["code"], "invalid_api_key", "{refused}");
         error(&http.get("/v1/models").await, 401);
     }
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&cluster.reach.key_file).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&cluster.reach.key_file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "the key file is its owner's alone");
 }
 

@@ -44,7 +44,8 @@ fn python() -> PathBuf {
     if fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
         return python;
     }
-    let remedy = "the openai client is installed once, from the package index: check the network, and that python3 has venv";
+    let remedy =
+        "the openai client is installed once, from the package index: check the network, and that python3 has venv";
     succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), remedy);
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);

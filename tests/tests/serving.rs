@@ -49,9 +49,8 @@ async fn the_capital_of_france_by_every_way_and_both_nodes_serve() {
     let events = cluster.http().stream("/v1/chat/completions", &streamed).await.events().await;
     assert_eq!(events.last().map(String::as_str), Some("[DONE]"), "{events:#?}");
     let pieces = events.iter().filter_map(|event| serde_json::from_str::<serde_json::Value>(event).ok());
-    let joined: String = pieces
-        .filter_map(|piece| Some(piece["choices"][0]["delta"]["content"].as_str()?.to_owned()))
-        .collect();
+    let joined: String =
+        pieces.filter_map(|piece| Some(piece["choices"][0]["delta"]["content"].as_str()?.to_owned())).collect();
     assert_eq!(joined, text, "streamed and whole are the same");
 
     let output = run(cluster.troupe(&["chat", "--ask", FRANCE, "--max-tokens", "24", "--temperature", "0"])).await;

@@ -39,6 +39,8 @@ pub trait ByteReader: Send + Sync {
 pub struct FrameWriter {
     bytes: Box<dyn ByteWriter>,
     buffer: Vec<u8>,
+    /// A frame is under way, or was cut when its future was dropped.
+    cut: bool,
     ended: bool,
 }
 
@@ -46,7 +48,10 @@ pub struct FrameWriter {
 pub struct FrameReader {
     bytes: Box<dyn ByteReader>,
     buffer: Vec<u8>,
-    ended: bool,
+    /// The last frame was read.
+    finished: bool,
+    /// Reading was given up: a second read must not take that for the end.
+    stopped: bool,
 }
 
 /// Both halves of a stream.
@@ -106,27 +111,32 @@ impl RecvError {
 impl FrameWriter {
     /// Over a stream of bytes.
     pub fn new(bytes: Box<dyn ByteWriter>) -> Self {
-        Self { bytes, buffer: Vec::new(), ended: false }
+        Self { bytes, buffer: Vec::new(), cut: false, ended: false }
     }
 
-    /// Sends a frame; waits while the peer's window is full. To drop the future may cut the frame, so
-    /// the stream must then be dropped too.
+    /// Sends a frame; waits while the peer's window is full. To drop the future may cut the frame:
+    /// nothing more can then be sent, and even `finish` resets the stream.
     ///
     /// # Errors
     /// A frame too long, or a stream that has ended.
     pub async fn send(&mut self, frame: impl Into<Frame>) -> Result<(), SendError> {
-        if self.ended {
+        if self.cut {
             return Err(StreamError::Ended.into());
         }
         self.buffer.clear();
         frame.into().write(&mut self.buffer)?;
-        Ok(self.bytes.write(&self.buffer).await?)
+        self.cut = true;
+        self.bytes.write(&self.buffer).await?;
+        self.cut = false;
+        Ok(())
     }
 
     /// Nothing follows.
     pub fn finish(mut self) {
-        self.ended = true;
-        self.bytes.finish();
+        if !self.cut {
+            self.ended = true;
+            self.bytes.finish();
+        }
     }
 
     /// Nothing of it matters any more.
@@ -165,7 +175,7 @@ impl Drop for FrameWriter {
 impl FrameReader {
     /// Over a stream of bytes.
     pub fn new(bytes: Box<dyn ByteReader>) -> Self {
-        Self { bytes, buffer: Vec::new(), ended: false }
+        Self { bytes, buffer: Vec::new(), finished: false, stopped: false }
     }
 
     /// The next frame, or none after the last. To drop the future loses nothing.
@@ -176,7 +186,7 @@ impl FrameReader {
         let outcome = self.next().await;
         match &outcome {
             Ok(Some(_)) => {}
-            Ok(None) => self.ended = true,
+            Ok(None) => self.finished = true,
             Err(error) => self.end(error.code()),
         }
         outcome
@@ -185,7 +195,7 @@ impl FrameReader {
     /// The next frame, which must come in time.
     ///
     /// # Errors
-    /// As [`FrameReader::recv`]; silence, or the stream's end.
+    /// As [`FrameReader::recv`]; silence, which stops the stream with [`Code::Late`]; the stream's end.
     pub async fn recv_within(&mut self, limit: Duration, wanted: &'static str) -> Result<Frame, RecvError> {
         match tokio::time::timeout(limit, self.recv()).await {
             Ok(Ok(Some(frame))) => Ok(frame),
@@ -199,12 +209,15 @@ impl FrameReader {
     }
 
     async fn next(&mut self) -> Result<Option<Frame>, RecvError> {
+        if self.stopped {
+            return Err(StreamError::Ended.into());
+        }
         loop {
             if let Some((frame, length)) = Frame::read(&self.buffer)? {
                 self.buffer.drain(..length);
                 return Ok(Some(frame));
             }
-            if self.ended {
+            if self.finished {
                 return Ok(None);
             }
             if self.bytes.read(&mut self.buffer).await? == 0 {
@@ -219,8 +232,8 @@ impl FrameReader {
     }
 
     fn end(&mut self, code: Code) {
-        if !self.ended {
-            self.ended = true;
+        if !self.finished && !self.stopped {
+            self.stopped = true;
             self.bytes.stop(code);
         }
         self.buffer.clear();

@@ -15,7 +15,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 
-use crate::token::Fingerprint;
+use crate::token::{Fingerprint, JoinToken};
 
 mod files;
 
@@ -53,6 +53,24 @@ pub enum PkiError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// A certificate that is out of its time.
+    #[error("{path} was valid until {until}: remove it and join again with a join token, or set this machine's clock")]
+    Expired {
+        /// The file.
+        path: PathBuf,
+        /// Its end, in words.
+        until: String,
+    },
+    /// A certificate that is of another cluster than the token.
+    #[error("{folder} belongs to cluster {found}, the join token to {wanted}: give the other cluster's node another state folder, or remove {folder}")]
+    OtherCluster {
+        /// The state folder.
+        folder: PathBuf,
+        /// By the authority's fingerprint.
+        found: ClusterId,
+        /// By the token's.
+        wanted: ClusterId,
     },
     /// A certificate could not be made.
     #[error("a certificate cannot be made: {0}")]
@@ -111,9 +129,19 @@ impl ClusterAuthority {
             write_secret(&key_path, key_pem.as_bytes())?;
             write_secret(&certificate_path, certificate_pem.as_bytes())?;
         }
+        let missing = |path: &Path, other| PkiError::Damaged { path: path.to_owned(), problem: format!("is missing, though {other} is there") };
+        if !certificate_path.exists() {
+            return Err(missing(&certificate_path, CA_KEY));
+        }
+        if !key_path.exists() {
+            return Err(missing(&key_path, CA_CERTIFICATE));
+        }
         let certificate = read_certificate(&certificate_path)?;
         let damaged = |problem: String| PkiError::Damaged { path: key_path.clone(), problem };
         let key = KeyPair::from_pem(&read_secret(&key_path)?).map_err(|error| damaged(error.to_string()))?;
+        if !holds_key(&certificate, key.public_key_raw()) {
+            return Err(damaged(format!("is not the key of {CA_CERTIFICATE}")));
+        }
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| damaged(error.to_string()))?;
         Ok(Self { certificate, issuer })
     }
@@ -135,8 +163,7 @@ impl ClusterAuthority {
 
     /// The cluster's name to machines.
     pub fn cluster(&self) -> ClusterId {
-        let [a, b, c, d, e, f, g, h, ..] = self.fingerprint().0;
-        ClusterId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        self.fingerprint().cluster()
     }
 
     /// Credentials of a coordinator.
@@ -204,6 +231,12 @@ pub fn node_of(certificate: &[u8]) -> Option<NodeId> {
     })
 }
 
+/// Whether a certificate is of this public key.
+fn holds_key(certificate: &[u8], key: &[u8]) -> bool {
+    x509_parser::parse_x509_certificate(certificate)
+        .is_ok_and(|(_, parsed)| parsed.public_key().subject_public_key.data.as_ref() == key)
+}
+
 /// A key and a request for a certificate, for a node that joins.
 #[derive(Debug)]
 pub struct NodeRequest {
@@ -254,6 +287,29 @@ impl Credentials {
             .map_err(|error| PkiError::Damaged { path: key_path, problem: error.to_string() })?;
         let authority = read_certificate(&folder.join(CA_CERTIFICATE))?;
         Ok(Some(Self { certificate: read_certificate(&path)?, key, authority }))
+    }
+
+    /// Whether credentials from `folder` can be used now, and in the cluster of the token, if there is
+    /// one: better told at the start than by a coordinator's refusal.
+    ///
+    /// # Errors
+    /// An expired certificate, or one of another cluster.
+    pub fn check(&self, folder: &Path, token: Option<&JoinToken>, now: i64) -> Result<(), PkiError> {
+        let path = folder.join(NODE_CERTIFICATE);
+        let (_, parsed) = x509_parser::parse_x509_certificate(&self.certificate)
+            .map_err(|error| PkiError::Damaged { path: path.clone(), problem: error.to_string() })?;
+        let until = parsed.validity().not_after;
+        if until.timestamp() < now {
+            return Err(PkiError::Expired { path, until: until.to_string() });
+        }
+        let found = Fingerprint::of(&self.authority);
+        match token {
+            Some(token) if token.fingerprint != found => {
+                let (found, wanted) = (found.cluster(), token.fingerprint.cluster());
+                Err(PkiError::OtherCluster { folder: folder.to_owned(), found, wanted })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

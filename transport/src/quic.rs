@@ -15,6 +15,7 @@ use crate::error::{Alert, Code, Lost};
 
 mod dial;
 mod listen;
+mod quiet;
 mod stream;
 mod tls;
 

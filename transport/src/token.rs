@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use protocol::ids::ClusterId;
 use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "troupe1";
@@ -19,6 +20,12 @@ impl Fingerprint {
     pub fn of(certificate: &[u8]) -> Self {
         use sha2::Digest;
         Self(sha2::Sha256::digest(certificate).into())
+    }
+
+    /// The cluster whose authority has it.
+    pub fn cluster(self) -> ClusterId {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        ClusterId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 

@@ -90,10 +90,7 @@ impl Checkout {
 }
 
 fn is_link_of_a_checkout(path: &Path) -> bool {
-    path.ends_with(".libtorch")
-        && path
-            .parent()
-            .is_some_and(|root| root.join("xtask/Cargo.toml").is_file())
+    path.ends_with(".libtorch") && path.parent().is_some_and(|root| root.join("xtask/Cargo.toml").is_file())
 }
 
 fn set_by_cargo_run(name: &str) -> bool {
@@ -108,11 +105,7 @@ fn without_cargo_folders(path: &OsString) -> Option<OsString> {
         text.contains("/target/") || text.contains("/rustlib/") || text.contains("/toolchains/") || text.is_empty()
     };
     let rest: Vec<PathBuf> = env::split_paths(path).filter(|folder| !ours(folder)).collect();
-    if rest.is_empty() {
-        None
-    } else {
-        env::join_paths(rest).ok()
-    }
+    if rest.is_empty() { None } else { env::join_paths(rest).ok() }
 }
 
 #[cfg(test)]

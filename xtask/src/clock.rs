@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a command for people, with no decisions to test under a paused clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "a command for people, with no decisions to test under a paused clock")]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self(Instant::now())

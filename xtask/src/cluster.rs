@@ -34,18 +34,9 @@ pub(crate) enum ClusterError {
     #[error("{} cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: io::Error },
     #[error("{what} {}: {source}", path.display())]
-    Files {
-        what: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Files { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{name} ended too soon ({how}); the end of its log, {}:\n{tail}", log.display())]
-    Ended {
-        name: String,
-        how: String,
-        log: PathBuf,
-        tail: String,
-    },
+    Ended { name: String, how: String, log: PathBuf, tail: String },
     #[error("{name} is not ready after {} s; the end of its log, {}:\n{tail}", READY.as_secs(), log.display())]
     NotReady { name: String, log: PathBuf, tail: String },
     #[error("the ready file {} has no `{field}`", path.display())]
@@ -98,15 +89,8 @@ pub(crate) struct Cluster {
 /// # Errors
 /// The build fails.
 pub(crate) fn build(checkout: &Checkout) -> Result<(), ClusterError> {
-    let status = checkout
-        .cargo()
-        .args(["build", "--workspace", "--bins", "--examples"])
-        .status();
-    if status.is_ok_and(|status| status.success()) {
-        Ok(())
-    } else {
-        Err(ClusterError::Build)
-    }
+    let status = checkout.cargo().args(["build", "--workspace", "--bins", "--examples"]).status();
+    if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err(ClusterError::Build) }
 }
 
 impl Cluster {
@@ -134,11 +118,7 @@ impl Cluster {
             let command = node_command(checkout, plan, &reach, &name)?;
             nodes.push(Process::start(&name, command, &logs)?);
         }
-        let mut cluster = Self {
-            reach,
-            coordinator,
-            nodes,
-        };
+        let mut cluster = Self { reach, coordinator, nodes };
         cluster.wait_for_nodes(checkout, interrupts)?;
         Ok(cluster)
     }
@@ -166,10 +146,7 @@ impl Cluster {
             "--ca-file".into(),
             reach.ca.clone().into(),
         ];
-        Ok(words
-            .into_iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect())
+        Ok(words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect())
     }
 
     /// Has a process ended? The coordinator's end is an error; of a node, its name and how it ended,
@@ -179,10 +156,7 @@ impl Cluster {
     /// The coordinator has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<(String, String)>, ClusterError> {
         self.coordinator.check()?;
-        Ok(self
-            .nodes
-            .iter_mut()
-            .find_map(|node| Some((node.name().to_owned(), node.news()?))))
+        Ok(self.nodes.iter_mut().find_map(|node| Some((node.name().to_owned(), node.news()?))))
     }
 
     /// An error with the log of the process that ended by itself, if one did.
@@ -197,8 +171,7 @@ impl Cluster {
     /// The last lines of every log, for a failure whose cause is not known.
     pub(crate) fn tails(&self) -> String {
         let all = self.nodes.iter().chain([&self.coordinator]);
-        all.map(|process| format!("── {}\n{}\n", process.log().display(), process.tail()))
-            .collect()
+        all.map(|process| format!("── {}\n{}\n", process.log().display(), process.tail())).collect()
     }
 
     /// Asks every process to end, in order, and kills those that take longer than `patience`.
@@ -216,18 +189,12 @@ impl Cluster {
 }
 
 fn program(checkout: &Checkout, name: &str) -> Result<PathBuf, ClusterError> {
-    checkout.program(name).map_err(|source| ClusterError::Start {
-        program: name.into(),
-        source,
-    })
+    checkout.program(name).map_err(|source| ClusterError::Start { program: name.into(), source })
 }
 
 fn coordinator_command(checkout: &Checkout, plan: &Plan, ready: &Path) -> Result<Command, ClusterError> {
     let mut command = Command::new(program(checkout, "troupe-coordinator")?);
-    command
-        .current_dir(checkout.root())
-        .arg("--config")
-        .arg(checkout.root().join("cluster.toml"));
+    command.current_dir(checkout.root()).arg("--config").arg(checkout.root().join("cluster.toml"));
     command.arg("--state").arg(plan.state.join("coordinator"));
     for (option, address) in [("--http", plan.http), ("--quic", plan.quic)] {
         if let Some(address) = address {
@@ -240,19 +207,10 @@ fn coordinator_command(checkout: &Checkout, plan: &Plan, ready: &Path) -> Result
 
 fn node_command(checkout: &Checkout, plan: &Plan, reach: &Reach, name: &str) -> Result<Command, ClusterError> {
     let mut command = Command::new(program(checkout, "troupe-node")?);
-    command
-        .current_dir(checkout.root())
-        .arg("--config")
-        .arg(checkout.root().join("cluster.toml"));
-    command
-        .args(["--join", &reach.quic])
-        .arg("--token-file")
-        .arg(&reach.join_token);
+    command.current_dir(checkout.root()).arg("--config").arg(checkout.root().join("cluster.toml"));
+    command.args(["--join", &reach.quic]).arg("--token-file").arg(&reach.join_token);
     command.arg("--state").arg(plan.state.join(name)).args(["--name", name]);
-    command.args([
-        "--model",
-        &format!("{MODEL}={}", checkout.root().join(MODEL_FILE).display()),
-    ]);
+    command.args(["--model", &format!("{MODEL}={}", checkout.root().join(MODEL_FILE).display())]);
     command.args(["--threads", &threads_per_node(plan.nodes).to_string()]);
     Ok(command)
 }
@@ -278,11 +236,7 @@ fn wait_for<T>(
             process.check()?;
             if watch.elapsed() > READY {
                 let (name, log) = (process.name().to_owned(), process.log().to_owned());
-                return Err(ClusterError::NotReady {
-                    name,
-                    log,
-                    tail: process.tail(),
-                });
+                return Err(ClusterError::NotReady { name, log, tail: process.tail() });
             }
         }
         if interrupts.within(LOOK_AGAIN) {
@@ -300,10 +254,7 @@ fn read_ready(path: &Path) -> Result<Option<Reach>, ClusterError> {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let field = |field: &'static str| {
         let found = value.get(field).and_then(|value| value.as_str()).map(str::to_owned);
-        found.ok_or_else(|| ClusterError::ReadyFile {
-            path: path.to_owned(),
-            field,
-        })
+        found.ok_or_else(|| ClusterError::ReadyFile { path: path.to_owned(), field })
     };
     Ok(Some(Reach {
         http: field("http")?,
@@ -319,11 +270,7 @@ fn serving(client: &[String]) -> usize {
     let Some((program, options)) = client.split_first() else {
         return 0;
     };
-    let output = Command::new(program)
-        .args(options)
-        .args(["status", "--json"])
-        .stdin(Stdio::null())
-        .output();
+    let output = Command::new(program).args(options).args(["status", "--json"]).stdin(Stdio::null()).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {
         return 0;
     };

@@ -39,10 +39,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<(), DemoError> {
     cluster::build(checkout)?;
 
     let interrupts = Interrupts::catch()?;
-    let folder = tempfile::Builder::new()
-        .prefix("troupe-demo-")
-        .tempdir()
-        .map_err(DemoError::Folder)?;
+    let folder = tempfile::Builder::new().prefix("troupe-demo-").tempdir().map_err(DemoError::Folder)?;
     let outcome = show(checkout, folder.path(), &interrupts);
     if matches!(outcome, Err(ref error) if !matches!(error, DemoError::Cluster(ClusterError::Interrupted))) {
         // The logs are worth more than a tidy disk.
@@ -53,18 +50,10 @@ pub(crate) fn run(checkout: &Checkout) -> Result<(), DemoError> {
 
 fn show(checkout: &Checkout, state: &Path, interrupts: &Interrupts) -> Result<(), DemoError> {
     let free = Some(([127, 0, 0, 1], 0).into());
-    let plan = Plan {
-        state: state.to_owned(),
-        nodes: NODES,
-        http: free,
-        quic: free,
-    };
+    let plan = Plan { state: state.to_owned(), nodes: NODES, http: free, quic: free };
     eprintln!("── starting one coordinator and {NODES} nodes");
     let mut cluster = Cluster::start(checkout, &plan, interrupts)?;
-    eprintln!(
-        "   coordinator at {} (QUIC) and http://{}",
-        cluster.reach.quic, cluster.reach.http
-    );
+    eprintln!("   coordinator at {} (QUIC) and http://{}", cluster.reach.quic, cluster.reach.http);
     for node in &cluster.nodes {
         eprintln!("   {} is process {}", node.name(), node.id());
     }
@@ -84,9 +73,7 @@ fn run_jobs(checkout: &Checkout, cluster: &mut Cluster, interrupts: &Interrupts)
     let mut command = Command::new(&program);
     command.arg(&reach.quic).arg(&reach.admin_key).arg(&reach.ca);
     orphan::end_with_parent(&mut command);
-    let child = command
-        .spawn()
-        .map_err(|source| ClusterError::Start { program, source })?;
+    let child = command.spawn().map_err(|source| ClusterError::Start { program, source })?;
     let mut jobs = KillOnDrop(child);
     loop {
         if let Ok(Some(status)) = jobs.0.try_wait() {
@@ -94,10 +81,7 @@ fn run_jobs(checkout: &Checkout, cluster: &mut Cluster, interrupts: &Interrupts)
                 return Ok(());
             }
             cluster.check()?;
-            return Err(DemoError::Jobs {
-                how: status.to_string(),
-                logs: cluster.tails(),
-            });
+            return Err(DemoError::Jobs { how: status.to_string(), logs: cluster.tails() });
         }
         cluster.check()?;
         if interrupts.within(LOOK_AGAIN) {

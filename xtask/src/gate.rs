@@ -21,11 +21,7 @@ pub(crate) enum GateError {
     #[error("cargo {0} is missing: run `rustup component add {1}`")]
     Component(&'static str, &'static str),
     #[error("stage `{stage}` failed after {after}: {reason}")]
-    Stage {
-        stage: &'static str,
-        after: String,
-        reason: String,
-    },
+    Stage { stage: &'static str, after: String, reason: String },
 }
 
 type Check = fn(&Checkout) -> Result<(), String>;
@@ -41,30 +37,12 @@ struct Stage {
 }
 
 const STAGES: &[Stage] = &[
-    Stage {
-        name: "format",
-        work: Work::Cargo(&["fmt", "--all", "--check"]),
-    },
-    Stage {
-        name: "file lengths",
-        work: Work::Check(lines::check),
-    },
-    Stage {
-        name: "layers",
-        work: Work::Check(layers::check),
-    },
-    Stage {
-        name: "lints",
-        work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-    },
-    Stage {
-        name: "build",
-        work: Work::Cargo(&["build", "--workspace", "--bins", "--examples"]),
-    },
-    Stage {
-        name: "tests",
-        work: Work::Cargo(&["test", "--workspace"]),
-    },
+    Stage { name: "format", work: Work::Cargo(&["fmt", "--all", "--check"]) },
+    Stage { name: "file lengths", work: Work::Check(lines::check) },
+    Stage { name: "layers", work: Work::Check(layers::check) },
+    Stage { name: "lints", work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]) },
+    Stage { name: "build", work: Work::Cargo(&["build", "--workspace", "--bins", "--examples"]) },
+    Stage { name: "tests", work: Work::Cargo(&["test", "--workspace"]) },
 ];
 
 /// Sets up, then runs every stage.
@@ -75,12 +53,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<(), GateError> {
     let all = Stopwatch::start();
     setup::run(checkout, &setup::Options::default(), Talk::Quiet)?;
     for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
-        let asked = checkout
-            .cargo()
-            .args([tool, "--version"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+        let asked = checkout.cargo().args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !asked.is_ok_and(|status| status.success()) {
             return Err(GateError::Component(tool, component));
         }
@@ -95,11 +68,7 @@ pub(crate) fn run(checkout: &Checkout) -> Result<(), GateError> {
         };
         if let Err(reason) = outcome {
             summary(&passed);
-            return Err(GateError::Stage {
-                stage: stage.name,
-                after: watch.to_string(),
-                reason,
-            });
+            return Err(GateError::Stage { stage: stage.name, after: watch.to_string(), reason });
         }
         eprintln!("── {}: passed in {watch}", stage.name);
         passed.push((stage.name, watch.to_string()));

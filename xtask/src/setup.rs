@@ -100,10 +100,7 @@ fn choose_libtorch(checkout: &Checkout, cache: &Cache, options: &Options) -> Res
         let path = PathBuf::from(env::var_os("LIBTORCH").unwrap_or_default());
         let library = format!("lib/{}torch_cpu{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
         if !path.join(library).is_file() {
-            return Err(SetupError::OwnLibtorch {
-                path,
-                version: wheels::LIBTORCH,
-            });
+            return Err(SetupError::OwnLibtorch { path, version: wheels::LIBTORCH });
         }
         return Ok(Libtorch::Own(format!("{}: LIBTORCH is set", path.display())));
     }
@@ -114,11 +111,7 @@ fn choose_libtorch(checkout: &Checkout, cache: &Cache, options: &Options) -> Res
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         let (os, arch) = (env::consts::OS, env::consts::ARCH);
-        return Err(SetupError::Platform {
-            os,
-            arch,
-            version: wheels::LIBTORCH,
-        });
+        return Err(SetupError::Platform { os, arch, version: wheels::LIBTORCH });
     }
     let on_cuda = fs::read_link(&link).is_ok_and(|target| target == cache.place(&LIBTORCH_CUDA));
     let cuda = options.cuda || (on_cuda && !options.cpu);
@@ -151,11 +144,7 @@ fn link_libtorch(checkout: &Checkout, cache: &Cache, component: &Component) -> R
     let turned = link::point(&link, &cache.place(component))?;
     if turned && before.is_some() {
         // The same path now leads to other libraries, which cargo cannot see.
-        let cleaned = checkout
-            .cargo()
-            .args(["clean", "-p", "torch-sys"])
-            .stderr(Stdio::null())
-            .status();
+        let cleaned = checkout.cargo().args(["clean", "-p", "torch-sys"]).stderr(Stdio::null()).status();
         if !cleaned.is_ok_and(|status| status.success()) {
             eprintln!("warning: libtorch has changed: run `cargo clean -p torch-sys` before the next build");
         }
@@ -173,8 +162,7 @@ fn cache_folder() -> Result<PathBuf, SetupError> {
 fn cache_from(own: Option<PathBuf>, xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     // The XDG standard asks to ignore a relative path.
     let xdg = xdg.filter(|path| path.is_absolute()).map(|path| path.join("troupe"));
-    own.or(xdg)
-        .or_else(|| home.map(|home| home.join(Path::new(".cache/troupe"))))
+    own.or(xdg).or_else(|| home.map(|home| home.join(Path::new(".cache/troupe"))))
 }
 
 #[cfg(test)]

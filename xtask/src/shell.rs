@@ -13,11 +13,7 @@ pub(crate) fn line(command: &Command) -> String {
 pub(crate) fn quote(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref().to_string_lossy().into_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

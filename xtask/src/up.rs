@@ -54,12 +54,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<(), UpError>
 
     let interrupts = Interrupts::catch()?;
     let nodes = usize::from(options.nodes);
-    let plan = Plan {
-        state: state.clone(),
-        nodes,
-        http: options.http,
-        quic: options.quic,
-    };
+    let plan = Plan { state: state.clone(), nodes, http: options.http, quic: options.quic };
     eprintln!("starting one coordinator and {nodes} nodes");
     let mut cluster = Cluster::start(checkout, &plan, &interrupts)?;
     println!("{}", welcome(&cluster, &cluster.client_command(checkout)?, &state));
@@ -70,11 +65,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<(), UpError>
     }
     eprintln!("stopping; running answers may end");
     // A node that was killed by hand is no disorder: only those that we stop count.
-    if cluster.stop(PATIENCE) {
-        Ok(())
-    } else {
-        Err(UpError::Disorder(state.join("logs")))
-    }
+    if cluster.stop(PATIENCE) { Ok(()) } else { Err(UpError::Disorder(state.join("logs"))) }
 }
 
 /// Two clusters in one state folder would fight.
@@ -94,7 +85,7 @@ fn welcome(cluster: &Cluster, client: &[String], state: &std::path::Path) -> Str
     let client = pasteable(client);
     let key = shell::quote(&reach.admin_key);
     let body = format!(
-        r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"What is the capital of France?"}}],"max_tokens":32}}"#
+        r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"What is the capital of France?"}}],"max_tokens":32,"temperature":0}}"#
     );
     let mut text = format!(
         "\nTroupe is up. Ctrl-C stops it; logs are in {logs}.\n\n\
@@ -111,12 +102,7 @@ fn welcome(cluster: &Cluster, client: &[String], state: &std::path::Path) -> Str
         quic = reach.quic,
     );
     for node in &cluster.nodes {
-        text.push_str(&format!(
-            "  {}: kill -9 {}\n    {}\n",
-            node.name(),
-            node.id(),
-            node.line()
-        ));
+        text.push_str(&format!("  {}: kill -9 {}\n    {}\n", node.name(), node.id(), node.line()));
     }
     text
 }

@@ -110,8 +110,8 @@ impl Speech {
     /// Lets go of the log-probabilities of text that is passed on.
     fn release(&mut self, spoken: &mut Spoken) {
         self.passed += spoken.text.len();
-        while let Some((token, _)) = self.held.pop_front_if(|(_, end)| *end <= self.passed) {
-            spoken.logprobs.push(token);
+        while self.held.front().is_some_and(|(_, end)| *end <= self.passed) {
+            spoken.logprobs.extend(self.held.pop_front().map(|(token, _)| token));
         }
     }
 

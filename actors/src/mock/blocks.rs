@@ -29,19 +29,8 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(blocks: usize, size: usize) -> Self {
         let free = (0..blocks).map(|id| (id as u64, id)).collect();
-        let all = (0..blocks)
-            .map(|id| Block {
-                freed: id as u64,
-                ..Block::default()
-            })
-            .collect();
-        Self {
-            blocks: all,
-            free,
-            cached: HashMap::new(),
-            clock: blocks as u64,
-            size,
-        }
+        let all = (0..blocks).map(|id| Block { freed: id as u64, ..Block::default() }).collect();
+        Self { blocks: all, free, cached: HashMap::new(), clock: blocks as u64, size }
     }
 
     /// Tokens in a block.
@@ -61,10 +50,7 @@ impl Pool {
     /// Takes the cached blocks of `chain` and enough fresh ones for `count` in all; nothing if there are too few.
     pub(super) fn take(&mut self, chain: &[u64], count: usize) -> Option<Vec<BlockId>> {
         let hits: Vec<BlockId> = chain.iter().map_while(|hash| self.cached.get(hash).copied()).collect();
-        let idle = hits
-            .iter()
-            .filter(|id| self.blocks.get(**id).is_some_and(|block| block.holders == 0))
-            .count();
+        let idle = hits.iter().filter(|id| self.blocks.get(**id).is_some_and(|block| block.holders == 0)).count();
         if count.saturating_sub(hits.len()) > self.free.len() - idle {
             return None;
         }

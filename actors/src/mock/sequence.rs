@@ -65,11 +65,7 @@ impl Sequence {
     }
 
     pub(super) fn prefill_due(&self) -> Tokens {
-        if self.decodes() {
-            Tokens::ZERO
-        } else {
-            Tokens::of(self.due())
-        }
+        if self.decodes() { Tokens::ZERO } else { Tokens::of(self.due()) }
     }
 
     /// Prompt tokens that the cache holds now; the last token is never taken from it.
@@ -102,10 +98,7 @@ impl Sequence {
         }
         let cached = Tokens::of(self.computed.min(prompt));
         self.cached = Some(cached);
-        Some(Event::Started {
-            key: self.job.key,
-            cached,
-        })
+        Some(Event::Started { key: self.job.key, cached })
     }
 
     /// A block for the next token. False if there is none.
@@ -143,22 +136,12 @@ impl Sequence {
         } else {
             None
         };
-        (
-            Event::Token {
-                key: self.job.key,
-                sampled,
-            },
-            finish,
-        )
+        (Event::Token { key: self.job.key, sampled }, finish)
     }
 
     pub(super) fn finish(&mut self, finish: Finish, pool: &mut Pool) -> Event {
         self.release(pool);
-        Event::Finished {
-            key: self.job.key,
-            finish,
-            usage: usage(self),
-        }
+        Event::Finished { key: self.job.key, finish, usage: usage(self) }
     }
 
     /// Gives its blocks back and waits to be computed again.
@@ -179,18 +162,11 @@ impl Sequence {
     }
 
     fn extend_chain(&mut self, size: usize) {
-        let salt = || {
-            self.job
-                .salt
-                .iter()
-                .fold(0, |hash, byte| words::mix(hash, u64::from(*byte)))
-        };
+        let salt = || self.job.salt.iter().fold(0, |hash, byte| words::mix(hash, u64::from(*byte)));
         let mut parent = self.chain.last().copied().unwrap_or_else(salt);
         let done = self.chain.len();
         for block in self.tokens.chunks_exact(size).skip(done) {
-            parent = block
-                .iter()
-                .fold(words::mix(parent, 1), |hash, token| words::mix(hash, token.0.into()));
+            parent = block.iter().fold(words::mix(parent, 1), |hash, token| words::mix(hash, token.0.into()));
             self.chain.push(parent);
         }
     }

@@ -39,10 +39,7 @@ pub fn bundle() -> TextBundle {
         bos: None,
         eos: vec![END],
         add_bos: false,
-        names: TokenNames {
-            eos: Some("<end>".to_owned()),
-            ..TokenNames::default()
-        },
+        names: TokenNames { eos: Some("<end>".to_owned()), ..TokenNames::default() },
     }
 }
 
@@ -75,18 +72,9 @@ pub(super) fn choose(context: u64, position: usize, job: &Job) -> Sampled {
     let early = Tokens::of(position) < job.limits.min_tokens;
     let banned = |token: TokenId| {
         early && job.limits.stop_ids.contains(&token)
-            || job
-                .sampling
-                .logit_bias
-                .iter()
-                .any(|(biased, bias)| *biased == token && *bias <= -FORCE)
+            || job.sampling.logit_bias.iter().any(|(biased, bias)| *biased == token && *bias <= -FORCE)
     };
-    let forced = job
-        .sampling
-        .logit_bias
-        .iter()
-        .find(|(_, bias)| *bias >= FORCE)
-        .map(|(token, _)| *token);
+    let forced = job.sampling.logit_bias.iter().find(|(_, bias)| *bias >= FORCE).map(|(token, _)| *token);
     let end = (position > 0 && context.is_multiple_of(END_IN)).then_some(END);
     let stride = (context >> 32) as usize | 1;
     let letters = (0..ALPHABET.len()).filter_map(|i| {
@@ -112,15 +100,7 @@ pub(super) fn choose(context: u64, position: usize, job: &Job) -> Sampled {
     let logprob = |place: usize| -(place as f32 + 1.0) * std::f32::consts::LN_2;
     let logprobs = job.sampling.logprobs.map(|count| Logprobs {
         chosen: logprob(drawn),
-        top: candidates
-            .iter()
-            .take(count.into())
-            .enumerate()
-            .map(|(place, token)| (*token, logprob(place)))
-            .collect(),
+        top: candidates.iter().take(count.into()).enumerate().map(|(place, token)| (*token, logprob(place))).collect(),
     });
-    Sampled {
-        token: candidates.get(drawn).copied().unwrap_or(END),
-        logprobs,
-    }
+    Sampled { token: candidates.get(drawn).copied().unwrap_or(END), logprobs }
 }

@@ -24,9 +24,7 @@ pub struct LinkArgs {
 
 impl std::fmt::Debug for LinkArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkArgs")
-            .field("address", &self.dialer.address())
-            .finish_non_exhaustive()
+        f.debug_struct("LinkArgs").field("address", &self.dialer.address()).finish_non_exhaustive()
     }
 }
 
@@ -66,10 +64,7 @@ impl Actor for Link {
             drop(myself.send_message(LinkMsg::Ended { panicked }));
             let _ = end.send(());
         });
-        Ok(LinkState {
-            stop: Some(guard),
-            ended: Some(ended),
-        })
+        Ok(LinkState { stop: Some(guard), ended: Some(ended) })
     }
 
     async fn handle(
@@ -140,7 +135,5 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
 
 /// FNV-1a: links of one node wait differently.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

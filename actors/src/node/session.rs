@@ -56,10 +56,9 @@ pub(super) async fn session(shared: &Arc<Shared>, connection: Arc<dyn Connection
         }
         Err(error) => return Over::Failed(error.to_string()),
     };
-    if let Err(mismatch) = shared.hello().versions.agree(protocol::version::Versions {
-        oldest: welcome.version,
-        newest: welcome.version,
-    }) {
+    if let Err(mismatch) =
+        shared.hello().versions.agree(protocol::version::Versions { oldest: welcome.version, newest: welcome.version })
+    {
         connection.close(Code::Refused, "version");
         return Over::Refused(Refusal::Version(mismatch));
     }
@@ -155,9 +154,7 @@ async fn say(writer: &mut FrameWriter, frame: impl Into<Frame>, patience: Durati
 
 /// Says goodbye, and leaves what was sent the time to arrive.
 async fn leave(connection: &Arc<dyn Connection>, mut writer: FrameWriter) {
-    let goodbye = Goodbye {
-        reason: "the node stops".to_owned(),
-    };
+    let goodbye = Goodbye { reason: "the node stops".to_owned() };
     if say(&mut writer, goodbye, LINGER).await.is_ok() {
         writer.finish();
         // A coordinator that closes first has heard it all; one that does not has had its time.

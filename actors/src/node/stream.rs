@@ -20,10 +20,7 @@ const CHUNK: usize = 1024 * 1024;
 
 /// Serves a stream to its end. To drop the future is to cancel what it does.
 pub(super) async fn serve(shared: &Shared, mut writer: FrameWriter, mut reader: FrameReader) {
-    let first = match reader
-        .recv_within(shared.settings.patience, "a submit or a fetch")
-        .await
-    {
+    let first = match reader.recv_within(shared.settings.patience, "a submit or a fetch").await {
         Ok(frame) => frame,
         Err(error) => {
             tracing::debug!("a stream is reset: {error}");
@@ -83,20 +80,10 @@ async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Resu
 }
 
 async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job) -> Result<(), SendError> {
-    let worker = shared
-        .workers
-        .iter()
-        .map(|(worker, _)| worker)
-        .find(|worker| worker.model() == job.model);
+    let worker = shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == job.model);
     let Some(worker) = worker else {
         let reason = RefusalReason::UnknownModel { model: job.model };
-        return writer
-            .send(Refused {
-                reason,
-                retry_after: None,
-                load: Default::default(),
-            })
-            .await;
+        return writer.send(Refused { reason, retry_after: None, load: Default::default() }).await;
     };
     if shared.is_draining() {
         return writer.send(worker.refused(RefusalReason::Draining)).await;
@@ -106,12 +93,7 @@ async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job) -> Result<
         Err(refused) => return writer.send(refused).await,
     };
     let grant = attempt.grant();
-    writer
-        .send(Granted {
-            cached: grant.cached,
-            queue: grant.queue,
-        })
-        .await?;
+    writer.send(Granted { cached: grant.cached, queue: grant.queue }).await?;
     while let Some(update) = attempt.next().await {
         match update {
             Update::Begun(begun) => writer.send(begun).await?,
@@ -132,12 +114,7 @@ async fn text(shared: &Shared, writer: &mut FrameWriter, fetch: FetchText) -> Re
     codec::encode(&served.bundle, &mut bytes).map_err(protocol::frame::WriteError::from)?;
     let mut chunks = bytes.chunks(CHUNK).peekable();
     while let Some(chunk) = chunks.next() {
-        writer
-            .send(TextChunk {
-                bytes: chunk.to_vec(),
-                last: chunks.peek().is_none(),
-            })
-            .await?;
+        writer.send(TextChunk { bytes: chunk.to_vec(), last: chunks.peek().is_none() }).await?;
     }
     Ok(())
 }

@@ -26,9 +26,7 @@ pub struct WorkerArgs {
 
 impl std::fmt::Debug for WorkerArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerArgs")
-            .field("drive", &self.drive)
-            .finish_non_exhaustive()
+        f.debug_struct("WorkerArgs").field("drive", &self.drive).finish_non_exhaustive()
     }
 }
 
@@ -78,15 +76,10 @@ impl Actor for Worker {
             Drive::Task => drop(tokio::spawn(work)),
             Drive::Thread => {
                 let runtime = Handle::current();
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || runtime.block_on(work))?;
+                std::thread::Builder::new().name(name).spawn(move || runtime.block_on(work))?;
             }
         }
-        Ok(WorkerState {
-            commands: Some(commands),
-            ended: Some(ended),
-        })
+        Ok(WorkerState { commands: Some(commands), ended: Some(ended) })
     }
 
     async fn handle(
@@ -149,15 +142,8 @@ async fn run(
 
 /// Shows what the engine serves; a restarted one must serve the same.
 fn introduce(board: &Board, loaded: Loaded) -> Result<Loaded, String> {
-    let served = Served {
-        card: loaded.engine.card().clone(),
-        bundle: loaded.bundle.clone(),
-    };
-    let known = if let Phase::Served(known) = &*board.phase.borrow() {
-        Some(Arc::clone(known))
-    } else {
-        None
-    };
+    let served = Served { card: loaded.engine.card().clone(), bundle: loaded.bundle.clone() };
+    let known = if let Phase::Served(known) = &*board.phase.borrow() { Some(Arc::clone(known)) } else { None };
     match known {
         Some(known) if *known != served => Err("its model has changed: restart the node".to_owned()),
         Some(_) => {
@@ -173,9 +159,6 @@ fn introduce(board: &Board, loaded: Loaded) -> Result<Loaded, String> {
 
 /// What a panic said.
 fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("without a word"))
 }

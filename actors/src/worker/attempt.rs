@@ -51,24 +51,10 @@ pub struct Attempt {
 
 /// Both ends for a job. The bound is what the job may say in all.
 pub(super) fn channel(job: &Job, context: usize) -> (Outbox, Attempt) {
-    let tokens = job
-        .limits
-        .max_tokens
-        .as_usize()
-        .saturating_sub(job.generated.len())
-        .min(context);
+    let tokens = job.limits.max_tokens.as_usize().saturating_sub(job.generated.len()).min(context);
     let (sender, items) = mpsc::channel(tokens.saturating_add(2).min(tokio::sync::Semaphore::MAX_PERMITS));
     let next = Tokens::of(job.generated.len());
-    (
-        Outbox { items: sender },
-        Attempt {
-            items,
-            grant: Grant::default(),
-            next,
-            held: None,
-            ended: false,
-        },
-    )
+    (Outbox { items: sender }, Attempt { items, grant: Grant::default(), next, held: None, ended: false })
 }
 
 impl Outbox {
@@ -116,11 +102,7 @@ impl Attempt {
             }
             None => {
                 self.ended = true;
-                Update::Failed(Failed {
-                    error: JobFault::WorkerLost {
-                        reason: "it let go of the job".to_owned(),
-                    },
-                })
+                Update::Failed(Failed { error: JobFault::WorkerLost { reason: "it let go of the job".to_owned() } })
             }
         })
     }

@@ -38,21 +38,14 @@ pub(super) struct Vitals {
 impl Vitals {
     /// No engine.
     pub(super) fn absent(now: Instant) -> Self {
-        Self {
-            ready: false,
-            load: Load::default(),
-            waiting: None,
-            active: now,
-        }
+        Self { ready: false, load: Load::default(), waiting: None, active: now }
     }
 
     pub(super) fn report(&self, now: Instant) -> WorkerReport {
         WorkerReport {
             ready: self.ready,
             load: self.load,
-            oldest: self
-                .waiting
-                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            oldest: self.waiting.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             still: now.saturating_duration_since(self.active),
         }
     }
@@ -74,12 +67,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(engine: Box<dyn Engine>, board: Arc<Board>) -> Self {
-        Self {
-            engine,
-            jobs: HashMap::new(),
-            board,
-            active: Instant::now(),
-        }
+        Self { engine, jobs: HashMap::new(), board, active: Instant::now() }
     }
 
     /// Works until the channel closes.
@@ -131,9 +119,7 @@ impl Desk {
     /// Ends all jobs: the engine is of no use any more.
     pub(super) fn lose(&mut self, reason: &str) {
         for (_, held) in self.jobs.drain() {
-            held.outbox.put(Item::Failed(JobFault::WorkerLost {
-                reason: reason.to_owned(),
-            }));
+            held.outbox.put(Item::Failed(JobFault::WorkerLost { reason: reason.to_owned() }));
         }
     }
 
@@ -145,14 +131,7 @@ impl Desk {
         let key = job.key;
         let granted = self.engine.admit(job);
         if granted.is_ok() {
-            self.jobs.insert(
-                key,
-                Held {
-                    outbox,
-                    granted: Instant::now(),
-                    started: false,
-                },
-            );
+            self.jobs.insert(key, Held { outbox, granted: Instant::now(), started: false });
         }
         // If nobody listens any more, the next sweep ends the job.
         drop(reply.send(granted));
@@ -160,8 +139,7 @@ impl Desk {
 
     /// Cancels what nobody wants any more.
     fn sweep(&mut self) {
-        self.jobs
-            .retain(|key, held| held.outbox.is_wanted() || !self.engine.cancel(*key));
+        self.jobs.retain(|key, held| held.outbox.is_wanted() || !self.engine.cancel(*key));
     }
 
     fn step(&mut self) -> Result<(Progress, Vec<Event>), EngineError> {
@@ -169,10 +147,7 @@ impl Desk {
         let begun = Instant::now();
         let progress = self.engine.step(&mut events)?;
         if !progress.is_idle() {
-            self.board
-                .metrics
-                .step_seconds
-                .record((begun.elapsed() + progress.pace).as_secs_f64());
+            self.board.metrics.step_seconds.record((begun.elapsed() + progress.pace).as_secs_f64());
         }
         Ok((progress, events))
     }
@@ -213,18 +188,8 @@ impl Desk {
 
     fn publish(&self) {
         let load = self.engine.load();
-        let waiting = self
-            .jobs
-            .values()
-            .filter(|held| !held.started)
-            .map(|held| held.granted)
-            .min();
+        let waiting = self.jobs.values().filter(|held| !held.started).map(|held| held.granted).min();
         self.board.metrics.carry(&load);
-        self.board.vitals.send_replace(Vitals {
-            ready: true,
-            load,
-            waiting,
-            active: self.active,
-        });
+        self.board.vitals.send_replace(Vitals { ready: true, load, waiting, active: self.active });
     }
 }

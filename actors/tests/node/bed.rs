@@ -36,10 +36,7 @@ impl Dialer for MemoryDialer {
 
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
         Box::pin(async {
-            let peer = |address: &str| Peer {
-                address: address.to_owned(),
-                node: None,
-            };
+            let peer = |address: &str| Peer { address: address.to_owned(), node: None };
             let (near, far) = pair(peer("coordinator"), peer("node"));
             self.dialled.send(far).await.map_err(|_| "nobody is there".to_owned())?;
             Ok(near as Arc<dyn Connection>)
@@ -65,40 +62,16 @@ pub(crate) struct Peering {
 }
 
 pub(crate) async fn supervise(child: actors::supervisor::ChildSpec) -> ActorRef<SupervisorMsg> {
-    let backoff = Backoff {
-        first: Duration::from_millis(100),
-        longest: Duration::from_secs(1),
-    };
-    let intensity = Intensity {
-        max_restarts: 3,
-        within: Duration::from_secs(60),
-        backoff,
-    };
-    let args = SupervisorArgs {
-        intensity,
-        children: vec![child],
-        seed: 1,
-        grace: Duration::from_secs(5),
-    };
+    let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
+    let intensity = Intensity { max_restarts: 3, within: Duration::from_secs(60), backoff };
+    let args = SupervisorArgs { intensity, children: vec![child], seed: 1, grace: Duration::from_secs(5) };
     Supervisor::spawn(None, Supervisor, args).await.unwrap().0
 }
 
 pub(crate) async fn bed(faults: Faults) -> Bed {
-    let timing = Timing {
-        decode_per_step: Duration::from_millis(10),
-        ..Timing::default()
-    };
-    let options = MockOptions {
-        timing,
-        faults,
-        ..MockOptions::default()
-    };
-    let factory = move || {
-        Ok(Loaded {
-            engine: Box::new(MockEngine::new(options.clone())),
-            bundle: bundle(),
-        })
-    };
+    let timing = Timing { decode_per_step: Duration::from_millis(10), ..Timing::default() };
+    let options = MockOptions { timing, faults, ..MockOptions::default() };
+    let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });
     let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
     let workers = supervise(child).await;
     let settings = NodeSettings {
@@ -108,22 +81,13 @@ pub(crate) async fn bed(faults: Faults) -> Bed {
         build: "test".to_owned(),
         streams: 8,
         patience: Duration::from_secs(5),
-        backoff: Backoff {
-            first: Duration::from_millis(100),
-            longest: Duration::from_secs(1),
-        },
+        backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) },
         seed: 1,
     };
     let node = Node::new(settings, vec![worker.clone()]).await.unwrap();
     let (dialled, arriving) = mpsc::channel(1);
     let links = supervise(node.link(Arc::new(MemoryDialer { dialled }))).await;
-    Bed {
-        node,
-        worker,
-        dialled: arriving,
-        links,
-        _workers: workers,
-    }
+    Bed { node, worker, dialled: arriving, links, _workers: workers }
 }
 
 impl Bed {
@@ -131,23 +95,9 @@ impl Bed {
     pub(crate) async fn welcome(&mut self) -> Peering {
         let connection = self.dialled.recv().await.unwrap();
         let (mut writer, mut reader) = connection.accept().await.unwrap();
-        let Frame::Hello(hello) = next(&mut reader).await else {
-            panic!("no hello")
-        };
-        writer
-            .send(Welcome {
-                version: Version(0),
-                cluster: ClusterId(1),
-                report_every: REPORT_EVERY,
-            })
-            .await
-            .unwrap();
-        Peering {
-            connection,
-            writer,
-            reader,
-            hello,
-        }
+        let Frame::Hello(hello) = next(&mut reader).await else { panic!("no hello") };
+        writer.send(Welcome { version: Version(0), cluster: ClusterId(1), report_every: REPORT_EVERY }).await.unwrap();
+        Peering { connection, writer, reader, hello }
     }
 }
 
@@ -168,29 +118,17 @@ impl Peering {
 }
 
 pub(crate) async fn next(reader: &mut FrameReader) -> Frame {
-    timeout(Duration::from_secs(30), reader.recv())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap()
+    timeout(Duration::from_secs(30), reader.recv()).await.unwrap().unwrap().unwrap()
 }
 
 pub(crate) fn job(number: u32, max_tokens: u64) -> Job {
     Job {
-        key: JobKey {
-            request: RequestId(u128::from(number)),
-            choice: 0,
-            attempt: 0,
-        },
+        key: JobKey { request: RequestId(u128::from(number)), choice: 0, attempt: 0 },
         model: "mock".to_owned(),
         prompt: (0..40).map(|i| TokenId((number * 7 + i) % 256)).collect(),
         generated: Vec::new(),
         sampling: Sampling::default(),
-        limits: Limits {
-            max_tokens: Tokens(max_tokens),
-            min_tokens: Tokens::ZERO,
-            stop_ids: Vec::new(),
-        },
+        limits: Limits { max_tokens: Tokens(max_tokens), min_tokens: Tokens::ZERO, stop_ids: Vec::new() },
         salt: [0; 16],
         priority: 0,
     }

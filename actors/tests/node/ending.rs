@@ -56,16 +56,9 @@ async fn a_refused_node_asks_again_with_growing_patience() {
         assert!(matches!(next(&mut reader).await, Frame::Hello(_)));
         writer.send(Refusal::Full { limit: 0 }).await.unwrap();
         writer.finish();
-        assert!(
-            matches!(reader.recv().await, Err(RecvError::Stream(_)) | Ok(None)),
-            "it goes when it is refused"
-        );
+        assert!(matches!(reader.recv().await, Err(RecvError::Stream(_)) | Ok(None)), "it goes when it is refused");
     }
-    assert!(
-        begun.elapsed() > Duration::from_secs(3),
-        "twenty tries in {:?}: the waits do not grow",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() > Duration::from_secs(3), "twenty tries in {:?}: the waits do not grow", begun.elapsed());
     bed.welcome().await.report().await;
 }
 
@@ -80,11 +73,7 @@ async fn a_second_frame_from_the_coordinator_ends_the_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_dies_ends_its_jobs_with_a_typed_error() {
-    let mut bed = bed(Faults {
-        panic_at: Some(4),
-        ..Faults::default()
-    })
-    .await;
+    let mut bed = bed(Faults { panic_at: Some(4), ..Faults::default() }).await;
     let peering = bed.welcome().await;
     let (_writer, mut reader) = peering.submit(job(1, 50)).await;
     let (_, last) = read(&mut reader).await;
@@ -111,11 +100,7 @@ async fn a_node_that_stops_finishes_what_it_has() {
     let (_late, mut refused) = peering.submit(job(2, 5)).await;
     assert!(matches!(next(&mut refused).await, Frame::Refused(refused) if refused.reason == RefusalReason::Draining));
     assert!(peering.report().await.draining);
-    assert_eq!(
-        read(&mut reader).await.0.len(),
-        100,
-        "the running answer comes to its end"
-    );
+    assert_eq!(read(&mut reader).await.0.len(), 100, "the running answer comes to its end");
     drop((reader, refused));
     assert!(draining.await.unwrap());
     loop {
@@ -135,12 +120,7 @@ async fn what_takes_longer_than_the_limit_is_ended() {
     let mut bed = bed(Faults::default()).await;
     let peering = bed.welcome().await;
     let (_writer, mut reader) = long_answer(&peering).await;
-    let Peering {
-        connection: _connection,
-        writer: _control,
-        reader: mut control,
-        ..
-    } = peering;
+    let Peering { connection: _connection, writer: _control, reader: mut control, .. } = peering;
     tokio::spawn(async move { while let Ok(Some(_)) = control.recv().await {} });
     assert!(!bed.node.drain(Duration::from_secs(2)).await);
     loop {
@@ -164,12 +144,6 @@ async fn a_coordinator_that_does_not_read_is_given_up() {
 async fn a_coordinator_that_leaves_is_asked_again() {
     let mut bed = bed(Faults::default()).await;
     let mut peering = bed.welcome().await;
-    peering
-        .writer
-        .send(Goodbye {
-            reason: "restart".to_owned(),
-        })
-        .await
-        .unwrap();
+    peering.writer.send(Goodbye { reason: "restart".to_owned() }).await.unwrap();
     bed.welcome().await.report().await;
 }

@@ -19,11 +19,7 @@ async fn it_presents_itself_and_reports() {
     let mut bed = bed(Faults::default()).await;
     let mut peering = bed.welcome().await;
     assert_eq!(
-        (
-            peering.hello.node,
-            peering.hello.incarnation,
-            peering.hello.name.as_str()
-        ),
+        (peering.hello.node, peering.hello.incarnation, peering.hello.name.as_str()),
         (NodeId(7), Incarnation(3), "seven")
     );
     assert_eq!(peering.hello.cards, [bed.worker.card().unwrap()]);
@@ -31,10 +27,7 @@ async fn it_presents_itself_and_reports() {
     let begun = Instant::now();
     let second = peering.report().await;
     assert_eq!(begun.elapsed(), REPORT_EVERY);
-    assert_eq!(
-        (first.incarnation, second.sequence),
-        (Incarnation(3), first.sequence + 1)
-    );
+    assert_eq!((first.incarnation, second.sequence), (Incarnation(3), first.sequence + 1));
     assert!(second.workers[0].ready && !second.draining);
 }
 
@@ -43,14 +36,10 @@ async fn a_job_is_granted_streamed_and_finished() {
     let mut bed = bed(Faults::default()).await;
     let peering = bed.welcome().await;
     let (_writer, mut reader) = peering.submit(job(1, 20)).await;
-    let Frame::Granted(granted) = next(&mut reader).await else {
-        panic!("not granted")
-    };
+    let Frame::Granted(granted) = next(&mut reader).await else { panic!("not granted") };
     assert_eq!(granted.cached, Tokens::ZERO);
     let (tokens, last) = read(&mut reader).await;
-    let Frame::Finished(finished) = last else {
-        panic!("{last:?}")
-    };
+    let Frame::Finished(finished) = last else { panic!("{last:?}") };
     assert_eq!((tokens.len(), finished.usage.generated), (20, Tokens(20)));
     // A peer that finishes its half still listens.
     let (writer, mut reader) = peering.submit(job(1, 20)).await;
@@ -81,27 +70,15 @@ async fn nonsense_on_a_stream_harms_no_other() {
     let (_answer, mut reader) = peering.submit(job(1, 50)).await;
 
     let (mut nonsense, mut reset) = peering.connection.open().await.unwrap();
-    nonsense
-        .send_raw(&[9, 0, 0, 0, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7])
-        .await
-        .unwrap();
-    assert_eq!(
-        reset.recv().await.unwrap_err(),
-        RecvError::Stream(StreamError::Reset(Code::Malformed))
-    );
+    nonsense.send_raw(&[9, 0, 0, 0, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7]).await.unwrap();
+    assert_eq!(reset.recv().await.unwrap_err(), RecvError::Stream(StreamError::Reset(Code::Malformed)));
 
     let (mut misplaced, mut reset) = peering.connection.open().await.unwrap();
     misplaced.send(Goodbye { reason: String::new() }).await.unwrap();
-    assert_eq!(
-        reset.recv().await.unwrap_err(),
-        RecvError::Stream(StreamError::Reset(Code::Unexpected))
-    );
+    assert_eq!(reset.recv().await.unwrap_err(), RecvError::Stream(StreamError::Reset(Code::Unexpected)));
 
     let (_silent, mut reset) = peering.connection.open().await.unwrap();
-    assert_eq!(
-        reset.recv().await.unwrap_err(),
-        RecvError::Stream(StreamError::Reset(Code::Late))
-    );
+    assert_eq!(reset.recv().await.unwrap_err(), RecvError::Stream(StreamError::Reset(Code::Late)));
 
     assert_eq!(read(&mut reader).await.0.len(), 50, "the answer beside them goes on");
     peering.report().await;
@@ -116,10 +93,7 @@ async fn streams_beyond_the_bound_are_reset() {
         answers.push(peering.submit(job(number, 30)).await);
     }
     let (_writer, mut reader) = peering.submit(job(9, 30)).await;
-    assert_eq!(
-        reader.recv().await.unwrap_err(),
-        RecvError::Stream(StreamError::Reset(Code::Full))
-    );
+    assert_eq!(reader.recv().await.unwrap_err(), RecvError::Stream(StreamError::Reset(Code::Full)));
     for (_, reader) in &mut answers {
         assert_eq!(read(reader).await.0.len(), 30);
     }
@@ -135,9 +109,7 @@ async fn words_are_fetched_by_their_hash() {
         writer.finish();
         let (mut bytes, mut last) = (Vec::new(), false);
         while let Some(frame) = reader.recv().await.unwrap() {
-            let Frame::TextChunk(chunk) = frame else {
-                panic!("{frame:?}")
-            };
+            let Frame::TextChunk(chunk) = frame else { panic!("{frame:?}") };
             assert!(!last, "nothing follows the last chunk");
             bytes.extend(chunk.bytes);
             last = chunk.last;

@@ -1,10 +1,6 @@
 use super::*;
 
-const RETRY: Retry = Retry {
-    attempts: 10,
-    first: Duration::from_millis(100),
-    max: Duration::from_millis(1500),
-};
+const RETRY: Retry = Retry { attempts: 10, first: Duration::from_millis(100), max: Duration::from_millis(1500) };
 
 #[test]
 fn the_ceiling_doubles_up_to_the_longest_wait() {

@@ -15,24 +15,15 @@ fn started() -> Answer {
 }
 
 fn delta(choice: u32) -> Answer {
-    Answer::Delta(Delta {
-        choice,
-        text: "x".into(),
-        logprobs: Vec::new(),
-    })
+    Answer::Delta(Delta { choice, text: "x".into(), logprobs: Vec::new() })
 }
 
 fn finished(choice: u32) -> Answer {
-    Answer::Finished {
-        choice,
-        reason: FinishReason::Stop,
-    }
+    Answer::Finished { choice, reason: FinishReason::Stop }
 }
 
 fn done() -> Answer {
-    Answer::Done {
-        usage: Usage::default(),
-    }
+    Answer::Done { usage: Usage::default() }
 }
 
 fn failed() -> Answer {
@@ -70,10 +61,7 @@ fn disorder_is_named() {
     assert_eq!(last(1, &[delta(0)]), Err(Disorder::BeforeStart));
     assert_eq!(last(1, &[done()]), Err(Disorder::BeforeStart));
     assert_eq!(last(1, &[started(), started()]), Err(Disorder::StartedTwice));
-    assert_eq!(
-        last(2, &[started(), delta(2)]),
-        Err(Disorder::UnknownChoice { choice: 2, asked: 2 })
-    );
+    assert_eq!(last(2, &[started(), delta(2)]), Err(Disorder::UnknownChoice { choice: 2, asked: 2 }));
     assert_eq!(last(1, &[started(), finished(0), delta(0)]), Err(Disorder::AfterFinish(0)));
     assert_eq!(last(1, &[started(), finished(0), finished(0)]), Err(Disorder::AfterFinish(0)));
     assert_eq!(last(2, &[started(), finished(1), done()]), Err(Disorder::Unfinished(1)));

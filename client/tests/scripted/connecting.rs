@@ -38,14 +38,8 @@ async fn a_wrong_key_is_told_and_not_tried_again() {
 async fn another_version_is_told_with_both_ranges() {
     let mut server = Server::start();
     let options = server.options();
-    let theirs = Versions {
-        oldest: Version(3),
-        newest: Version(4),
-    };
-    let mismatch = VersionMismatch {
-        ours: theirs,
-        theirs: Versions::OURS,
-    };
+    let theirs = Versions { oldest: Version(3), newest: Version(4) };
+    let mismatch = VersionMismatch { ours: theirs, theirs: Versions::OURS };
     let (outcome, ()) = join!(Client::connect(options), server.refuse(ClientRefused::Version(mismatch)));
     assert!(matches!(outcome, Err(ConnectError::Version(told)) if told == mismatch), "{outcome:?}");
 }

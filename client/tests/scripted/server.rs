@@ -38,12 +38,9 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let credentials = authority.coordinator(now()).unwrap();
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, Timing::from(&Wire::default())).unwrap();
-        Self {
-            listener,
-            authority,
-            folder,
-        }
+        let listener =
+            Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, Timing::from(&Wire::default())).unwrap();
+        Self { listener, authority, folder }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -61,15 +58,8 @@ impl Server {
     /// Options that reach it, with quick retries.
     pub(crate) fn options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new(self.address(), KEY, Trust::CaFile(self.ca_file()));
-        options.retry = Retry {
-            attempts: 3,
-            first: Duration::from_millis(1),
-            max: Duration::from_millis(2),
-        };
-        options.timeouts = Timeouts {
-            connect: Duration::from_secs(10),
-            reply: Duration::from_secs(10),
-        };
+        options.retry = Retry { attempts: 3, first: Duration::from_millis(1), max: Duration::from_millis(2) };
+        options.timeouts = Timeouts { connect: Duration::from_secs(10), reply: Duration::from_secs(10) };
         options
     }
 
@@ -87,10 +77,7 @@ impl Server {
     pub(crate) async fn welcome(&mut self) -> Guest {
         let (connection, hello, mut writer, _reader) = self.hello().await;
         assert_eq!(hello.key, KEY);
-        let welcome = ClientWelcome {
-            version: Version(0),
-            cluster: CLUSTER,
-        };
+        let welcome = ClientWelcome { version: Version(0), cluster: CLUSTER };
         writer.send(welcome).await.unwrap();
         writer.finish();
         Guest { connection }
@@ -145,25 +132,14 @@ pub(crate) fn started() -> Answer {
 }
 
 pub(crate) fn delta(text: &str) -> Answer {
-    Answer::Delta(Delta {
-        choice: 0,
-        text: text.into(),
-        logprobs: Vec::new(),
-    })
+    Answer::Delta(Delta { choice: 0, text: text.into(), logprobs: Vec::new() })
 }
 
 pub(crate) fn finished() -> Answer {
-    Answer::Finished {
-        choice: 0,
-        reason: FinishReason::Stop,
-    }
+    Answer::Finished { choice: 0, reason: FinishReason::Stop }
 }
 
-pub(crate) const USAGE: Usage = Usage {
-    prompt: Tokens(5),
-    cached: Tokens(0),
-    completion: Tokens(2),
-};
+pub(crate) const USAGE: Usage = Usage { prompt: Tokens(5), cached: Tokens(0), completion: Tokens(2) };
 
 /// A whole answer.
 pub(crate) fn whole(text: [&str; 2]) -> [Answer; 5] {

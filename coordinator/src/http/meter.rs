@@ -16,7 +16,11 @@ const GONE: u16 = 499;
 /// Tells the recorder what these metrics mean. To be called once, after it is installed.
 pub fn describe_metrics() {
     metrics::describe_counter!(REQUESTS, "HTTP requests by route and status (499: the client left before an answer)");
-    metrics::describe_histogram!(SECONDS, metrics::Unit::Seconds, "Time of HTTP requests until the last byte, by route");
+    metrics::describe_histogram!(
+        SECONDS,
+        metrics::Unit::Seconds,
+        "Time of HTTP requests until the last byte, by route"
+    );
 }
 
 /// Records itself when it is dropped, so that requests of clients that leave are counted too.

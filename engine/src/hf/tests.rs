@@ -15,7 +15,7 @@ impl Folder {
         folder.json("model.safetensors.index.json", &json!({ "weight_map": { "a": "one.safetensors", "b": "two.safetensors" } }));
         let f32s = |count: usize| (0..count).flat_map(|n| (n as f32).to_le_bytes()).collect::<Vec<u8>>();
         folder.weights("one.safetensors", &[("model.embed_tokens.weight", Dtype::F32, vec![3, 8], f32s(24))]);
-        let bf16 = vec![0x80, 0x3f].repeat(8);
+        let bf16 = [0x80, 0x3f].repeat(8);
         folder.weights(
             "two.safetensors",
             &[("model.norm.weight", Dtype::BF16, vec![8], bf16), ("model.layers.0.self_attn.q_proj.bias", Dtype::F32, vec![8], f32s(8))],

@@ -39,38 +39,17 @@ fn the_command_line_wins_over_the_file() {
     ];
     let both = plan(&line).unwrap();
     assert_eq!(both.config.node.coordinators, ["b:2", "c:3"]);
-    assert_eq!(
-        (both.config.node.threads, both.config.node.name.as_deref()),
-        (Some(5), Some("line"))
-    );
-    let [(name, model)] = both.models.iter().collect::<Vec<_>>()[..] else {
-        panic!("{:?}", both.models)
-    };
-    assert_eq!(
-        (name.as_str(), model.path.to_str().unwrap(), model.block, model.dtype),
-        ("small", "q", 64, Dtype::F32)
-    );
+    assert_eq!((both.config.node.threads, both.config.node.name.as_deref()), (Some(5), Some("line")));
+    let [(name, model)] = both.models.iter().collect::<Vec<_>>()[..] else { panic!("{:?}", both.models) };
+    assert_eq!((name.as_str(), model.path.to_str().unwrap(), model.block, model.dtype), ("small", "q", 64, Dtype::F32));
 }
 
 #[test]
 fn what_is_missing_is_said_with_a_remedy() {
     assert!(plan(&[]).unwrap_err().to_string().contains("--model NAME=PATH"));
-    assert!(
-        plan(&["--model", "a=b", "--model", "a=c"])
-            .unwrap_err()
-            .to_string()
-            .contains("'a' is given twice")
-    );
-    assert!(
-        plan(&["--config", "/no/such/file"])
-            .unwrap_err()
-            .to_string()
-            .contains("/no/such/file")
-    );
-    assert_eq!(
-        plan(&["--engine", "mock"]).unwrap().models.keys().collect::<Vec<_>>(),
-        ["mock"]
-    );
+    assert!(plan(&["--model", "a=b", "--model", "a=c"]).unwrap_err().to_string().contains("'a' is given twice"));
+    assert!(plan(&["--config", "/no/such/file"]).unwrap_err().to_string().contains("/no/such/file"));
+    assert_eq!(plan(&["--engine", "mock"]).unwrap().models.keys().collect::<Vec<_>>(), ["mock"]);
 }
 
 #[test]

@@ -6,24 +6,14 @@ const fn ms(millis: u64) -> Duration {
 }
 
 fn intensity(max_restarts: u32) -> Intensity {
-    Intensity {
-        max_restarts,
-        within: ms(1_000),
-        backoff: Backoff {
-            first: ms(10),
-            longest: ms(100),
-        },
-    }
+    Intensity { max_restarts, within: ms(1_000), backoff: Backoff { first: ms(10), longest: ms(100) } }
 }
 
 #[test]
 fn one_failure_too_many_within_the_time_is_the_end() {
     let mut restarts = Restarts::new(intensity(3));
     for now in [0, 100, 200] {
-        assert!(
-            matches!(restarts.on_failure(ms(now), 0.5), Decision::Restart { .. }),
-            "at {now}"
-        );
+        assert!(matches!(restarts.on_failure(ms(now), 0.5), Decision::Restart { .. }), "at {now}");
     }
     assert_eq!(restarts.on_failure(ms(300), 0.5), Decision::GiveUp { failures: 4 });
 }

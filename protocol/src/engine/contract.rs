@@ -56,15 +56,7 @@ pub struct Shape {
 impl Default for Shape {
     /// Roomy: nothing is preempted, nothing refused.
     fn default() -> Self {
-        Self {
-            blocks: 128,
-            block: 8,
-            queue: 16,
-            step_tokens: 64,
-            prefill_chunk: 32,
-            max_batch: 8,
-            context: 256,
-        }
+        Self { blocks: 128, block: 8, queue: 16, step_tokens: 64, prefill_chunk: 32, max_batch: 8, context: 256 }
     }
 }
 

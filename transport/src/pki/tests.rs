@@ -42,3 +42,36 @@ fn a_damaged_folder_is_named() {
     let error = ClusterAuthority::load_or_create(folder.path(), NOW).unwrap_err();
     assert!(error.to_string().contains("ca.crt"), "{error}");
 }
+
+#[test]
+fn a_key_of_another_authority_is_refused() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    ClusterAuthority::load_or_create(folder.path(), NOW).unwrap();
+    ClusterAuthority::load_or_create(other.path(), NOW).unwrap();
+    std::fs::copy(other.path().join(CA_KEY), folder.path().join(CA_KEY)).unwrap();
+    let error = ClusterAuthority::load_or_create(folder.path(), NOW).unwrap_err();
+    assert!(error.to_string().contains("is not the key of ca.crt"), "{error}");
+    std::fs::remove_file(folder.path().join(CA_CERTIFICATE)).unwrap();
+    let error = ClusterAuthority::load_or_create(folder.path(), NOW).unwrap_err();
+    assert!(error.to_string().contains("ca.crt: is missing"), "{error}");
+}
+
+#[test]
+fn stale_and_foreign_credentials_are_told_with_a_remedy() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let authority = ClusterAuthority::load_or_create(folder.path(), NOW).unwrap();
+    let foreign = ClusterAuthority::load_or_create(other.path(), NOW).unwrap();
+    let request = NodeRequest::new(NodeId(1)).unwrap();
+    let certificate = authority.sign_node(&request.request, NodeId(1), NOW).unwrap();
+    let credentials = request.signed(certificate.to_vec(), authority.certificate().to_vec());
+    let ours = JoinToken::new(authority.fingerprint(), [1; 32]);
+    let theirs = JoinToken::new(foreign.fingerprint(), [1; 32]);
+    credentials.check(folder.path(), None, NOW).unwrap();
+    credentials.check(folder.path(), Some(&ours), NOW).unwrap();
+    let late = NOW + LEAF_LIFE.whole_seconds() + 1;
+    let error = credentials.check(folder.path(), Some(&ours), late).unwrap_err();
+    assert!(matches!(error, PkiError::Expired { .. }) && error.to_string().contains("join again"), "{error}");
+    let error = credentials.check(folder.path(), Some(&theirs), NOW).unwrap_err();
+    assert!(matches!(error, PkiError::OtherCluster { wanted, .. } if wanted == foreign.cluster()), "{error}");
+    assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+}

@@ -137,7 +137,7 @@ impl Dialler {
                     DialError::Version { address, ours: String::from_utf8_lossy(alpn).into_owned() }
                 }
                 // Our own check of the server's certificate ends in one of these.
-                Lost::Tls(Alert(42..=48 | 51)) => DialError::Untrusted { address },
+                Lost::Tls(Alert(42..=44 | 46..=48 | 51)) => DialError::Untrusted { address },
                 lost => DialError::Refused { address, lost },
             }),
         }

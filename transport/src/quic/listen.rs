@@ -1,14 +1,16 @@
 //! The listening side: one port, three doors.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use protocol::ids::NodeId;
 use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
 use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
+use super::quiet::Quiet;
 use super::stream::QuicConnection;
 use super::{Timing, lost, tls};
 use crate::error::Code;
@@ -101,26 +103,40 @@ impl Listener {
     }
 }
 
+/// What came of a handshake: the peer was let in, or why it was not.
+type Outcome = (IpAddr, Result<(), String>);
+
 async fn accept_all(endpoint: quinn::Endpoint, ready: mpsc::Sender<Incoming>, timing: Timing) {
-    let permits = Arc::new(Semaphore::new(HANDSHAKES));
-    while let Some(incoming) = endpoint.accept().await {
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            incoming.refuse();
-            continue;
-        };
-        let ready = ready.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            let address = incoming.remote_address();
-            match tokio::time::timeout(timing.handshake, handshake(incoming)).await {
-                Ok(Ok(incoming)) => {
-                    // Only fails when the listener is gone; the connection then closes.
-                    let _ = ready.send(incoming).await;
+    let mut handshakes = JoinSet::new();
+    let mut quiet = Quiet::default();
+    loop {
+        tokio::select! {
+            incoming = endpoint.accept() => match incoming {
+                None => return,
+                Some(incoming) if handshakes.len() >= HANDSHAKES => incoming.refuse(),
+                Some(incoming) => {
+                    handshakes.spawn(take(incoming, ready.clone(), timing));
                 }
-                Ok(Err(problem)) => tracing::warn!(peer = %address, "a peer was refused: {problem}"),
-                Err(_) => tracing::warn!(peer = %address, "a peer was refused: its handshake took too long"),
-            }
-        });
+            },
+            Some(Ok((peer, outcome))) = handshakes.join_next() => match outcome {
+                Ok(()) => quiet.forget(peer),
+                Err(problem) if quiet.is_news(peer, &problem) => tracing::warn!(%peer, "a peer was refused: {problem}"),
+                Err(problem) => tracing::debug!(%peer, "a peer was refused again: {problem}"),
+            },
+        }
+    }
+}
+
+async fn take(incoming: quinn::Incoming, ready: mpsc::Sender<Incoming>, timing: Timing) -> Outcome {
+    let peer = incoming.remote_address().ip();
+    match tokio::time::timeout(timing.handshake, handshake(incoming)).await {
+        Ok(Ok(incoming)) => {
+            // Only fails when the listener is gone; the connection then closes.
+            let _ = ready.send(incoming).await;
+            (peer, Ok(()))
+        }
+        Ok(Err(problem)) => (peer, Err(problem)),
+        Err(_) => (peer, Err(format!("its handshake took longer than {:?}", timing.handshake))),
     }
 }
 

@@ -43,16 +43,8 @@ impl Process {
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
         orphan::end_with_parent(&mut command);
         let program = command.get_program().into();
-        let child = command
-            .spawn()
-            .map_err(|source| ClusterError::Start { program, source })?;
-        Ok(Self {
-            name: name.to_owned(),
-            line,
-            child,
-            log,
-            told: false,
-        })
+        let child = command.spawn().map_err(|source| ClusterError::Start { program, source })?;
+        Ok(Self { name: name.to_owned(), line, child, log, told: false })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -78,12 +70,7 @@ impl Process {
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(TAIL_LINES);
-        lines
-            .get(from..)
-            .unwrap_or_default()
-            .iter()
-            .map(|line| format!("  {line}\n"))
-            .collect()
+        lines.get(from..).unwrap_or_default().iter().map(|line| format!("  {line}\n")).collect()
     }
 
     /// # Errors
@@ -98,12 +85,7 @@ impl Process {
 
     fn ended(&self, how: &str) -> ClusterError {
         let (name, log) = (self.name.clone(), self.log.clone());
-        ClusterError::Ended {
-            name,
-            how: how.to_owned(),
-            log,
-            tail: self.tail(),
-        }
+        ClusterError::Ended { name, how: how.to_owned(), log, tail: self.tail() }
     }
 
     /// How it ended, the first time that one asks after it did.
@@ -136,11 +118,7 @@ impl Process {
         while watch.elapsed() < patience {
             if let Ok(Some(status)) = self.child.try_wait() {
                 if !status.success() {
-                    eprintln!(
-                        "{} was asked to end and ended badly ({status}):\n{}",
-                        self.name,
-                        self.tail()
-                    );
+                    eprintln!("{} was asked to end and ended badly ({status}):\n{}", self.name, self.tail());
                 }
                 return status.success();
             }
@@ -166,10 +144,7 @@ impl Drop for Process {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a command that waits for a child of its own; nothing else runs here"
-)]
+#[expect(clippy::disallowed_methods, reason = "a command that waits for a child of its own; nothing else runs here")]
 fn pause(time: Duration) {
     thread::sleep(time);
 }

@@ -30,10 +30,7 @@ impl Interrupts {
                 let _ = tell.try_send(());
             }
         };
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(wait)
-            .map_err(ClusterError::Signals)?;
+        thread::Builder::new().name("signals".into()).spawn(wait).map_err(ClusterError::Signals)?;
         Ok(Self { came })
     }
 

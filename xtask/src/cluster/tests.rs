@@ -9,10 +9,7 @@ fn the_ready_file_is_read_when_it_is_there_and_whole() {
         r#"{"http":"127.0.0.1:1","quic":"127.0.0.1:2","admin_key_file":"k","join_token_file":"t","ca_file":"c"}"#;
     fs::write(&path, text).unwrap();
     let reach = read_ready(&path).unwrap().unwrap();
-    assert_eq!(
-        (reach.http.as_str(), reach.quic.as_str()),
-        ("127.0.0.1:1", "127.0.0.1:2")
-    );
+    assert_eq!((reach.http.as_str(), reach.quic.as_str()), ("127.0.0.1:1", "127.0.0.1:2"));
     fs::write(&path, text.replace("ca_file", "x")).unwrap();
     assert!(read_ready(&path).unwrap_err().to_string().contains("`ca_file`"));
 }

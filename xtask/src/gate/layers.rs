@@ -17,18 +17,7 @@ pub(super) fn check(checkout: &Checkout) -> Result<(), String> {
         let depth = if package == "tch" { "255" } else { "1" };
         let output = checkout
             .cargo()
-            .args([
-                "tree",
-                "--workspace",
-                "--target",
-                "all",
-                "--prefix",
-                "none",
-                "--depth",
-                depth,
-                "--invert",
-                package,
-            ])
+            .args(["tree", "--workspace", "--target", "all", "--prefix", "none", "--depth", depth, "--invert", package])
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("cargo tree cannot be started: {error}"))?;
@@ -39,11 +28,7 @@ pub(super) fn check(checkout: &Checkout) -> Result<(), String> {
         let strangers = strangers(&String::from_utf8_lossy(&output.stdout), package, allowed);
         if !strangers.is_empty() {
             let names: Vec<_> = strangers.into_iter().collect();
-            return Err(format!(
-                "{} may not stand on {package}: only {} may",
-                names.join(", "),
-                allowed.join(" and ")
-            ));
+            return Err(format!("{} may not stand on {package}: only {} may", names.join(", "), allowed.join(" and ")));
         }
     }
     Ok(())
@@ -51,14 +36,8 @@ pub(super) fn check(checkout: &Checkout) -> Result<(), String> {
 
 /// Every package of the tree but `package` itself and those allowed.
 fn strangers(tree: &str, package: &str, allowed: &[&str]) -> BTreeSet<String> {
-    let names = tree
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| !name.starts_with('['));
-    names
-        .filter(|name| *name != package && !allowed.contains(name))
-        .map(str::to_owned)
-        .collect()
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| !name.starts_with('['));
+    names.filter(|name| *name != package && !allowed.contains(name)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -69,10 +48,7 @@ mod tests {
     fn whoever_else_stands_above_is_named() {
         let tree =
             "tch v0.26.0\nengine v0.1.0 (/w/engine)\nnode v0.1.0 (/w/node)\n[dev-dependencies]\nclient v0.1.0 (/w)\n";
-        assert_eq!(
-            strangers(tree, "tch", &["engine", "node"]),
-            BTreeSet::from(["client".to_owned()])
-        );
+        assert_eq!(strangers(tree, "tch", &["engine", "node"]), BTreeSet::from(["client".to_owned()]));
         assert!(strangers(tree, "tch", &["engine", "node", "client"]).is_empty());
     }
 }

@@ -22,10 +22,7 @@ pub(super) fn check(checkout: &Checkout) -> Result<(), String> {
     if long.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "{}; at most {LIMIT} are allowed: split by idea",
-            long.join(", ")
-        ))
+        Err(format!("{}; at most {LIMIT} are allowed: split by idea", long.join(", ")))
     }
 }
 

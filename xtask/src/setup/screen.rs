@@ -14,12 +14,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// `total` in megabytes.
     pub(crate) fn new(label: String, total: u64) -> Self {
-        Self {
-            label,
-            total: total.max(1),
-            terminal: io::stderr().is_terminal(),
-            shown: None,
-        }
+        Self { label, total: total.max(1), terminal: io::stderr().is_terminal(), shown: None }
     }
 
     /// Shows `done` megabytes, if that is news: each percent on a terminal, each quarter in a log.
@@ -30,12 +25,7 @@ impl Meter {
             return;
         }
         self.shown = Some(mark);
-        let line = format!(
-            "  {}: {} of {} MB ({percent} %)",
-            self.label,
-            done.min(self.total),
-            self.total
-        );
+        let line = format!("  {}: {} of {} MB ({percent} %)", self.label, done.min(self.total), self.total);
         if self.terminal {
             eprint!("\r{line}\x1b[K");
             // A screen that cannot be written to is no reason to stop.

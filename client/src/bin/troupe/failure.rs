@@ -26,8 +26,6 @@ pub(crate) enum Failure {
     Input(io::Error),
     #[error("cannot write: {0}")]
     Output(io::Error),
-    #[error("Ctrl-C cannot be handled: {0}")]
-    Signals(io::Error),
     #[error("interrupted")]
     Interrupted,
 }

@@ -7,6 +7,7 @@
 mod chat;
 mod cluster;
 mod failure;
+mod interrupts;
 mod out;
 mod status;
 mod submit;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::interrupts::Interrupts;
 use crate::out::Out;
 
 #[derive(Debug, Parser)]
@@ -65,12 +67,17 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Submit(options) = &arguments.command {
         options.check()?;
     }
+    // Until here Ctrl-C ends the program by itself: there is nothing to cancel yet.
     let client = arguments.cluster.connect().await?;
+    let interrupts = Interrupts::catch();
     let mut out = Out::new();
     let outcome = match &arguments.command {
-        Command::Chat(options) => chat::run(&client, options, &mut out).await,
-        Command::Submit(options) => submit::run(&client, options, &mut out).await,
-        Command::Status(options) => status::run(&client, options, &mut out).await,
+        Command::Chat(options) => chat::run(&client, options, &interrupts, &mut out).await,
+        Command::Submit(options) => submit::run(&client, options, &interrupts, &mut out).await,
+        Command::Status(options) => tokio::select! {
+            outcome = status::run(&client, options, &mut out) => outcome,
+            () = interrupts.pressed() => Err(Failure::Interrupted),
+        },
     };
     // So that the coordinator hears at once that we are gone, and with us our jobs.
     client.close().await;

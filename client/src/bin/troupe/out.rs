@@ -21,10 +21,7 @@ impl Out {
     /// The reader is gone, or the disk is full.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
         let mut stream = self.stream.lock();
-        stream
-            .write_all(text.as_bytes())
-            .and_then(|()| stream.flush())
-            .map_err(Failure::Output)
+        stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).map_err(Failure::Output)
     }
 
     pub(crate) fn is_terminal(&self) -> bool {

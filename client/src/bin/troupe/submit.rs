@@ -6,6 +6,7 @@ use client::{Answer, Ask, Client};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::interrupts::Interrupts;
 use crate::out::Out;
 use crate::talk::{self, Ended, Sampling};
 
@@ -60,7 +61,12 @@ impl Options {
 ///
 /// # Errors
 /// The request failed.
-pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    options: &Options,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let prompt = options.prompt()?;
     let mut ask = if options.chat {
         let chat = Ask::chat(&options.model);
@@ -70,9 +76,9 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
         Ask::text(&options.model, prompt)
     };
     ask = ask.params(options.sampling.params());
-    let mut answer = client.submit(ask).await?;
+    let mut answer = talk::submit(client, ask, interrupts).await?;
     if !options.jsonl {
-        return match talk::print(&mut answer, &mut String::new(), out).await? {
+        return match talk::print(&mut answer, &mut String::new(), interrupts, out).await? {
             Ended::Whole => Ok(()),
             Ended::Cancelled => Err(Failure::Interrupted),
         };
@@ -80,8 +86,7 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
     loop {
         let piece = tokio::select! {
             piece = answer.next() => piece,
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(Failure::Signals)?;
+            () = interrupts.pressed() => {
                 answer.cancel();
                 return Err(Failure::Interrupted);
             }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use client::{Answer, AnswerError, Client, ClusterStatus, JobStream, Params};
+use client::{Answer, AnswerError, Ask, Client, ClusterStatus, JobStream, Params};
 
 use crate::failure::Failure;
+use crate::interrupts::Interrupts;
 use crate::out::Out;
 
 /// How to answer.
@@ -85,16 +86,31 @@ pub(crate) enum Ended {
     Cancelled,
 }
 
+/// Submits, unless Ctrl-C comes before.
+///
+/// # Errors
+/// It was not submitted.
+pub(crate) async fn submit(client: &Client, ask: Ask, interrupts: &Interrupts) -> Result<JobStream, Failure> {
+    tokio::select! {
+        stream = client.submit(ask) => Ok(stream?),
+        () = interrupts.pressed() => Err(Failure::Interrupted),
+    }
+}
+
 /// Prints the text of an answer as it comes and appends it to `text`. Ctrl-C cancels it.
 ///
 /// # Errors
 /// The answer broke off, or nobody reads.
-pub(crate) async fn print(answer: &mut JobStream, text: &mut String, out: &mut Out) -> Result<Ended, Failure> {
+pub(crate) async fn print(
+    answer: &mut JobStream,
+    text: &mut String,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Result<Ended, Failure> {
     let ended = loop {
         let piece = tokio::select! {
             piece = answer.next() => piece,
-            signal = tokio::signal::ctrl_c() => {
-                signal.map_err(Failure::Signals)?;
+            () = interrupts.pressed() => {
                 answer.cancel();
                 break Ended::Cancelled;
             }

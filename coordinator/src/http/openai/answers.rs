@@ -66,7 +66,9 @@ impl Answers {
             return Poll::Ready(None);
         }
         loop {
-            let Some((at, piece)) = self.poll_any(context) else { return Poll::Pending };
+            let Some((at, piece)) = self.poll_any(context) else {
+                return Poll::Pending;
+            };
             match self.take(at, piece) {
                 Ok(None) => {}
                 Ok(Some(answer)) => {

@@ -76,10 +76,9 @@ fn inputs(given: Option<Prompts>) -> Result<Vec<Input>, ApiError> {
 
 fn check_best_of(best_of: Option<u32>, n: u32) -> Result<(), ApiError> {
     match best_of {
-        Some(best) if best < n => Err(ApiError::invalid(
-            "best_of",
-            format!("best_of is {best}, less than n, {n}: leave it out"),
-        )),
+        Some(best) if best < n => {
+            Err(ApiError::invalid("best_of", format!("best_of is {best}, less than n, {n}: leave it out")))
+        }
         Some(best) if best > n => Err(ApiError::unsupported(
             "best_of",
             format!("best_of is {best}, more than n, {n}: this server does not choose among answers, leave it out"),

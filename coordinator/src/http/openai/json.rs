@@ -31,7 +31,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         Ok(value) => value,
         Err(error) => {
             let path = inner_path(error.path());
-            return Err(located(format!("the request's body is not valid JSON: {}", error.inner()), path, "invalid_json"));
+            return Err(located(
+                format!("the request's body is not valid JSON: {}", error.inner()),
+                path,
+                "invalid_json",
+            ));
         }
     };
     if let Err(error) = reader.end() {
@@ -101,7 +105,9 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 fn plain(message: &str) -> String {
-    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let Some((found, expected)) = message.rsplit_once("expected ") else {
+        return message.to_owned();
+    };
     let word = WORDS.iter().find(|(rust, _)| *rust == expected).map(|(_, word)| *word);
     let word = word.unwrap_or(if expected.starts_with("struct ") { "an object" } else { expected });
     format!("{found}expected {word}")

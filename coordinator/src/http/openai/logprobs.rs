@@ -44,7 +44,8 @@ pub(crate) struct CompletionLogprobs {
 
 /// A chat's shape of these tokens.
 pub(crate) fn chat(tokens: Vec<TokenText>) -> ChatLogprobs {
-    let alternative = |bytes: Vec<u8>, logprob| ChatAlternative { token: text(&bytes), logprob: finite(logprob), bytes };
+    let alternative =
+        |bytes: Vec<u8>, logprob| ChatAlternative { token: text(&bytes), logprob: finite(logprob), bytes };
     let content = tokens.into_iter().map(|token| ChatToken {
         token: alternative(token.bytes, token.logprob),
         top_logprobs: token.top.into_iter().map(|(_, bytes, logprob)| alternative(bytes, logprob)).collect(),

@@ -149,7 +149,8 @@ impl Shared {
 /// All faults in one error, or none.
 fn refuse(faults: &[Fault], names: Names) -> Option<ApiError> {
     let first = faults.first()?;
-    let text: Vec<String> = faults.iter().map(|fault| format!("{} {}", names.of(&fault.field), fault.problem)).collect();
+    let text: Vec<String> =
+        faults.iter().map(|fault| format!("{} {}", names.of(&fault.field), fault.problem)).collect();
     Some(ApiError::invalid(names.of(&first.field), text.join("; ")))
 }
 

@@ -16,64 +16,34 @@ pub fn every_job_ends_once(bench: &dyn Bench) {
     for number in 0..12 {
         let trace = engine.trace(key(number));
         assert_eq!(trace.finish(), Finish::Length, "{} has no stop tokens", key(number));
-        assert_eq!(
-            trace.usage().generated,
-            Tokens(1 + u64::from(number) * 3),
-            "{}: max_tokens",
-            key(number)
-        );
+        assert_eq!(trace.usage().generated, Tokens(1 + u64::from(number) * 3), "{}: max_tokens", key(number));
     }
     let again = engine.job(3, 5, 2);
-    assert_eq!(
-        engine.answer(again).answer.len(),
-        2,
-        "a key can be used again after its end"
-    );
+    assert_eq!(engine.answer(again).answer.len(), 2, "a key can be used again after its end");
 }
 
 /// A cancelled job is silent and holds nothing: waiting, in the middle of its prefill, and decoding.
 pub fn cancel_frees_at_every_stage(bench: &dyn Bench) {
-    let shape = Shape {
-        prefill_chunk: 8,
-        ..Shape::default()
-    };
+    let shape = Shape { prefill_chunk: 8, ..Shape::default() };
     let mut engine = Watched::new(bench, shape);
     engine.admit(engine.job(1, 40, 8));
     engine.cancel(key(1));
     engine.run();
-    assert_eq!(
-        engine.trace(key(1)).cached,
-        None,
-        "a job that was cancelled while it waited has started"
-    );
+    assert_eq!(engine.trace(key(1)).cached, None, "a job that was cancelled while it waited has started");
 
     engine.admit(engine.job(2, 40, 8));
     engine.step();
     engine.step();
-    assert!(
-        engine.trace(key(2)).answer.is_empty(),
-        "40 tokens cannot be computed in two chunks of 8"
-    );
-    assert!(
-        engine.load().blocks_used > Blocks::ZERO,
-        "a job in its prefill holds blocks"
-    );
+    assert!(engine.trace(key(2)).answer.is_empty(), "40 tokens cannot be computed in two chunks of 8");
+    assert!(engine.load().blocks_used > Blocks::ZERO, "a job in its prefill holds blocks");
     engine.cancel(key(2));
-    assert_eq!(
-        engine.load().blocks_used,
-        Blocks::ZERO,
-        "a cancelled prefill holds blocks"
-    );
+    assert_eq!(engine.load().blocks_used, Blocks::ZERO, "a cancelled prefill holds blocks");
     engine.run();
 
     engine.admit(engine.job(3, 40, 100));
     engine.run_until(key(3), 20);
     engine.cancel(key(3));
-    assert_eq!(
-        engine.load().blocks_used,
-        Blocks::ZERO,
-        "a cancelled answer holds blocks"
-    );
+    assert_eq!(engine.load().blocks_used, Blocks::ZERO, "a cancelled answer holds blocks");
     engine.run();
 
     // One of several that share a prefix: the others go on as if nothing had been.
@@ -87,11 +57,7 @@ pub fn cancel_frees_at_every_stage(bench: &dyn Bench) {
     engine.cancel(key(6));
     engine.run();
     for number in [5, 7] {
-        assert_eq!(
-            engine.trace(key(number)).tokens(),
-            alone,
-            "a neighbour's cancellation changed an answer"
-        );
+        assert_eq!(engine.trace(key(number)).tokens(), alone, "a neighbour's cancellation changed an answer");
     }
 }
 
@@ -110,9 +76,7 @@ pub fn stop_ids_end_the_answer(bench: &dyn Bench) {
     let mut engine = Watched::new(bench, Shape::default());
     let free = engine.answer(engine.job(1, 12, 24)).tokens();
     for place in [0, 7, 23] {
-        let Some(&stop) = free.get(place) else {
-            panic!("the answer has {} tokens instead of 24", free.len())
-        };
+        let Some(&stop) = free.get(place) else { panic!("the answer has {} tokens instead of 24", free.len()) };
         let mut job = engine.job(1, 12, 24);
         job.limits.stop_ids = vec![stop];
         let stopped = engine.answer(job);
@@ -134,29 +98,19 @@ pub fn min_tokens_hold_the_stop_back(bench: &dyn Bench) {
     job.limits.stop_ids = free.iter().copied().take(1).collect();
     job.limits.min_tokens = Tokens(6);
     let held = engine.answer(job);
-    assert!(
-        held.answer.len() >= 6,
-        "min_tokens is 6, the answer has {}",
-        held.answer.len()
-    );
+    assert!(held.answer.len() >= 6, "min_tokens is 6, the answer has {}", held.answer.len());
     let early = held.tokens().iter().take(6).any(|token| free.first() == Some(token));
     assert!(!early, "a stop token was chosen within min_tokens: {:?}", held.tokens());
 }
 
 /// A job that no memory can hold to its end still ends, and once.
 pub fn outgrowing_the_cache_ends(bench: &dyn Bench) {
-    let shape = Shape {
-        blocks: 4,
-        ..Shape::default()
-    };
+    let shape = Shape { blocks: 4, ..Shape::default() };
     let mut engine = Watched::new(bench, shape);
     engine.admit(engine.job(1, 10, 100));
     engine.admit(engine.job(2, 10, 100));
     engine.run();
-    let context = Shape {
-        context: 32,
-        ..Shape::default()
-    };
+    let context = Shape { context: 32, ..Shape::default() };
     let mut engine = Watched::new(bench, context);
     let full = engine.answer(engine.job(1, 10, 100));
     assert_eq!(full.finish(), Finish::Length, "the end of the context ends an answer");

@@ -25,9 +25,7 @@ fn jobs(engine: &Watched) -> Vec<Job> {
 /// What each job answers on an engine of its own.
 fn alone(bench: &dyn Bench) -> Vec<Vec<TokenId>> {
     let all = jobs(&Watched::new(bench, Shape::default()));
-    all.into_iter()
-        .map(|job| Watched::new(bench, Shape::default()).answer(job).tokens())
-        .collect()
+    all.into_iter().map(|job| Watched::new(bench, Shape::default()).answer(job).tokens()).collect()
 }
 
 /// Runs all jobs together; `late` lets some arrive while others run.
@@ -45,42 +43,23 @@ fn together(engine: &mut Watched) -> Vec<Vec<TokenId>> {
 /// Neighbours do not change an answer.
 pub fn same_tokens_alone_and_beside_others(bench: &dyn Bench) {
     let mut engine = Watched::new(bench, Shape::default());
-    assert_eq!(
-        together(&mut engine),
-        alone(bench),
-        "answers differ from those of jobs that ran alone"
-    );
+    assert_eq!(together(&mut engine), alone(bench), "answers differ from those of jobs that ran alone");
     assert_eq!(engine.preempted, 0, "there was room for all, but a job was preempted");
 }
 
 /// Nor does a cache so small that jobs lose their blocks and are computed again.
 pub fn same_tokens_after_a_preemption(bench: &dyn Bench) {
-    let shape = Shape {
-        blocks: 14,
-        ..Shape::default()
-    };
+    let shape = Shape { blocks: 14, ..Shape::default() };
     let mut engine = Watched::new(bench, shape);
     assert_eq!(together(&mut engine), alone(bench), "answers differ after preemptions");
-    assert!(
-        engine.preempted > 0,
-        "six growing jobs fitted into 14 blocks: no preemption was reported"
-    );
+    assert!(engine.preempted > 0, "six growing jobs fitted into 14 blocks: no preemption was reported");
 }
 
 /// Nor does the size of the prefill's chunks, or of the batch.
 pub fn same_tokens_with_small_chunks(bench: &dyn Bench) {
-    let shape = Shape {
-        prefill_chunk: 7,
-        step_tokens: 11,
-        max_batch: 3,
-        ..Shape::default()
-    };
+    let shape = Shape { prefill_chunk: 7, step_tokens: 11, max_batch: 3, ..Shape::default() };
     let mut engine = Watched::new(bench, shape);
-    assert_eq!(
-        together(&mut engine),
-        alone(bench),
-        "answers differ with a chunk of 7 tokens"
-    );
+    assert_eq!(together(&mut engine), alone(bench), "answers differ with a chunk of 7 tokens");
 }
 
 /// A job goes on from any of its own prefixes as it would have.
@@ -95,18 +74,10 @@ pub fn same_tokens_continued(bench: &dyn Bench) {
             let mut rest = whole.clone();
             rest.generated = before.to_vec();
             let warm = engine.answer(rest.clone());
-            assert_eq!(
-                warm.tokens(),
-                after,
-                "continued after {taken} tokens on the same engine"
-            );
+            assert_eq!(warm.tokens(), after, "continued after {taken} tokens on the same engine");
             let cold = Watched::new(bench, Shape::default()).answer(rest);
             assert_eq!(cold.tokens(), after, "continued after {taken} tokens on another engine");
-            assert_eq!(
-                cold.usage().generated,
-                Tokens::of(24 - taken),
-                "only its own tokens count as generated"
-            );
+            assert_eq!(cold.usage().generated, Tokens::of(24 - taken), "only its own tokens count as generated");
         }
     }
 }

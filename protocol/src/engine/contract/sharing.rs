@@ -9,23 +9,11 @@ use crate::units::Tokens;
 pub fn a_prefix_is_shared(bench: &dyn Bench) {
     let mut engine = Watched::new(bench, Shape::default());
     let first = engine.answer(engine.job(1, 45, 12));
-    assert_eq!(
-        first.cached,
-        Some(Tokens::ZERO),
-        "the first job found something in an empty cache"
-    );
-    assert_eq!(
-        engine.prefilled,
-        Tokens(45),
-        "the first job computes its whole prompt, once"
-    );
+    assert_eq!(first.cached, Some(Tokens::ZERO), "the first job found something in an empty cache");
+    assert_eq!(engine.prefilled, Tokens(45), "the first job computes its whole prompt, once");
 
     let grant = engine.admit(engine.job(1, 45, 12));
-    assert_eq!(
-        grant.cached,
-        Tokens(40),
-        "the grant names the full blocks that are cached"
-    );
+    assert_eq!(grant.cached, Tokens(40), "the grant names the full blocks that are cached");
     engine.run();
     let second = engine.trace(key(1));
     assert_eq!(second.cached, Some(Tokens(40)), "five full blocks of 8 are cached");
@@ -38,11 +26,7 @@ pub fn a_prefix_is_shared(bench: &dyn Bench) {
     longer.prompt.splice(..24, shared.into_iter().take(24));
     let alone = Watched::new(bench, Shape::default()).answer(longer.clone()).tokens();
     let branch = engine.answer(longer);
-    assert_eq!(
-        branch.cached,
-        Some(Tokens(24)),
-        "three full blocks of the prefix are shared"
-    );
+    assert_eq!(branch.cached, Some(Tokens(24)), "three full blocks of the prefix are shared");
     assert_eq!(branch.tokens(), alone, "a shared prefix changed the answer");
 }
 
@@ -52,14 +36,8 @@ pub fn the_last_prompt_token_is_computed(bench: &dyn Bench) {
     let first = engine.answer(engine.job(1, 32, 12));
     let before = engine.prefilled;
     let second = engine.answer(engine.job(1, 32, 12));
-    assert!(
-        second.usage().cached < Tokens(32),
-        "all 32 tokens came from the cache, the last too"
-    );
-    assert!(
-        second.usage().cached >= Tokens(24),
-        "three full blocks before the last token are cached"
-    );
+    assert!(second.usage().cached < Tokens(32), "all 32 tokens came from the cache, the last too");
+    assert!(second.usage().cached >= Tokens(24), "three full blocks before the last token are cached");
     assert!(engine.prefilled > before, "nothing was computed");
     assert_eq!(second.tokens(), first.tokens(), "a cached prefix changed the answer");
 }
@@ -70,20 +48,8 @@ pub fn another_salt_shares_nothing(bench: &dyn Bench) {
     let first = engine.answer(engine.job(1, 45, 12));
     let mut other = engine.job(1, 45, 12);
     other.salt = [7; 16];
-    assert_eq!(
-        engine.admit(other).cached,
-        Tokens::ZERO,
-        "the grant promises another tenant's blocks"
-    );
+    assert_eq!(engine.admit(other).cached, Tokens::ZERO, "the grant promises another tenant's blocks");
     engine.run();
-    assert_eq!(
-        engine.trace(key(1)).usage().cached,
-        Tokens::ZERO,
-        "a job found another tenant's blocks"
-    );
-    assert_eq!(
-        engine.trace(key(1)).tokens(),
-        first.tokens(),
-        "the salt changed the answer"
-    );
+    assert_eq!(engine.trace(key(1)).usage().cached, Tokens::ZERO, "a job found another tenant's blocks");
+    assert_eq!(engine.trace(key(1)).tokens(), first.tokens(), "the salt changed the answer");
 }

@@ -62,10 +62,7 @@ pub(super) struct Stepped {
 impl Stepped {
     /// Tokens that a job got in this step.
     pub(super) fn tokens_of(&self, key: JobKey) -> usize {
-        self.events
-            .iter()
-            .filter(|event| matches!(event, Event::Token { key: of, .. } if *of == key))
-            .count()
+        self.events.iter().filter(|event| matches!(event, Event::Token { key: of, .. } if *of == key)).count()
     }
 }
 
@@ -82,34 +79,12 @@ impl Watched {
     pub(super) fn new(bench: &dyn Bench, shape: Shape) -> Self {
         let engine = bench.engine(shape);
         let card = engine.card();
-        assert_eq!(
-            card.block,
-            Tokens(shape.block.into()),
-            "the card's block is not what was asked for"
-        );
-        assert_eq!(
-            card.blocks,
-            Blocks(shape.blocks.into()),
-            "the card's blocks are not what was asked for"
-        );
-        assert_eq!(
-            card.context,
-            Tokens(shape.context.into()),
-            "the card's context is not what was asked for"
-        );
+        assert_eq!(card.block, Tokens(shape.block.into()), "the card's block is not what was asked for");
+        assert_eq!(card.blocks, Blocks(shape.blocks.into()), "the card's blocks are not what was asked for");
+        assert_eq!(card.context, Tokens(shape.context.into()), "the card's context is not what was asked for");
         assert_eq!(card.jobs, shape.queue, "the card's jobs are not what was asked for");
-        assert!(
-            card.vocabulary >= 32,
-            "the suite needs 32 tokens, the vocabulary has {}",
-            card.vocabulary
-        );
-        let watched = Self {
-            engine,
-            shape,
-            traces: BTreeMap::new(),
-            preempted: 0,
-            prefilled: Tokens::ZERO,
-        };
+        assert!(card.vocabulary >= 32, "the suite needs 32 tokens, the vocabulary has {}", card.vocabulary);
+        let watched = Self { engine, shape, traces: BTreeMap::new(), preempted: 0, prefilled: Tokens::ZERO };
         watched.check_load();
         watched
     }
@@ -128,9 +103,7 @@ impl Watched {
     }
 
     pub(super) fn trace(&self, key: JobKey) -> &Trace {
-        self.traces
-            .get(&key)
-            .unwrap_or_else(|| panic!("{key} was never granted"))
+        self.traces.get(&key).unwrap_or_else(|| panic!("{key} was never granted"))
     }
 
     pub(super) fn admit(&mut self, job: Job) -> Grant {
@@ -138,15 +111,7 @@ impl Watched {
             .engine
             .admit(job.clone())
             .unwrap_or_else(|reason| panic!("{} should be granted, but: {reason}", job.key));
-        self.traces.insert(
-            job.key,
-            Trace {
-                job,
-                cached: None,
-                answer: Vec::new(),
-                end: None,
-            },
-        );
+        self.traces.insert(job.key, Trace { job, cached: None, answer: Vec::new(), end: None });
         self.check_load();
         grant
     }
@@ -155,9 +120,7 @@ impl Watched {
     pub(super) fn refused(&mut self, job: Job) -> RefusalReason {
         let before = self.load();
         let key = job.key;
-        let Err(reason) = self.engine.admit(job) else {
-            panic!("{key} should be refused, but was granted")
-        };
+        let Err(reason) = self.engine.admit(job) else { panic!("{key} should be refused, but was granted") };
         assert_eq!(self.load(), before, "a refusal ({reason}) changed the load");
         reason
     }
@@ -165,9 +128,7 @@ impl Watched {
     pub(super) fn cancel(&mut self, key: JobKey) {
         assert!(self.engine.cancel(key), "{key} is there and cannot be cancelled");
         assert!(!self.engine.cancel(key), "{key} was cancelled twice");
-        self.traces
-            .entry(key)
-            .and_modify(|trace| trace.end = Some(End::Cancelled));
+        self.traces.entry(key).and_modify(|trace| trace.end = Some(End::Cancelled));
         self.check_load();
     }
 
@@ -180,10 +141,7 @@ impl Watched {
     pub(super) fn step(&mut self) -> Stepped {
         let before = self.load();
         let mut events = Vec::new();
-        let progress = self
-            .engine
-            .step(&mut events)
-            .unwrap_or_else(|error| panic!("a step failed: {error}"));
+        let progress = self.engine.step(&mut events).unwrap_or_else(|error| panic!("a step failed: {error}"));
         for event in &events {
             self.note(event);
         }
@@ -191,13 +149,7 @@ impl Watched {
         self.prefilled += progress.prefill;
         let speakers: BTreeSet<JobKey> = events
             .iter()
-            .filter_map(|event| {
-                if let Event::Token { key, .. } = event {
-                    Some(*key)
-                } else {
-                    None
-                }
-            })
+            .filter_map(|event| if let Event::Token { key, .. } = event { Some(*key) } else { None })
             .collect();
         assert_eq!(
             progress.decoded as usize,
@@ -267,17 +219,9 @@ impl Watched {
         for (key, trace) in &self.traces {
             assert!(trace.end.is_some(), "{key} is gone without a word");
         }
-        assert_eq!(
-            self.load().blocks_used,
-            Blocks::ZERO,
-            "no job is left, but blocks are in use"
-        );
+        assert_eq!(self.load().blocks_used, Blocks::ZERO, "no job is left, but blocks are in use");
         let silent = self.step();
-        assert!(
-            silent.events.is_empty(),
-            "no job is left, but a step said {:?}",
-            silent.events
-        );
+        assert!(silent.events.is_empty(), "no job is left, but a step said {:?}", silent.events);
     }
 
     fn note(&mut self, event: &Event) {
@@ -286,14 +230,8 @@ impl Watched {
         | Event::Finished { key, .. }
         | Event::Failed { key, .. }) = event;
         let vocabulary = self.card().vocabulary;
-        let Some(trace) = self.traces.get_mut(key) else {
-            panic!("{event:?} of a job that was never granted")
-        };
-        assert!(
-            trace.end.is_none(),
-            "{event:?} after the end of the job: {:?}",
-            trace.end
-        );
+        let Some(trace) = self.traces.get_mut(key) else { panic!("{event:?} of a job that was never granted") };
+        assert!(trace.end.is_none(), "{event:?} after the end of the job: {:?}", trace.end);
         match event {
             Event::Started { cached, .. } => {
                 assert!(trace.cached.is_none(), "{key} started twice");
@@ -306,19 +244,12 @@ impl Watched {
             }
             Event::Token { sampled, .. } => {
                 assert!(trace.cached.is_some(), "{key} has a token before it started");
-                assert!(
-                    sampled.token.0 < vocabulary,
-                    "{key}: token {} is outside of the vocabulary",
-                    sampled.token
-                );
+                assert!(sampled.token.0 < vocabulary, "{key}: token {} is outside of the vocabulary", sampled.token);
                 trace.answer.push(sampled.clone());
             }
             Event::Finished { finish, usage, .. } => {
                 check_finish(&self.shape, trace, *finish, *usage);
-                trace.end = Some(End::Finished {
-                    finish: *finish,
-                    usage: *usage,
-                });
+                trace.end = Some(End::Finished { finish: *finish, usage: *usage });
             }
             Event::Failed { .. } => trace.end = Some(End::Failed),
         }
@@ -336,76 +267,39 @@ impl Watched {
             "running + waiting is not the number of jobs: {load:?}"
         );
         assert_eq!(load.blocks_total, self.card().blocks, "blocks_total is not the card's");
-        assert!(
-            load.blocks_used <= load.blocks_total,
-            "more blocks in use than there are: {load:?}"
-        );
+        assert!(load.blocks_used <= load.blocks_total, "more blocks in use than there are: {load:?}");
         assert_eq!(
             load.running > 0,
             load.blocks_used > Blocks::ZERO,
             "running jobs hold blocks, others none: {load:?}"
         );
-        assert_eq!(
-            load.running > 0,
-            load.context > Tokens::ZERO,
-            "running jobs have a context, others none: {load:?}"
-        );
+        assert_eq!(load.running > 0, load.context > Tokens::ZERO, "running jobs have a context, others none: {load:?}");
         let length = open.iter().map(|trace| trace.length()).sum::<u64>();
-        assert!(
-            load.context.0 <= length,
-            "the contexts are longer than all jobs together, {length}: {load:?}"
-        );
-        assert!(
-            load.prefill.0 <= length,
-            "more prefill is due than all jobs have, {length}: {load:?}"
-        );
+        assert!(load.context.0 <= length, "the contexts are longer than all jobs together, {length}: {load:?}");
+        assert!(load.prefill.0 <= length, "more prefill is due than all jobs have, {length}: {load:?}");
     }
 }
 
 fn check_finish(shape: &Shape, trace: &Trace, finish: Finish, usage: JobUsage) {
     let Trace { job, answer, .. } = trace;
     let key = job.key;
-    assert_eq!(
-        Some(usage.cached),
-        trace.cached,
-        "{key}: usage.cached is not what it started with"
-    );
-    assert_eq!(
-        usage.prompt,
-        Tokens::of(job.prompt.len()),
-        "{key}: usage.prompt is not the prompt's length"
-    );
-    assert_eq!(
-        usage.generated,
-        Tokens::of(answer.len()),
-        "{key}: usage.generated is not the number of its tokens"
-    );
+    assert_eq!(Some(usage.cached), trace.cached, "{key}: usage.cached is not what it started with");
+    assert_eq!(usage.prompt, Tokens::of(job.prompt.len()), "{key}: usage.prompt is not the prompt's length");
+    assert_eq!(usage.generated, Tokens::of(answer.len()), "{key}: usage.generated is not the number of its tokens");
     let stops = |sampled: &Sampled| job.limits.stop_ids.contains(&sampled.token);
-    let Some((last, before)) = answer.split_last() else {
-        panic!("{key} finished without a token")
-    };
+    let Some((last, before)) = answer.split_last() else { panic!("{key} finished without a token") };
     assert!(!before.iter().any(stops), "{key} went on after a stop token");
     let has = Tokens::of(job.generated.len() + answer.len());
     match finish {
         Finish::Stop => {
-            assert!(
-                stops(last),
-                "{key} stopped, but its last token is none of its stop tokens"
-            );
-            assert!(
-                has > job.limits.min_tokens,
-                "{key} chose a stop token within its min_tokens"
-            );
+            assert!(stops(last), "{key} stopped, but its last token is none of its stop tokens");
+            assert!(has > job.limits.min_tokens, "{key} chose a stop token within its min_tokens");
         }
         Finish::Length => {
             assert!(!stops(last), "{key} ended with a stop token, but says length");
             let cache = u64::from(shape.blocks) * u64::from(shape.block);
             let full = trace.length() >= u64::from(shape.context) || trace.length() >= cache;
-            assert!(
-                has == job.limits.max_tokens || full,
-                "{key} says length after {has} of {}",
-                job.limits.max_tokens
-            );
+            assert!(has == job.limits.max_tokens || full, "{key} says length after {has} of {}", job.limits.max_tokens);
         }
     }
 }

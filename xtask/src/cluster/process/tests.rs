@@ -15,10 +15,7 @@ fn wait_for_line(process: &Process, line: &str) {
 #[test]
 fn an_orderly_process_ends_when_asked() {
     let logs = tempfile::tempdir().unwrap();
-    let mut it = shell_process(
-        "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done",
-        logs.path(),
-    );
+    let mut it = shell_process("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done", logs.path());
     wait_for_line(&it, "up");
     it.check().unwrap();
     assert!(it.stop(Duration::from_secs(60)));
@@ -44,10 +41,7 @@ fn an_early_end_shows_the_log_and_is_news_once() {
         }
         pause(LOOK_AGAIN);
     };
-    assert!(
-        error.contains("exit status: 3") && error.contains("cannot bind"),
-        "{error}"
-    );
+    assert!(error.contains("exit status: 3") && error.contains("cannot bind"), "{error}");
     assert!(it.news().is_some_and(|how| how.contains('3')));
     assert_eq!(it.news(), None);
 }

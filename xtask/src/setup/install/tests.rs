@@ -6,12 +6,7 @@ fn wheel_with(folder: &Path, names: &[&str]) -> PathBuf {
     let script = "import sys, zipfile\n\
                   with zipfile.ZipFile(sys.argv[1], 'w') as z:\n\
                   \x20   for name in sys.argv[2:]: z.writestr(name, 'text of ' + name)\n";
-    let made = Command::new("python3")
-        .args(["-c", script])
-        .arg(&file)
-        .args(names)
-        .status()
-        .unwrap();
+    let made = Command::new("python3").args(["-c", script]).arg(&file).args(names).status().unwrap();
     assert!(made.success());
     file
 }
@@ -23,22 +18,10 @@ fn some_wheel() -> &'static Wheel {
 #[test]
 fn trees_and_patterns_are_taken_and_the_rest_is_left() {
     let folder = tempfile::tempdir().unwrap();
-    let file = wheel_with(
-        folder.path(),
-        &["torch/include/a/b.h", "nvidia/x/lib/libx.so.1", "torch/left.py"],
-    );
+    let file = wheel_with(folder.path(), &["torch/include/a/b.h", "nvidia/x/lib/libx.so.1", "torch/left.py"]);
     let into = folder.path().join("into");
-    unpack(
-        some_wheel(),
-        &file,
-        &into,
-        &[("torch/include/", "include"), ("nvidia/*/lib/*.so*", "lib")],
-    )
-    .unwrap();
-    assert_eq!(
-        fs::read_to_string(into.join("include/a/b.h")).unwrap(),
-        "text of torch/include/a/b.h"
-    );
+    unpack(some_wheel(), &file, &into, &[("torch/include/", "include"), ("nvidia/*/lib/*.so*", "lib")]).unwrap();
+    assert_eq!(fs::read_to_string(into.join("include/a/b.h")).unwrap(), "text of torch/include/a/b.h");
     assert!(into.join("lib/libx.so.1").is_file());
     assert_eq!(fs::read_dir(&into).unwrap().count(), 2);
 }
@@ -60,9 +43,7 @@ fn a_truncated_wheel_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("some.whl");
     fs::write(&file, "PK").unwrap();
-    let refused = unpack(some_wheel(), &file, folder.path(), &[("a/", "")])
-        .unwrap_err()
-        .to_string();
+    let refused = unpack(some_wheel(), &file, folder.path(), &[("a/", "")]).unwrap_err().to_string();
     assert!(refused.contains("cannot be unpacked"), "{refused}");
 }
 

@@ -50,20 +50,13 @@ a-longer-name  starting  -        -      -             -        -            -  
 
 #[test]
 fn an_empty_cluster_says_what_to_do() {
-    let text = table(&ClusterStatus {
-        cluster: "troupe".into(),
-        ..ClusterStatus::default()
-    });
+    let text = table(&ClusterStatus { cluster: "troupe".into(), ..ClusterStatus::default() });
     assert!(text.contains("0 nodes") && text.contains("troupe-node"), "{text}");
 }
 
 #[test]
 fn a_node_cannot_move_the_cursor_and_a_cache_without_blocks_is_no_division_by_zero() {
-    let nothing = ModelStatus {
-        blocks_used: Blocks::ZERO,
-        blocks_total: Blocks::ZERO,
-        ..model()
-    };
+    let nothing = ModelStatus { blocks_used: Blocks::ZERO, blocks_total: Blocks::ZERO, ..model() };
     let cells = row(&node("\u{1b}[2Jx", NodeState::Suspect, Vec::new()), Some(&nothing));
     assert_eq!(cells[0], "?[2Jx");
     assert_eq!(cells[7], "0/0   0%");

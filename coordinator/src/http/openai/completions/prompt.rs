@@ -86,7 +86,9 @@ impl<'de> Deserialize<'de> for Element {
 
             fn visit_u64<E: Error>(self, id: u64) -> Result<Element, E> {
                 let small = u32::try_from(id);
-                small.map(|id| Element::Token(TokenId(id))).map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(id), &self))
+                small
+                    .map(|id| Element::Token(TokenId(id)))
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(id), &self))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Element, A::Error> {
