@@ -4,6 +4,8 @@
 //! reserved, so that an old machine is never misread. This file only turns bytes into messages and
 //! back; reading them from a stream is the transport's work.
 
+pub mod fuzz;
+
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished, Goodbye,

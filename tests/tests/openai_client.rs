@@ -9,6 +9,24 @@ use std::process::Command;
 use tests::build;
 use tests::cluster::{Cluster, Engine, MODEL, run};
 
+/// What the script must have found to work.
+const CHECKS: [&str; 14] = [
+    "models",
+    "chat_whole",
+    "chat_streamed",
+    "usage_in_the_stream",
+    "max_completion_tokens",
+    "completions",
+    "n_is_2",
+    "stop",
+    "seed",
+    "logprobs",
+    "logit_bias",
+    "bad_key",
+    "unknown_model",
+    "bad_parameter",
+];
+
 fn scripts() -> PathBuf {
     build::checkout().join("tests/openai")
 }
@@ -65,4 +83,7 @@ async fn the_official_client_is_content() {
     let output = run(command).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for check in CHECKS {
+        assert!(said.lines().any(|line| line == format!("ok {check}")), "no {check} in\n{said}");
+    }
 }

@@ -71,6 +71,9 @@ impl ChatTemplate {
             .collect();
         let values = context! {
             messages => messages,
+            // Absent, but defined: templates compare them with none, as the reference passes them.
+            tools => (),
+            documents => (),
             add_generation_prompt => true,
             bos_token => names.bos.as_deref().unwrap_or_default(),
             eos_token => names.eos.as_deref().unwrap_or_default(),

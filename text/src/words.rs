@@ -30,6 +30,9 @@ pub enum TextError {
     Chat(#[from] ChatError),
 }
 
+/// Vocabularies have fewer ids than this; a file that claims more is not given the memory for them.
+const MOST_IDS: u32 = 1 << 24;
+
 /// How a vocabulary writes bytes into its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spelling {
@@ -74,13 +77,19 @@ impl Text {
             _ => Spelling::Pieces,
         };
         let added = parsing.get_added_tokens_decoder();
-        let size = parsing.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
+        let last = parsing.get_vocab(true).into_values().max();
+        if let Some(id) = last.filter(|id| *id >= MOST_IDS) {
+            return Err(TextError::Tokenizer(format!("it holds the id {id}: ids are below {MOST_IDS}")));
+        }
+        let size = last.map_or(0, |id| id as usize + 1);
         let mut pieces = Vec::with_capacity(size);
         let mut special = Vec::with_capacity(size);
         for id in 0..u32::try_from(size).unwrap_or(u32::MAX) {
             let added = added.get(&id);
             special.push(added.is_some_and(|token| token.special));
             pieces.push(match added {
+                // Added text that is no special token takes the way of all pieces when it is decoded.
+                Some(token) if !token.special && spelling == Spelling::Pieces => Some(spell(&token.content, spelling)),
                 Some(token) => Some(token.content.as_bytes().into()),
                 None => parsing.id_to_token(id).map(|token| spell(&token, spelling)),
             });

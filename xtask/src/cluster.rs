@@ -7,7 +7,7 @@
 mod process;
 mod signals;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -257,12 +257,24 @@ fn read_ready(path: &Path) -> Result<Option<Reach>, ClusterError> {
         found.ok_or_else(|| ClusterError::ReadyFile { path: path.to_owned(), field })
     };
     Ok(Some(Reach {
-        http: field("http")?,
-        quic: field("quic")?,
+        http: from_here(field("http")?),
+        quic: from_here(field("quic")?),
         admin_key: field("admin_key_file")?.into(),
         join_token: field("join_token_file")?.into(),
         ca: field("ca_file")?.into(),
     }))
+}
+
+/// Who listens everywhere is reached from here by loopback.
+fn from_here(address: String) -> String {
+    match address.parse::<SocketAddr>() {
+        Ok(everywhere) if everywhere.ip().is_unspecified() => {
+            let here: IpAddr =
+                if everywhere.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            SocketAddr::new(here, everywhere.port()).to_string()
+        }
+        _ => address,
+    }
 }
 
 /// How many nodes serve our model, by `troupe status --json`; none if it does not answer.

@@ -55,7 +55,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<(), UpError>
     let interrupts = Interrupts::catch()?;
     let nodes = usize::from(options.nodes);
     let plan = Plan { state: state.clone(), nodes, http: options.http, quic: options.quic };
-    eprintln!("starting one coordinator and {nodes} nodes");
+    eprintln!("starting one coordinator, and nodes: {nodes}");
     let mut cluster = Cluster::start(checkout, &plan, &interrupts)?;
     println!("{}", welcome(&cluster, &cluster.client_command(checkout)?, &state));
     while !interrupts.within(LOOK_AGAIN) {

@@ -1,0 +1,88 @@
+use actors::mock;
+use protocol::request::ChatMessage;
+use protocol::units::Blocks;
+
+use super::*;
+
+fn card() -> Card {
+    Card {
+        model: "mock".into(),
+        architecture: "mock".into(),
+        weights: [0; 32],
+        text: mock::bundle().hash(),
+        context: Tokens(100),
+        vocabulary: 257,
+        block: Tokens(32),
+        blocks: Blocks(10),
+        jobs: 10,
+        dtype: "none".into(),
+        device: "none".into(),
+    }
+}
+
+fn origin() -> Origin {
+    let caller = Caller { key: "admin".into(), salt: [3; 16] };
+    Origin { request: RequestId(5), caller, random: 77 }
+}
+
+fn made(input: Input, params: Params) -> Result<Task, JobError> {
+    let request = Request { model: "mock".into(), input, params };
+    check(&request)?;
+    prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()))
+}
+
+fn text(words: &str) -> Input {
+    Input::Text(words.into())
+}
+
+fn chat(words: &str) -> Input {
+    Input::Chat(vec![ChatMessage::new("user", words)])
+}
+
+#[test]
+fn what_is_left_out_gets_openais_defaults() {
+    let completion = made(text("abc"), Params::default()).unwrap();
+    assert_eq!((completion.prompt.len(), completion.limits.max_tokens), (3, Tokens(16)));
+    assert_eq!((completion.sampling.temperature, completion.sampling.seed, completion.choices), (1.0, 77, 1));
+    assert_eq!((completion.salt, completion.limits.stop_ids.as_slice()), ([3; 16], mock::bundle().eos.as_slice()));
+    // A chat may fill what its prompt leaves of the context.
+    let chat = made(chat("abc"), Params::default()).unwrap();
+    assert_eq!(chat.limits.max_tokens, Tokens(100 - chat.prompt.len() as u64));
+}
+
+#[test]
+fn what_is_given_is_kept() {
+    let params = Params { seed: Some(4), max_tokens: Some(9), min_tokens: Some(2), ignore_eos: true, n: Some(3), ..Params::default() };
+    let task = made(text("abc"), params).unwrap();
+    assert_eq!((task.sampling.seed, task.limits.max_tokens, task.limits.min_tokens, task.choices), (4, Tokens(9), Tokens(2), 3));
+    assert!(task.limits.stop_ids.is_empty());
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_named_by_its_field() {
+    let fails = |input: Input, params: Params| made(input, params).unwrap_err();
+    let long = fails(text(&"x".repeat(100)), Params::default());
+    assert_eq!((long.kind, long.field.as_deref()), (ErrorKind::ContextLength, Some("prompt")));
+    assert!(long.message.contains("100 tokens"), "{long}");
+    assert_eq!(fails(chat(&"x".repeat(100)), Params::default()).field.as_deref(), Some("messages"));
+    let most = fails(text("abc"), Params { max_tokens: Some(98), ..Params::default() });
+    assert_eq!((most.kind, most.field.as_deref()), (ErrorKind::ContextLength, Some("max_tokens")));
+    assert!(most.message.contains("97 tokens"), "{most}");
+    assert_eq!(fails(text(""), Params::default()).field.as_deref(), Some("prompt"));
+    assert_eq!(fails(Input::Chat(Vec::new()), Params::default()).field.as_deref(), Some("messages"));
+    assert_eq!(fails(Input::Tokens(vec![TokenId(257)]), Params::default()).field.as_deref(), Some("prompt"));
+    let bias = Params { logit_bias: vec![(TokenId(300), 1.0)], ..Params::default() };
+    assert_eq!(fails(text("a"), bias).field.as_deref(), Some("logit_bias"));
+    let stop = Params { stop_token_ids: vec![TokenId(300)], ..Params::default() };
+    assert_eq!(fails(text("a"), stop).field.as_deref(), Some("stop_token_ids"));
+    assert_eq!(fails(text("a"), Params { temperature: Some(3.0), ..Params::default() }).field.as_deref(), Some("temperature"));
+}
+
+#[test]
+fn an_unknown_model_is_told_which_there_are() {
+    let error = unknown_model("gpt-9", &[card()]);
+    assert_eq!((error.kind, error.field.as_deref()), (ErrorKind::UnknownModel, Some("model")));
+    assert!(error.message.contains("'gpt-9'") && error.message.contains("mock"), "{error}");
+    assert!(unknown_model("m", &[]).message.contains("no node has joined"));
+    assert_eq!(check(&Request::default()).unwrap_err().field.as_deref(), Some("model"));
+}

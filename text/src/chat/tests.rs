@@ -32,3 +32,9 @@ fn broken_templates_and_empty_conversations_are_errors() {
     assert!(matches!(ChatTemplate::new("{% for %}"), Err(ChatError::Template(_))));
     assert_eq!(render("x", &[]), Err(ChatError::Empty));
 }
+
+#[test]
+fn tools_and_documents_are_defined_as_none() {
+    let source = "{% if tools is defined and tools is not none %}tools{% endif %}{{ documents is none }}";
+    assert_eq!(render(source, &user("hi")).unwrap(), "True");
+}

@@ -24,6 +24,29 @@ pub(crate) fn byte_level() -> Text {
     Text::new(vocab.bundle().unwrap()).unwrap()
 }
 
+/// A vocabulary of pieces by score, with all bytes and a user-defined piece.
+fn pieces() -> Text {
+    let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).to_vec();
+    tokens.extend((0..=255u8).map(|byte| format!("<0x{byte:02X}>")));
+    tokens.extend(["▁", "a", "b", "é", "▁a", "ab", "▁ab", "▁▁", "user▁made"].map(str::to_owned));
+    let mut token_types = vec![1; tokens.len()];
+    token_types[..3].copy_from_slice(&[2, 3, 3]);
+    token_types[3..259].fill(6);
+    *token_types.last_mut().unwrap() = 4;
+    let scores = (0..tokens.len()).map(|id| -(id as f32)).collect();
+    let (bos, eos, unk) = (Some(1), Some(2), Some(0));
+    let model = "llama".to_owned();
+    let vocab = GgufVocab { model, tokens, token_types, scores, bos, eos, unk, ..GgufVocab::default() };
+    Text::new(vocab.bundle().unwrap()).unwrap()
+}
+
+/// The text of tokens, one by one.
+fn streamed(words: &Text, ids: &[TokenId]) -> String {
+    let mut detokenizer = Detokenizer::new();
+    let out: String = ids.iter().map(|id| detokenizer.push(words, *id)).collect();
+    out + &detokenizer.flush()
+}
+
 fn character(byte: u8) -> char {
     (0u32..0x144).filter_map(char::from_u32).find(|c| byte_of(*c) == Some(byte)).unwrap()
 }
@@ -67,14 +90,51 @@ fn a_broken_tokenizer_is_an_error() {
     assert!(matches!(Text::new(bundle), Err(TextError::Tokenizer(_))));
 }
 
+#[test]
+fn an_id_beyond_all_vocabularies_is_refused_before_memory_is_taken() {
+    let bundle = byte_level().bundle().clone();
+    let mut json: serde_json::Value = serde_json::from_str(&bundle.tokenizer_json).unwrap();
+    json["model"]["vocab"]["far"] = u32::MAX.into();
+    let error = Text::new(TextBundle { tokenizer_json: json.to_string(), ..bundle }).unwrap_err();
+    assert!(error.to_string().contains("4294967295"), "{error}");
+}
+
+#[test]
+fn a_user_defined_piece_is_text_with_its_spaces() {
+    let words = pieces();
+    let id = TokenId(words.vocabulary() - 1);
+    assert!(!words.is_special(id));
+    assert_eq!(words.piece(id), Some(b"user made".as_slice()));
+}
+
 proptest! {
     #[test]
     fn text_survives_the_way_to_tokens_and_back(text in any::<String>()) {
         let words = byte_level();
         let ids = words.encode(&text, Special::Plain).unwrap();
-        let mut detokenizer = Detokenizer::new();
-        let mut out: String = ids.iter().map(|id| detokenizer.push(&words, *id)).collect();
-        out.push_str(&detokenizer.flush());
-        prop_assert_eq!(out, text);
+        prop_assert_eq!(streamed(&words, &ids), text);
+    }
+
+    #[test]
+    fn token_by_token_gives_what_the_whole_decoder_gives(places in proptest::collection::vec(any::<prop::sample::Index>(), 0..24)) {
+        for words in [byte_level(), pieces()] {
+            let ids: Vec<u32> = places.iter().map(|place| place.index(words.pieces.len()) as u32).collect();
+            let whole = words.parsing.decode(&ids, true).unwrap();
+            let out = streamed(&words, &ids.into_iter().map(TokenId).collect::<Vec<_>>());
+            // Bytes that are no text may be replaced in another number of places.
+            if whole.contains(char::REPLACEMENT_CHARACTER) {
+                prop_assert!(out.contains(char::REPLACEMENT_CHARACTER));
+            } else {
+                prop_assert_eq!(out, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_survive_the_way_to_tokens_and_back(text in "[ abé日\\n]{0,16}") {
+        let words = pieces();
+        let ids = words.encode(&text, Special::Plain).unwrap();
+        prop_assert_eq!(ids.first().map(|id| id.0), words.bundle.bos.map(|id| id.0));
+        prop_assert_eq!(streamed(&words, &ids), text);
     }
 }

@@ -15,6 +15,13 @@ fn the_ready_file_is_read_when_it_is_there_and_whole() {
 }
 
 #[test]
+fn a_cluster_that_listens_everywhere_is_reached_by_loopback() {
+    assert_eq!(from_here("0.0.0.0:7600".into()), "127.0.0.1:7600");
+    assert_eq!(from_here("[::]:7600".into()), "[::1]:7600");
+    assert_eq!(from_here("192.168.1.5:7600".into()), "192.168.1.5:7600");
+}
+
+#[test]
 fn only_ready_nodes_with_our_model_count() {
     let node = |state: &str, model: &str| serde_json::json!({"state": state, "models": [{"model": model}]});
     let status = serde_json::json!({

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use protocol::ids::TokenId;
 use protocol::request::{ChatMessage, Input, Params};
 use serde_json::{Value, json};

@@ -1,0 +1,13 @@
+//! The HTTP front door over a scripted service: shapes, errors, streams, cancellation.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod arbitrary;
+mod bad_input;
+mod chats;
+mod completions;
+mod errors;
+mod fake;
+mod open;
+mod schema;
+mod sockets;
+mod support;

@@ -1,0 +1,115 @@
+//! Responses and chunks against OpenAI's published schemas, where they are at hand.
+
+use std::path::PathBuf;
+
+use jsonschema::Validator;
+use protocol::answer::{ErrorKind, JobError};
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Script};
+use crate::support::{CHAT, COMPLETIONS, body, door, get, post_json};
+
+/// OpenAI's specification. It is not ours to publish, so it lies beside the repository.
+fn specification() -> Option<Value> {
+    let shared = std::env::var_os("TROUPE_SHARED").map(PathBuf::from);
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let path = shared.unwrap_or_else(beside).join("openai/openapi_core.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED: {}: {error}; TROUPE_SHARED names the folder that holds openai/", path.display());
+            None
+        }
+    }
+}
+
+/// OpenAPI 3.0's `nullable` in the words of JSON Schema.
+fn modern(schema: Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let mut fields: serde_json::Map<_, _> = fields.into_iter().map(|(k, v)| (k, modern(v))).collect();
+            if fields.remove("nullable") == Some(Value::Bool(true)) {
+                json!({"anyOf": [Value::Object(fields), {"type": "null"}]})
+            } else {
+                Value::Object(fields)
+            }
+        }
+        Value::Array(list) => list.into_iter().map(modern).collect(),
+        other => other,
+    }
+}
+
+fn validator(specification: &Value, name: &str) -> Validator {
+    let components = modern(specification["components"].clone());
+    assert!(!components["schemas"][name].is_null(), "the specification has no {name}");
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$ref": format!("#/components/schemas/{name}"),
+        "components": components,
+    });
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn check(validator: &Validator, value: &Value) {
+    let faults: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(faults.is_empty(), "{value:#}\n{faults:#?}");
+}
+
+#[tokio::test]
+async fn responses_and_chunks_are_openais() {
+    let Some(specification) = specification() else { return };
+    let (fake, _seen) = Fake::well();
+    let door = door(&fake);
+    let chat = validator(&specification, "CreateChatCompletionResponse");
+    let chunk = validator(&specification, "CreateChatCompletionStreamResponse");
+    let completion = validator(&specification, "CreateCompletionResponse");
+    let usage = json!({"include_usage": true});
+    for (path, whole, part, logprobs) in [
+        (CHAT, &chat, &chunk, json!({"logprobs": true, "top_logprobs": 3})),
+        (COMPLETIONS, &completion, &completion, json!({"logprobs": 3})),
+    ] {
+        for mut extra in [json!({}), json!({"n": 3}), logprobs] {
+            check(whole, &post_json(&door, path, &body(path, extra.clone())).await.json());
+            extra["stream"] = Value::Bool(true);
+            let plain = post_json(&door, path, &body(path, extra.clone())).await.chunks();
+            plain.iter().for_each(|chunk| check(part, chunk));
+            extra["stream_options"] = usage.clone();
+            let counted = post_json(&door, path, &body(path, extra)).await.chunks();
+            // OpenAI sends a null usage in a completion's chunks, but its schema for them, which is
+            // that of the whole, does not say so.
+            let strict = counted.into_iter().map(|mut chunk| {
+                if path == COMPLETIONS && chunk["usage"].is_null() {
+                    chunk.as_object_mut().unwrap().remove("usage");
+                }
+                chunk
+            });
+            strict.for_each(|chunk| check(part, &chunk));
+        }
+    }
+}
+
+#[tokio::test]
+async fn models_and_errors_are_openais() {
+    let Some(specification) = specification() else { return };
+    let (fake, _seen) = Fake::well();
+    let well = door(&fake);
+    check(&validator(&specification, "ListModelsResponse"), &get(&well, "/v1/models").await.json());
+    check(&validator(&specification, "Model"), &get(&well, "/v1/models/lab/small").await.json());
+    let error = validator(&specification, "ErrorResponse");
+    check(&error, &get(&well, "/v1/models/none").await.json());
+    check(&error, &get(&well, "/nowhere").await.json());
+    check(&error, &post_json(&well, CHAT, &json!({})).await.json());
+    let (fake, _seen) = Fake::new(|_| Script::Refuse(JobError::new(ErrorKind::Internal, "m")));
+    check(&error, &post_json(&door(&fake), CHAT, &body(CHAT, json!({}))).await.json());
+}
+
+/// Without this, a schema that takes everything would go unnoticed.
+#[tokio::test]
+async fn the_schemas_do_refuse_something() {
+    let Some(specification) = specification() else { return };
+    let chat = validator(&specification, "CreateChatCompletionResponse");
+    assert!(!chat.is_valid(&json!({"id": "x"})));
+    let chunk = validator(&specification, "CreateChatCompletionStreamResponse");
+    assert!(!chunk.is_valid(&json!({"id": "x", "object": "chat.completion.chunk", "created": "now", "model": "m"})));
+}

@@ -1,0 +1,213 @@
+//! One frame or more of every kind, with values that tell fields apart.
+
+use std::time::Duration;
+
+use protocol::answer::{
+    Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus, Started, TokenText,
+    Usage,
+};
+use protocol::engine::{Card, JobFault, Load, RefusalReason};
+use protocol::frame::Frame;
+use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
+use protocol::job::{Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
+use protocol::message::*;
+use protocol::request::{ChatMessage, Input, Params, Request};
+use protocol::units::{Blocks, Tokens};
+use protocol::version::{Version, VersionMismatch, Versions};
+
+const KEY: JobKey = JobKey { request: RequestId(0xabc), choice: 1, attempt: 2 };
+const OURS: Versions = Versions { oldest: Version(0), newest: Version(3) };
+
+fn load() -> Load {
+    Load {
+        step: 300,
+        running: 1,
+        waiting: 2,
+        prefill: Tokens(3),
+        context: Tokens(4),
+        blocks_used: Blocks(5),
+        blocks_total: Blocks(70_000),
+    }
+}
+
+fn mismatch() -> VersionMismatch {
+    VersionMismatch { ours: OURS, theirs: Versions { oldest: Version(4), newest: Version(5) } }
+}
+
+/// All of them, in the order of their kinds.
+pub(crate) fn all() -> Vec<Frame> {
+    let mut frames = control();
+    frames.extend(attempt());
+    frames.extend(join());
+    frames.extend(client());
+    frames
+}
+
+fn control() -> Vec<Frame> {
+    let card = Card {
+        model: "m".into(),
+        architecture: "llama".into(),
+        weights: [1; 32],
+        text: [2; 32],
+        context: Tokens(2048),
+        vocabulary: 49_152,
+        block: Tokens(32),
+        blocks: Blocks(64),
+        jobs: 8,
+        dtype: "bf16".into(),
+        device: "cpu".into(),
+    };
+    let worker =
+        WorkerReport { ready: true, load: load(), oldest: Duration::from_millis(1500), still: Duration::from_micros(7) };
+    vec![
+        Hello {
+            versions: OURS,
+            node: NodeId(0x0102_0304_0506_0708),
+            name: "a".into(),
+            incarnation: Incarnation(9),
+            build: "0.1.0".into(),
+            cards: vec![card],
+        }
+        .into(),
+        Welcome { version: Version(3), cluster: ClusterId(0x11), report_every: Duration::from_millis(200) }.into(),
+        Refusal::Version(mismatch()).into(),
+        Refusal::Identity { certified: NodeId(1), claimed: NodeId(2) }.into(),
+        Refusal::Superseded { newer: Incarnation(10) }.into(),
+        Refusal::Full { limit: 64 }.into(),
+        Refusal::Unexpected("late".into()).into(),
+        Report { incarnation: Incarnation(9), sequence: 251, workers: vec![worker], draining: true }.into(),
+        Drain {}.into(),
+        Goodbye { reason: "stops".into() }.into(),
+    ]
+}
+
+fn attempt() -> Vec<Frame> {
+    let sampling = Sampling { temperature: 0.5, logit_bias: vec![(TokenId(5), -1.0)], seed: 42, logprobs: Some(2), ..Sampling::default() };
+    let limits = Limits { max_tokens: Tokens(16), min_tokens: Tokens(1), stop_ids: vec![TokenId(2)] };
+    let job = Job {
+        key: KEY,
+        model: "m".into(),
+        prompt: vec![TokenId(1), TokenId(300), TokenId(70_000)],
+        generated: vec![TokenId(4)],
+        sampling,
+        limits,
+        salt: [6; 16],
+        priority: 3,
+    };
+    let logprobs = Logprobs { chosen: -0.5, top: vec![(TokenId(8), -0.25)] };
+    let tokens = vec![Sampled { token: TokenId(7), logprobs: None }, Sampled { token: TokenId(8), logprobs: Some(logprobs) }];
+    let usage = JobUsage { prompt: Tokens(10), cached: Tokens(8), generated: Tokens(6), recomputed: Tokens(4) };
+    let refused = |reason, retry_after| Frame::from(Refused { reason, retry_after, load: load() });
+    let mut frames = vec![
+        job.into(),
+        Granted { cached: Tokens(32), queue: Tokens(512) }.into(),
+        refused(RefusalReason::QueueFull { limit: 8 }, Some(Duration::from_secs(2))),
+    ];
+    let reasons = [
+        RefusalReason::Draining,
+        RefusalReason::NotReady,
+        RefusalReason::UnknownModel { model: "x".into() },
+        RefusalReason::PromptTooLong { tokens: Tokens(9), limit: Tokens(8) },
+        RefusalReason::TooManyBlocks { needed: Blocks(9), limit: Blocks(8) },
+        RefusalReason::EmptyPrompt,
+        RefusalReason::BadToken { token: TokenId(9), vocabulary: 8 },
+        RefusalReason::NothingToDo,
+        RefusalReason::Duplicate { key: KEY },
+    ];
+    frames.extend(reasons.map(|reason| refused(reason, None)));
+    let rest: [Frame; 8] = [
+        Begun { cached: Tokens(32) }.into(),
+        TokenBatch { first: Tokens(5), tokens }.into(),
+        Finished { finish: Finish::Stop, usage }.into(),
+        Finished { finish: Finish::Length, usage }.into(),
+        Failed { error: JobFault::NotFinite { position: Tokens(17) } }.into(),
+        Failed { error: JobFault::WorkerLost { reason: "gone".into() } }.into(),
+        FetchText { hash: [2; 32] }.into(),
+        TextChunk { bytes: vec![1, 2, 3], last: true }.into(),
+    ];
+    frames.extend(rest);
+    frames
+}
+
+fn join() -> Vec<Frame> {
+    vec![
+        Join { versions: OURS, secret: vec![9; 4], node: NodeId(1), request: vec![0x30, 0] }.into(),
+        Joined { cluster: ClusterId(0x11), certificate: vec![0x30, 1], authority: vec![0x30, 2] }.into(),
+        JoinRefused::Version(mismatch()).into(),
+        JoinRefused::WrongToken.into(),
+        JoinRefused::BadRequest("no".into()).into(),
+    ]
+}
+
+fn client() -> Vec<Frame> {
+    let params = Params {
+        n: Some(2),
+        max_tokens: Some(16),
+        temperature: Some(0.5),
+        logit_bias: vec![(TokenId(5), 1.0)],
+        stop: vec!["\n".into()],
+        stop_token_ids: vec![TokenId(6)],
+        seed: Some(42),
+        logprobs: Some(1),
+        ..Params::default()
+    };
+    let message = ChatMessage { role: "user".into(), content: "hi é".into(), name: Some("n".into()) };
+    let ask = |input, params| Frame::from(Ask { request: Request { model: "m".into(), input, params } });
+    let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));
+    let denied = error.clone();
+    error.kind = ErrorKind::Internal;
+    let text = TokenText { token: TokenId(7), bytes: vec![0xc3], logprob: -0.5, top: vec![(TokenId(8), vec![0xa9], -1.0)] };
+    let answers = [
+        Answer::Started(Started {
+            request: RequestId(0xabc),
+            model: "m".into(),
+            node: "a".into(),
+            prompt: Tokens(10),
+            cached: Tokens(8),
+        }),
+        Answer::Delta(Delta { choice: 1, text: "Paris".into(), logprobs: vec![text] }),
+        Answer::Finished { choice: 1, reason: FinishReason::Stop },
+        Answer::Finished { choice: 1, reason: FinishReason::Length },
+        Answer::Done { usage: Usage { prompt: Tokens(10), cached: Tokens(8), completion: Tokens(6) } },
+        Answer::Failed(error),
+    ];
+    let mut frames = vec![
+        ClientHello { versions: OURS, key: "sk-1".into(), agent: "t/0".into() }.into(),
+        ClientWelcome { version: Version(3), cluster: ClusterId(0x11) }.into(),
+        ClientRefused::Version(mismatch()).into(),
+        ClientRefused::Denied(denied).into(),
+        ask(Input::Chat(vec![message]), params),
+        ask(Input::Text("once".into()), Params::default()),
+        ask(Input::Tokens(vec![TokenId(1)]), Params::default()),
+    ];
+    frames.extend(answers.map(|answer| Answered { answer }.into()));
+    frames.push(AskStatus {}.into());
+    let states = [NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining];
+    let nodes = states.map(node).to_vec();
+    frames.push(Status { status: ClusterStatus { cluster: "c".into(), nodes, requests: 3 } }.into());
+    frames
+}
+
+fn node(state: NodeState) -> NodeStatus {
+    let model = ModelStatus {
+        model: "m".into(),
+        dtype: "bf16".into(),
+        device: "cpu".into(),
+        context: Tokens(2048),
+        running: 1,
+        waiting: 2,
+        prefill: Tokens(3),
+        blocks_used: Blocks(4),
+        blocks_total: Blocks(64),
+        steps: 300,
+    };
+    NodeStatus {
+        id: "01".into(),
+        name: "a".into(),
+        state,
+        build: "0.1.0".into(),
+        address: "127.0.0.1:1".into(),
+        models: vec![model],
+        silent: Duration::from_millis(20),
+    }
+}
