@@ -1,6 +1,6 @@
 //! The coordinator's side against scripted nodes, over memory, in paused time.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod cluster {
     pub(crate) mod node;

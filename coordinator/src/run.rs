@@ -53,7 +53,9 @@ pub enum RunError {
     #[error(transparent)]
     Quic(#[from] BindError),
     /// The HTTP port.
-    #[error("TCP {address} cannot be used: {source}; stop what uses it, or choose another with --http or coordinator.http")]
+    #[error(
+        "TCP {address} cannot be used: {source}; stop what uses it, or choose another with --http or coordinator.http"
+    )]
     Http {
         /// As it was given.
         address: SocketAddr,
@@ -90,7 +92,12 @@ pub struct Ready {
 ///
 /// # Errors
 /// What keeps it from starting, or a part that failed too often.
-pub async fn run(config: Config, ready: Option<PathBuf>, metrics: MetricsText, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    ready: Option<PathBuf>,
+    metrics: MetricsText,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let state = Arc::new(State::open(&config.coordinator.state, unix_now())?);
     let credentials = state.authority.coordinator(unix_now())?;
     let listener = Listener::bind(config.coordinator.quic, &credentials, Timing::from(&config.wire))?;
@@ -107,7 +114,13 @@ pub async fn run(config: Config, ready: Option<PathBuf>, metrics: MetricsText, s
     let server = server(&config, &state).await?;
     let listener = Arc::new(Mutex::new(listener));
     let tree = tree(&config, &state, &server, &listener).await?;
-    tracing::info!("cluster {} ({}): HTTP on {}, QUIC on {}", config.cluster.name, state.authority.cluster(), told.http, told.quic);
+    tracing::info!(
+        "cluster {} ({}): HTTP on {}, QUIC on {}",
+        config.cluster.name,
+        state.authority.cluster(),
+        told.http,
+        told.quic
+    );
     tracing::info!("admin key in {}, join token in {}", told.admin_key_file.display(), told.join_token_file.display());
     if let Some(path) = ready {
         write_ready(&path, &told).map_err(|source| RunError::Ready { path, source })?;
@@ -118,16 +131,20 @@ pub async fn run(config: Config, ready: Option<PathBuf>, metrics: MetricsText, s
     options.metrics = Some(metrics);
     let ending = Ending { grace: config.requests.drain, cut: options.cut.clone() };
     let router = router(Arc::new(server.door.clone()), options);
-    let serving = serve(tcp, router, stop.clone().cancelled_owned(), ending);
+    let serving = async { serve(tcp, router, stop.clone().cancelled_owned(), ending).await.map_err(http) };
+    // Both doors close at once; what came by either has the same time.
+    let draining = async {
+        stop.cancelled().await;
+        tracing::info!("stopping: running answers have {}", config.requests.drain);
+        if tokio::time::timeout(config.requests.drain.0, server.door.drain()).await.is_err() {
+            tracing::warn!("answers are cut: they took longer than {}", config.requests.drain);
+        }
+        Ok(())
+    };
     let outcome = tokio::select! {
-        served = serving => served.map_err(http),
+        served = async { tokio::try_join!(serving, draining) } => served.map(|_| ()),
         () = gone(&tree) => Err(RunError::GivenUp),
     };
-    tracing::info!("stopping: running answers have {}", config.requests.drain);
-    // HTTP's answers have ended; what came by QUIC has the same time.
-    if tokio::time::timeout(config.requests.drain.0, server.door.drain()).await.is_err() {
-        tracing::warn!("answers are cut: they took longer than {}", config.requests.drain);
-    }
     tree.stop(None);
     gone(&tree).await;
     let listener = listener.lock().await;
@@ -287,7 +304,11 @@ impl Actor for Loop {
     type State = Option<BoxFuture<'static, ()>>;
     type Arguments = BoxFuture<'static, ()>;
 
-    async fn pre_start(&self, myself: ActorRef<Go>, work: BoxFuture<'static, ()>) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Go>,
+        work: BoxFuture<'static, ()>,
+    ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(Go)?;
         Ok(Some(work))
     }
@@ -318,7 +339,12 @@ fn unix_now() -> i64 {
 }
 
 /// Applies what a command line says to what the file says.
-pub fn overridden(mut config: Config, state: Option<PathBuf>, http: Option<SocketAddr>, quic: Option<SocketAddr>) -> Config {
+pub fn overridden(
+    mut config: Config,
+    state: Option<PathBuf>,
+    http: Option<SocketAddr>,
+    quic: Option<SocketAddr>,
+) -> Config {
     let coordinator = &mut config.coordinator;
     coordinator.state = state.unwrap_or_else(|| coordinator.state.clone());
     coordinator.http = http.unwrap_or(coordinator.http);

@@ -67,7 +67,8 @@ impl Server {
         ractor::Actor::spawn(None, Hub, ()).await.map(|(hub, _)| hub)
     }
 
-    /// Resolves when no request is running. New ones are refused from now on.
+    /// Resolves when no request is running. New ones are refused from the first poll on: whoever waits
+    /// for all places is first in line for each that is free.
     pub async fn drain(&self) {
         let all = u32::try_from(self.parts.max_requests.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         // An error says that it was closed already.
@@ -102,7 +103,9 @@ impl Service for Server {
         let hub = parts.hub.clone();
         let future = Box::pin(async move {
             match ready(&parts, request, origin, card).await {
-                Ok(task) => run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await,
+                Ok(task) => {
+                    run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await
+                }
                 Err(error) => answers.fail(error),
             }
         });
@@ -133,7 +136,9 @@ async fn ready(
 ) -> Result<actors::cluster::job::Task, JobError> {
     let text = words(parts, &card).await?;
     let prepared = tokio::task::spawn_blocking(move || prepare(request, origin, &card, text));
-    prepared.await.map_err(|error| JobError::new(ErrorKind::Internal, format!("the prompt could not be prepared: {error}")))?
+    prepared
+        .await
+        .map_err(|error| JobError::new(ErrorKind::Internal, format!("the prompt could not be prepared: {error}")))?
 }
 
 async fn words(parts: &Parts, card: &Card) -> Result<Arc<Text>, JobError> {
@@ -146,7 +151,9 @@ async fn words(parts: &Parts, card: &Card) -> Result<Arc<Text>, JobError> {
     };
     let connection = parts.directory.speaker(card.text).ok_or_else(nobody)?;
     let fetched = parts.texts.get(card.text, connection).await;
-    fetched.map_err(|error| JobError::new(ErrorKind::NoNode, format!("the tokenizer of '{}' cannot be had: {error}", card.model)))
+    fetched.map_err(|error| {
+        JobError::new(ErrorKind::NoNode, format!("the tokenizer of '{}' cannot be had: {error}", card.model))
+    })
 }
 
 /// An id and a number, from the system.

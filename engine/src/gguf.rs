@@ -157,7 +157,8 @@ impl Gguf {
                 return Err(GgufError::Twice(key));
             }
         }
-        let alignment = match metadata.get("general.alignment").and_then(Value::as_u64) {
+        // A value that is no whole number is refused as 0 is.
+        let alignment = match metadata.get("general.alignment").map(|value| value.as_u64().unwrap_or(0)) {
             None => 32,
             Some(value) if value.is_power_of_two() && value <= 1 << 20 => value,
             Some(value) => {

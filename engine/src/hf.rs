@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use text::bundle::TextBundle;
 
-use crate::source::{LoadError, ModelConfig, Part, Role, WeightSource, Weights};
+use crate::source::{LoadError, ModelConfig, Part, Role, WeightSource, Weights, refuse_biases};
 
 mod config;
 mod words;
@@ -60,7 +60,9 @@ impl HfModel {
             shards.push(shard);
         }
         let has = |name: &str| places.contains_key(name);
-        let config = config::read(&json, &has).map_err(|fault| LoadError::Config { path, fault })?;
+        let biases = refuse_biases(places.keys(), &["q_proj", "k_proj", "v_proj"]);
+        let config =
+            biases.and_then(|()| config::read(&json, &has)).map_err(|fault| LoadError::Config { path, fault })?;
         Ok(Self { folder: folder.to_owned(), config, shards, places })
     }
 }
@@ -159,7 +161,8 @@ fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
 fn read_json(path: &Path) -> Result<Option<Value>, LoadError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let json = serde_json::from_str(&text);
-    json.map(Some).map_err(|error| LoadError::Folder { path: path.to_owned(), problem: format!("not valid JSON: {error}") })
+    json.map(Some)
+        .map_err(|error| LoadError::Folder { path: path.to_owned(), problem: format!("not valid JSON: {error}") })
 }
 
 fn read_text(path: &Path) -> Result<Option<String>, LoadError> {

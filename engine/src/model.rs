@@ -19,8 +19,8 @@ mod rope;
 
 pub(crate) use batch::Batch;
 pub(crate) use cache::KvCache;
-pub(crate) use load::load;
 pub use load::LoadModelError;
+pub(crate) use load::load;
 
 use rope::Rotary;
 
@@ -105,7 +105,8 @@ impl Decoder {
         let config = &self.config;
         let (heads, kv_heads, width) = (config.heads as i64, config.kv_heads as i64, config.head_dim as i64);
         let all = x.f_linear(&layer.qkv, layer.qkv_bias.as_ref())?;
-        let part = |first: i64, heads: i64| all.f_narrow(1, first * width, heads * width)?.f_reshape([-1, heads, width]);
+        let part =
+            |first: i64, heads: i64| all.f_narrow(1, first * width, heads * width)?.f_reshape([-1, heads, width]);
         let mut q = part(0, heads)?;
         let mut k = part(heads, kv_heads)?;
         let v = part(heads + kv_heads, kv_heads)?;

@@ -31,7 +31,12 @@ pub struct History<'a> {
 ///
 /// # Errors
 /// Logits that are not finite.
-pub fn sample(logits: &mut [f32], sampling: &Sampling, limits: &Limits, history: History<'_>) -> Result<Sampled, NotFinite> {
+pub fn sample(
+    logits: &mut [f32],
+    sampling: &Sampling,
+    limits: &Limits,
+    history: History<'_>,
+) -> Result<Sampled, NotFinite> {
     if !logits.iter().all(|logit| logit.is_finite()) {
         return Err(NotFinite);
     }
@@ -80,7 +85,11 @@ fn adjust(logits: &mut [f32], sampling: &Sampling, limits: &Limits, history: His
         seen.dedup();
         for token in seen {
             if let Some(logit) = logits.get_mut(token.0 as usize) {
-                *logit = if *logit > 0.0 { *logit / sampling.repetition_penalty } else { *logit * sampling.repetition_penalty };
+                *logit = if *logit > 0.0 {
+                    *logit / sampling.repetition_penalty
+                } else {
+                    *logit * sampling.repetition_penalty
+                };
             }
         }
     }

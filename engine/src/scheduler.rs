@@ -325,8 +325,15 @@ impl Scheduler {
             }
         }
         for sequence in self.sequences.values() {
-            if sequence.computed >= sequence.tokens.len() || sequence.computed > sequence.table.len() * self.bounds.block {
-                return Err(format!("{} tokens of {} are computed in {} blocks", sequence.computed, sequence.tokens.len(), sequence.table.len()));
+            if sequence.computed >= sequence.tokens.len()
+                || sequence.computed > sequence.table.len() * self.bounds.block
+            {
+                return Err(format!(
+                    "{} tokens of {} are computed in {} blocks",
+                    sequence.computed,
+                    sequence.tokens.len(),
+                    sequence.table.len()
+                ));
             }
         }
         Ok(())

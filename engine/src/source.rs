@@ -243,6 +243,18 @@ pub(crate) fn split_halves(data: &[f32], heads: usize, dim: usize) -> Vec<f32> {
     out
 }
 
+/// Refuses biases that the model would leave out without a word. `known` are the names of those it has,
+/// as they stand before `.bias`.
+pub(crate) fn refuse_biases<'a>(
+    names: impl IntoIterator<Item = &'a String>,
+    known: &[&str],
+) -> Result<(), ConfigFault> {
+    let unknown = names.into_iter().find(|name| {
+        let stem = name.strip_suffix(".bias");
+        stem.is_some_and(|stem| !known.contains(&stem.rsplit('.').next().unwrap_or_default()))
+    });
+    unknown.map_or(Ok(()), |name| Err(ConfigFault::new(name, "is in the file: only q, k and v may have a bias")))
+}
 
 #[cfg(test)]
 mod tests;

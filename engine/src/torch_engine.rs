@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use protocol::config::Dtype;
-use protocol::engine::{Card, EngineError, Engine, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
 use protocol::job::{Finish, Job};
 use protocol::units::{Blocks, Tokens};
@@ -36,7 +36,9 @@ pub enum StartError {
     #[error("libtorch refuses to set up the KV cache: {0}")]
     Device(#[from] TchError),
     /// There is no such device.
-    #[error("the device '{0}' is not there: write \"cpu\", or \"cuda:0\" on a machine with CUDA and a libtorch that has it")]
+    #[error(
+        "the device '{0}' is not there: write \"cpu\", or \"cuda:0\" on a machine with CUDA and a libtorch that has it"
+    )]
     NoDevice(String),
     /// The KV cache would hold nothing.
     #[error("kv_memory is {given} bytes, one block takes {block}: raise it")]

@@ -120,7 +120,10 @@ fn seeded_answers_are_the_same_in_any_company() {
     assert_eq!(alone, run(&mut engine, jobs(100).collect()).answers, "from cached prefixes");
     let chunked = run(&mut start(Dtype::F32, |options| options.prefill_chunk = 7), jobs(0).collect());
     assert_eq!(alone, chunked.answers);
-    let tight = run(&mut start(Dtype::F32, |options| options.kv = engine::options::KvSize::Blocks(Blocks(7))), jobs(0).collect());
+    let tight = run(
+        &mut start(Dtype::F32, |options| options.kv = engine::options::KvSize::Blocks(Blocks(7))),
+        jobs(0).collect(),
+    );
     assert_eq!(alone, tight.answers);
     assert!(tight.preempted > 0, "the cache was meant to be too small");
     let mut other = jobs(0).next().unwrap();

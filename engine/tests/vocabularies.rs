@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use engine::gguf::Gguf;
 use engine::gguf::model::vocabulary;
+use protocol::ids::TokenId;
+use text::detok::Detokenizer;
 use text::{Special, Text};
 
 fn folder() -> Option<PathBuf> {
-    let shared = std::env::var_os("TROUPE_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let shared = std::env::var_os("TROUPE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let folder = shared.join("tokenizer");
     if folder.is_dir() {
         return Some(folder);
@@ -36,6 +39,9 @@ fn check(name: &str) {
         let expected: Vec<u32> = output.split_whitespace().map(|id| id.parse().unwrap()).collect();
         let found: Vec<u32> = text.encode(input, Special::Plain).unwrap().iter().map(|id| id.0).collect();
         assert_eq!(found, expected, "{input:?}");
+        let mut detokenizer = Detokenizer::new();
+        let back: String = found.iter().map(|id| detokenizer.push(&text, TokenId(*id))).collect();
+        assert_eq!(back + &detokenizer.flush(), *input);
     }
 }
 

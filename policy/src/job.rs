@@ -151,7 +151,8 @@ impl Attempts {
 
     /// The request has run out of time.
     pub fn on_deadline(&mut self, limit: Duration) -> Vec<Command> {
-        let message = format!("the request took longer than {limit:?}: ask for fewer tokens, or raise requests.timeout");
+        let message =
+            format!("the request took longer than {limit:?}: ask for fewer tokens, or raise requests.timeout");
         self.end_now(Err(JobError::new(ErrorKind::Timeout, message)))
     }
 
@@ -268,7 +269,11 @@ impl Attempts {
             let message = format!("no node serves '{}' now: try again, or start a node", self.model);
             return JobError::new(ErrorKind::NoNode, message).retry_after(Duration::from_secs(1));
         }
-        let asked = if self.made == 1 { "the node that was asked".to_owned() } else { format!("all {} nodes that were asked", self.made) };
+        let asked = if self.made == 1 {
+            "the node that was asked".to_owned()
+        } else {
+            format!("all {} nodes that were asked", self.made)
+        };
         if self.faults == self.made {
             return JobError::new(ErrorKind::NodeLost, format!("{asked} failed: {}", self.last));
         }

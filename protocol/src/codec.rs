@@ -37,7 +37,9 @@ fn settings() -> impl bincode::config::Config {
 /// # Errors
 /// A type that bincode cannot express.
 pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    bincode::serde::encode_into_std_write(message, out, settings()).map(drop).map_err(|error| EncodeError(error.to_string()))
+    bincode::serde::encode_into_std_write(message, out, settings())
+        .map(drop)
+        .map_err(|error| EncodeError(error.to_string()))
 }
 
 /// Reads a message that takes up exactly `bytes`.
@@ -45,8 +47,8 @@ pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), Encode
 /// # Errors
 /// Whatever else the bytes are.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (message, used) =
-        bincode::serde::decode_from_slice(bytes, settings()).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let (message, used) = bincode::serde::decode_from_slice(bytes, settings())
+        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
     match bytes.len() - used {
         0 => Ok(message),
         rest => Err(DecodeError::Trailing(rest)),

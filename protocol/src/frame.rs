@@ -7,11 +7,12 @@
 pub mod fuzz;
 
 use crate::codec::{self, DecodeError, EncodeError};
-use crate::message::{
-    Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished, Goodbye,
-    Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, TextChunk, TokenBatch, Welcome,
-};
 use crate::job::Job;
+use crate::message::{
+    Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
+    Goodbye, Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, TextChunk, TokenBatch,
+    Welcome,
+};
 
 /// Bytes before the kind: the length.
 pub const LENGTH_BYTES: usize = 4;
@@ -202,7 +203,11 @@ impl Frame {
         let body = out.len();
         let outcome = self.encode_body(out).map_err(WriteError::from).and_then(|()| {
             let length = out.len() - body;
-            if length > kind.limit() { Err(WriteError::TooLong { kind, length, limit: kind.limit() }) } else { Ok(length) }
+            if length > kind.limit() {
+                Err(WriteError::TooLong { kind, length, limit: kind.limit() })
+            } else {
+                Ok(length)
+            }
         });
         match outcome {
             Ok(length) => {
@@ -244,7 +249,11 @@ impl Frame {
     pub fn check_head(length: u32, kind: u16) -> Result<(Kind, usize), ReadError> {
         let body = Self::check_length(length)? - KIND_BYTES;
         let kind = Kind::from_number(kind).ok_or(ReadError::UnknownKind(kind))?;
-        if body > kind.limit() { Err(ReadError::TooLong { length: body, limit: kind.limit() }) } else { Ok((kind, body)) }
+        if body > kind.limit() {
+            Err(ReadError::TooLong { length: body, limit: kind.limit() })
+        } else {
+            Ok((kind, body))
+        }
     }
 
     /// Reads the body of a frame whose head was checked.

@@ -58,7 +58,9 @@ pub enum Refusal {
     #[error(transparent)]
     Version(VersionMismatch),
     /// The certificate says somebody else.
-    #[error("the certificate is of node {certified}, the hello of node {claimed}: join again with a fresh state folder")]
+    #[error(
+        "the certificate is of node {certified}, the hello of node {claimed}: join again with a fresh state folder"
+    )]
     Identity {
         /// By the certificate.
         certified: NodeId,
@@ -235,7 +237,10 @@ pub struct ClientHello {
 impl std::fmt::Debug for ClientHello {
     /// Without the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientHello").field("versions", &self.versions).field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("ClientHello")
+            .field("versions", &self.versions)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
     }
 }
 

@@ -114,7 +114,9 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadUnit {
     /// Not a memory size.
-    #[error("'{0}' is not a memory size: write a number and a unit, such as \"512MiB\" or \"2GiB\" (B, KiB, MiB, GiB, TiB)")]
+    #[error(
+        "'{0}' is not a memory size: write a number and a unit, such as \"512MiB\" or \"2GiB\" (B, KiB, MiB, GiB, TiB)"
+    )]
     Bytes(String),
     /// Not a time span.
     #[error("'{0}' is not a time span: write a number and a unit, such as \"250ms\" or \"2s\" (us, ms, s, m, h)")]
@@ -135,7 +137,12 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// The largest unit that divides the amount.
 fn shortest(amount: u64, units: &[(&'static str, u64)]) -> (u64, &'static str) {
-    units.iter().filter(|(_, factor)| amount.is_multiple_of(*factor)).map(|(name, factor)| (amount / factor, *name)).min().unwrap_or((amount, ""))
+    units
+        .iter()
+        .filter(|(_, factor)| amount.is_multiple_of(*factor))
+        .map(|(name, factor)| (amount / factor, *name))
+        .min()
+        .unwrap_or((amount, ""))
 }
 
 impl FromStr for ByteSize {

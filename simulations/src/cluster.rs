@@ -133,7 +133,8 @@ impl Run {
             context: node.reported.context,
             sent: node.sent.tokens(),
         };
-        let blind = |candidate: Candidate| Candidate { prefill: Tokens(0), context: Tokens(0), sent: Tokens(0), ..candidate };
+        let blind =
+            |candidate: Candidate| Candidate { prefill: Tokens(0), context: Tokens(0), sent: Tokens(0), ..candidate };
         let candidates = (0u64..).zip(&self.nodes).map(candidate);
         let candidates: Vec<Candidate> = match setup.placement {
             Placement::Load => candidates.collect(),

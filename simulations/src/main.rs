@@ -46,7 +46,10 @@ fn main() -> ExitCode {
         prompt: options.prompt,
         answer: options.answer,
     };
-    println!("{:<10} {:>9} {:>9} {:>10} {:>10} {:>10} {:>9}", "placement", "finished", "refused", "TTFT p50", "TTFT p90", "TTFT p99", "took");
+    println!(
+        "{:<10} {:>9} {:>9} {:>10} {:>10} {:>10} {:>9}",
+        "placement", "finished", "refused", "TTFT p50", "TTFT p90", "TTFT p99", "took"
+    );
     for (name, placement) in [("load", Placement::Load), ("random", Placement::Random)] {
         let setup = Setup {
             nodes: options.nodes,
@@ -68,9 +71,16 @@ fn main() -> ExitCode {
 }
 
 fn print(name: &str, results: &Results) {
-    let millis = |share: f64| results.percentile(share).map_or("-".to_owned(), |time| format!("{} ms", time.as_millis()));
+    let millis =
+        |share: f64| results.percentile(share).map_or("-".to_owned(), |time| format!("{} ms", time.as_millis()));
     println!(
         "{:<10} {:>9} {:>9} {:>10} {:>10} {:>10} {:>7} s",
-        name, results.finished, results.refused, millis(0.5), millis(0.9), millis(0.99), results.took.as_secs()
+        name,
+        results.finished,
+        results.refused,
+        millis(0.5),
+        millis(0.9),
+        millis(0.99),
+        results.took.as_secs()
     );
 }

@@ -178,11 +178,14 @@ impl GgufVocab {
         let vocabulary = self.vocabulary()?;
         let mut merges = Vec::with_capacity(self.merges.len());
         for merge in &self.merges {
-            let pair = merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty() && !right.contains(' '));
+            let pair = merge
+                .split_once(' ')
+                .filter(|(left, right)| !left.is_empty() && !right.is_empty() && !right.contains(' '));
             let (left, right) = pair.ok_or_else(|| VocabError::Merge(merge.clone()))?;
             merges.push(json!([left, right]));
         }
-        let decoder = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false });
+        let decoder =
+            json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false });
         let normalizer = if rule.compose { json!({ "type": "NFC" }) } else { Value::Null };
         let model = json!({
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
@@ -222,7 +225,8 @@ impl GgufVocab {
 
     /// All the ways in which a piece is made of two others: best score first, then longer parts first.
     fn merges_by_score(&self) -> Vec<[&str; 2]> {
-        let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
+        let ids: HashMap<&str, usize> =
+            self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
         let mut merges = Vec::new();
         for (token, score) in self.tokens.iter().zip(&self.scores) {
             let mut ways: Vec<_> = token
@@ -232,7 +236,10 @@ impl GgufVocab {
                 .filter_map(|(left, right)| Some(((ids.get(left)?, ids.get(right)?), left, right)))
                 .collect();
             ways.sort_by(|a, b| b.0.cmp(&a.0));
-            merges.extend(ways.into_iter().map(|(_, left, right)| (*score, left.chars().count(), right.chars().count(), [left, right])));
+            merges.extend(
+                ways.into_iter()
+                    .map(|(_, left, right)| (*score, left.chars().count(), right.chars().count(), [left, right])),
+            );
         }
         merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(b.2.cmp(&a.2)));
         merges.into_iter().map(|merge| merge.3).collect()

@@ -69,7 +69,10 @@ impl StopMatcher {
 /// How many bytes at the end of `text` are the beginning of `stop`, but not all of it.
 fn overlap(text: &str, stop: &str) -> usize {
     let longest = stop.len().saturating_sub(1).min(text.len());
-    (1..=longest).rev().find(|n| stop.is_char_boundary(*n) && text.as_bytes().ends_with(&stop.as_bytes()[..*n])).unwrap_or(0)
+    (1..=longest)
+        .rev()
+        .find(|n| stop.is_char_boundary(*n) && text.as_bytes().ends_with(&stop.as_bytes()[..*n]))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -67,8 +67,10 @@ impl Text {
     /// # Errors
     /// A tokenizer or a template that cannot be read.
     pub fn new(bundle: TextBundle) -> Result<Self, TextError> {
-        let parsing: Tokenizer =
-            bundle.tokenizer_json.parse().map_err(|error: tokenizers::Error| TextError::Tokenizer(error.to_string()))?;
+        let parsing: Tokenizer = bundle
+            .tokenizer_json
+            .parse()
+            .map_err(|error: tokenizers::Error| TextError::Tokenizer(error.to_string()))?;
         let mut plain = parsing.clone();
         plain.set_encode_special_tokens(true);
         let template = bundle.chat_template.as_deref().map(ChatTemplate::new).transpose()?;

@@ -11,7 +11,7 @@ use transport::pki::Credentials;
 use transport::quic::{BindError, DialError, Dialler, Listener, Role, Timing, Trust};
 use transport::token::{Fingerprint, JoinToken};
 
-#[path = "support/mod.rs"]
+#[path = "support/ends.rs"]
 #[expect(dead_code, reason = "shared with the contract")]
 mod support;
 
@@ -35,7 +35,8 @@ async fn refused_node(server: &mut Server, own: &Credentials) -> Lost {
         Err(other) => Lost::Other(other.to_string()),
     };
     let trust = Trust::Fingerprint(server.authority.fingerprint());
-    let (client, accepted) = tokio::join!(dialler().client(&address, &trust), server.accept());
+    let dialler = dialler();
+    let (client, accepted) = tokio::join!(dialler.client(&address, &trust), server.accept());
     client.unwrap();
     assert_eq!(accepted.role, Role::Client);
     lost
@@ -57,7 +58,8 @@ async fn a_node_joins_with_a_token_and_comes_back_with_its_certificate() {
     };
     let (own, joined) = tokio::join!(node, serve);
     assert_eq!(joined, NODE);
-    let (back, accepted) = tokio::join!(dialler().node(&address, &own), server.accept());
+    let dialler = dialler();
+    let (back, accepted) = tokio::join!(dialler.node(&address, &own), server.accept());
     back.unwrap();
     assert_eq!(accepted.role, Role::Node(NODE));
     assert_eq!(accepted.connection.peer().node, Some(NODE));

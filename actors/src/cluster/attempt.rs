@@ -48,7 +48,10 @@ impl Drop for Attempt {
 async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender<Told>) {
     let (choice, attempt) = (job.key.choice, job.key.attempt);
     let tell = async |event: Event| {
-        let last = matches!(event, Event::Finished(_) | Event::Failed(_) | Event::Refused(_) | Event::Lost(_) | Event::Unanswered);
+        let last = matches!(
+            event,
+            Event::Finished(_) | Event::Failed(_) | Event::Refused(_) | Event::Lost(_) | Event::Unanswered
+        );
         // If nobody listens any more, this attempt is dropped in a moment.
         let heard = told.send(Told { choice, attempt, event }).await.is_ok();
         heard && !last
@@ -85,7 +88,10 @@ async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender
     writer.finish();
 }
 
-async fn ask(connection: &dyn transport::connection::Connection, job: Job) -> Result<(FrameWriter, FrameReader), Event> {
+async fn ask(
+    connection: &dyn transport::connection::Connection,
+    job: Job,
+) -> Result<(FrameWriter, FrameReader), Event> {
     let lost = |error: String| Event::Lost(error);
     let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
     writer.send(job).await.map_err(|error| lost(error.to_string()))?;

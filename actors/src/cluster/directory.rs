@@ -210,7 +210,9 @@ impl Directory {
                 match verdict {
                     Verdict::Trusted => tracing::info!("node {name} is trusted again"),
                     Verdict::Silent(time) => tracing::warn!("node {name} is suspect: silent for {time:?}"),
-                    Verdict::Stalled(time) => tracing::warn!("node {name} is suspect: work waits, and no step for {time:?}"),
+                    Verdict::Stalled(time) => {
+                        tracing::warn!("node {name} is suspect: work waits, and no step for {time:?}");
+                    }
                 }
             }
         }

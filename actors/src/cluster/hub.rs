@@ -39,7 +39,12 @@ impl Actor for Hub {
         Ok(())
     }
 
-    async fn handle_supervisor_evt(&self, _myself: ActorRef<Work>, event: SupervisionEvent, (): &mut ()) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Work>,
+        event: SupervisionEvent,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(_, error) = event {
             tracing::error!("an actor has failed: {error}");
         }

@@ -121,7 +121,10 @@ impl Drop for Answers {
         self.metrics.requests.decrement(1.0);
         if self.last.is_some() {
             self.metrics.failed(ErrorKind::Internal);
-            self.end(Answer::Failed(JobError::new(ErrorKind::Internal, "the request's actor failed: see the coordinator's log")));
+            self.end(Answer::Failed(JobError::new(
+                ErrorKind::Internal,
+                "the request's actor failed: see the coordinator's log",
+            )));
         }
     }
 }
@@ -154,7 +157,13 @@ struct Run<'a> {
 }
 
 /// Runs a request to its end.
-pub async fn run(task: Task, mut answers: Answers, directory: Arc<Directory>, settings: JobSettings, metrics: ClusterMetrics) {
+pub async fn run(
+    task: Task,
+    mut answers: Answers,
+    directory: Arc<Directory>,
+    settings: JobSettings,
+    metrics: ClusterMetrics,
+) {
     let deadline = Instant::now() + settings.timeout;
     let pieces = answers.pieces.clone();
     let outcome = tokio::select! {
@@ -183,7 +192,8 @@ async fn answer(
     metrics: &ClusterMetrics,
 ) -> Result<Usage, Over> {
     let (told, mut events) = mpsc::channel(EVENTS);
-    let mut run = Run { task, directory, settings, metrics, told, choices: Vec::new(), begun: Instant::now(), started: false };
+    let mut run =
+        Run { task, directory, settings, metrics, told, choices: Vec::new(), begun: Instant::now(), started: false };
     let mut jitter = Jitter::new(run.task.random);
     for number in 0..run.task.choices {
         let candidates = directory.candidates(&run.task.model, run.task.words);
@@ -205,7 +215,9 @@ async fn answer(
         if let Event::Refused(refused) = &event {
             tracing::debug!("request {} was refused: {}", run.task.request, refused.reason);
         }
-        run.metrics.attempt(name(&event));
+        if let Some(outcome) = outcome(&event) {
+            run.metrics.attempt(outcome);
+        }
         let commands = run.choice(choice)?.attempts.on_event(attempt, event);
         run.obey(choice, commands, answers).await?;
     }
@@ -217,16 +229,15 @@ fn seed(seed: u64, choice: u32) -> u64 {
     seed.wrapping_add(u64::from(choice).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-fn name(event: &Event) -> &'static str {
+/// How an attempt has ended, for its counter; none while it goes on.
+fn outcome(event: &Event) -> Option<&'static str> {
     match event {
-        Event::Granted => "granted",
-        Event::Refused(_) => "refused",
-        Event::Unanswered => "unanswered",
-        Event::Begun(_) => "begun",
-        Event::Tokens(_) => "tokens",
-        Event::Finished(_) => "finished",
-        Event::Failed(_) => "failed",
-        Event::Lost(_) => "lost",
+        Event::Granted | Event::Begun(_) | Event::Tokens(_) => None,
+        Event::Refused(_) => Some("refused"),
+        Event::Unanswered => Some("unanswered"),
+        Event::Finished(_) => Some("finished"),
+        Event::Failed(_) => Some("failed"),
+        Event::Lost(_) => Some("lost"),
     }
 }
 
@@ -289,7 +300,13 @@ impl Run<'_> {
         })
     }
 
-    async fn started(&mut self, number: u32, node: protocol::ids::NodeId, cached: Tokens, answers: &Answers) -> Result<(), Over> {
+    async fn started(
+        &mut self,
+        number: u32,
+        node: protocol::ids::NodeId,
+        cached: Tokens,
+        answers: &Answers,
+    ) -> Result<(), Over> {
         self.choice(number)?.cached = cached;
         if std::mem::replace(&mut self.started, true) {
             return Ok(());

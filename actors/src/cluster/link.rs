@@ -110,13 +110,19 @@ async fn run(
 }
 
 fn models(hello: &Hello) -> String {
-    let all: Vec<String> = hello.cards.iter().map(|card| format!("{} ({}, {})", card.model, card.dtype, card.device)).collect();
+    let all: Vec<String> =
+        hello.cards.iter().map(|card| format!("{} ({}, {})", card.model, card.dtype, card.device)).collect();
     all.join(", ")
 }
 
 type Joined = (Hello, Membership, protocol::version::Version);
 
-fn join(hello: Hello, certified: NodeId, connection: &Arc<dyn Connection>, directory: &Arc<Directory>) -> Result<Joined, Refusal> {
+fn join(
+    hello: Hello,
+    certified: NodeId,
+    connection: &Arc<dyn Connection>,
+    directory: &Arc<Directory>,
+) -> Result<Joined, Refusal> {
     let version = Versions::OURS.agree(hello.versions).map_err(Refusal::Version)?;
     if hello.node != certified {
         return Err(Refusal::Identity { certified, claimed: hello.node });

@@ -82,7 +82,9 @@ async fn fetch(hash: [u8; 32], connection: Arc<dyn Connection>) -> Result<Arc<Te
     loop {
         let chunk = match reader.recv_within(PATIENCE, "a part of a tokenizer").await {
             Ok(Frame::TextChunk(chunk)) => chunk,
-            Ok(other) => return Err(RecvError::Unexpected { wanted: "a part of a tokenizer", got: other.kind() }.into()),
+            Ok(other) => {
+                return Err(RecvError::Unexpected { wanted: "a part of a tokenizer", got: other.kind() }.into());
+            }
             Err(RecvError::Missing(_)) if bytes.is_empty() => return Err(TextsError::Absent),
             Err(error) => return Err(error.into()),
         };

@@ -9,9 +9,7 @@ use protocol::engine::{Card, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId, TokenId};
 use protocol::job::{Finish, Job, JobUsage, Sampled};
-use protocol::message::{
-    Begun, Drain, Finished, Granted, Hello, Refused, Report, TextChunk, TokenBatch, WorkerReport,
-};
+use protocol::message::{Begun, Drain, Finished, Granted, Hello, Refused, Report, TextChunk, TokenBatch, WorkerReport};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::Versions;
 use tokio::sync::{Notify, mpsc, watch};
@@ -158,7 +156,7 @@ async fn follow(script: Script, writer: &mut FrameWriter, job: &Job, connection:
         Script::Nonsense => writer.send(Drain {}).await.unwrap(),
         Script::Stall => {
             writer.send(granted).await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Script::Say(words) => {
             writer.send(granted).await.unwrap();

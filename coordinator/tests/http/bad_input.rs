@@ -92,7 +92,11 @@ async fn wrong_chats_are_refused_by_field() {
             "messages[0].content[1].type",
             "image_url",
         ),
-        (json!({"messages": [{"role": "user", "content": [{"type": "text"}]}]}), "messages[0].content[0]", "no text"),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "text"}]}]}),
+            "messages[0].content[0]",
+            "missing field `text`",
+        ),
         (json!({"messages": [{"role": "user", "content": [{"text": "x"}]}]}), "messages[0].content[0].type", "missing"),
         (
             json!({"messages": [{"role": "assistant", "content": null, "tool_calls": [{"id": "1"}]}]}),

@@ -59,7 +59,11 @@ fn a_second_block_with_the_same_tokens_is_not_cached() {
 #[derive(Clone, Debug)]
 enum Act {
     /// A sequence of so many blocks over tokens that others may share.
-    Begin { kind: u32, blocks: usize, salt: u8 },
+    Begin {
+        kind: u32,
+        blocks: usize,
+        salt: u8,
+    },
     End(usize),
 }
 

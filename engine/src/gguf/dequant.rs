@@ -55,6 +55,24 @@ impl TensorType {
         })
     }
 
+    /// What a number that is not supported stands for, for messages.
+    pub(super) fn name_of(number: u32) -> String {
+        let name = match number {
+            9 => "Q8_1",
+            10 => "Q2_K",
+            11 => "Q3_K",
+            15 => "Q8_K",
+            16..=23 | 29 => "one of the IQ types",
+            24..=27 => "an integer type",
+            28 => "F64",
+            34 | 35 => "one of the TQ types",
+            39 => "MXFP4",
+            40 => "NVFP4",
+            _ => return format!("ggml type {number}"),
+        };
+        format!("{name} (ggml type {number})")
+    }
+
     /// Numbers in a block.
     pub fn block(self) -> usize {
         match self {

@@ -6,9 +6,10 @@ use text::bundle::TextBundle;
 use text::gguf_vocab::GgufVocab;
 
 use super::dequant::SUPPORTED;
-use super::{Gguf, Value};
+use super::{Gguf, TensorType, Value};
 use crate::source::{
-    Architecture, ConfigFault, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights, split_halves,
+    Architecture, ConfigFault, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights,
+    refuse_biases, split_halves,
 };
 
 /// Files in several parts name how many in this key.
@@ -60,7 +61,7 @@ impl GgufModel {
         let dtype = info.dtype.map_err(|number| LoadError::Dtype {
             path: self.path.clone(),
             name: name.to_owned(),
-            dtype: format!("ggml type {number}"),
+            dtype: TensorType::name_of(number),
             supported: SUPPORTED,
         })?;
         let bytes = self.file.tensor_bytes(name).ok_or_else(missing)?;
@@ -74,7 +75,9 @@ impl WeightSource for GgufModel {
     }
 
     fn bundle(&self) -> Result<TextBundle, LoadError> {
-        vocabulary(&self.file).bundle().map_err(|error| LoadError::Tokenizer { path: self.path.clone(), problem: error.to_string() })
+        vocabulary(&self.file)
+            .bundle()
+            .map_err(|error| LoadError::Tokenizer { path: self.path.clone(), problem: error.to_string() })
     }
 
     fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
@@ -145,10 +148,22 @@ fn configure(file: &Gguf) -> Result<ModelConfig, ConfigFault> {
         "qwen2" => Architecture::Qwen2,
         "" => return Err(ConfigFault::new("general.architecture", "is missing")),
         other => {
-            return Err(ConfigFault::new("general.architecture", format!("is '{other}': 'llama' and 'qwen2' are supported")));
+            return Err(ConfigFault::new(
+                "general.architecture",
+                format!("is '{other}': 'llama' and 'qwen2' are supported"),
+            ));
         }
     };
     let keys = Keys { file, family };
+    if let Some(experts) = keys.optional_size("expert_count")?
+        && experts > 0
+    {
+        return Err(ConfigFault::new(
+            keys.name("expert_count"),
+            format!("is {experts}: models of experts are not supported"),
+        ));
+    }
+    refuse_biases(file.tensors.keys(), &["attn_q", "attn_k", "attn_v"])?;
     let embedding = file.tensors.get("token_embd.weight").and_then(|info| info.shape.first().copied());
     let heads = keys.size("attention.head_count")?;
     let hidden = keys.size("embedding_length")?;
@@ -164,7 +179,10 @@ fn configure(file: &Gguf) -> Result<ModelConfig, ConfigFault> {
         if let Some(value) = keys.optional_size(key)?
             && value != expected
         {
-            return Err(ConfigFault::new(keys.name(key), format!("is {value}: only {expected}, the width of a head, is supported")));
+            return Err(ConfigFault::new(
+                keys.name(key),
+                format!("is {value}: only {expected}, the width of a head, is supported"),
+            ));
         }
     }
     let config = ModelConfig {
@@ -175,7 +193,8 @@ fn configure(file: &Gguf) -> Result<ModelConfig, ConfigFault> {
         kv_heads: keys.optional_size("attention.head_count_kv")?.unwrap_or(heads),
         head_dim,
         ffn: keys.size("feed_forward_length")?,
-        vocabulary: embedding.ok_or_else(|| ConfigFault::new("token_embd.weight", "is missing: the file holds no model"))?,
+        vocabulary: embedding
+            .ok_or_else(|| ConfigFault::new("token_embd.weight", "is missing: the file holds no model"))?,
         context: keys.size("context_length")?,
         norm_eps: keys.float("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         rope: Rope { theta: keys.float("rope.freq_base")?.unwrap_or(10_000.0), scaling: keys.scaling()? },
@@ -221,7 +240,8 @@ impl Keys<'_> {
         let name = self.name(key);
         let Some(value) = self.file.metadata.get(&name) else { return Ok(None) };
         let size = value.as_u64().and_then(|value| usize::try_from(value).ok());
-        size.map(Some).ok_or_else(|| ConfigFault::new(name, "is not a whole number; a value per layer is not supported"))
+        size.map(Some)
+            .ok_or_else(|| ConfigFault::new(name, "is not a whole number; a value per layer is not supported"))
     }
 
     fn size(&self, key: &str) -> Result<usize, ConfigFault> {

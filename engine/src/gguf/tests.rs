@@ -98,7 +98,11 @@ fn what_is_no_such_file_is_said_so() {
     assert_eq!(parse(other.clone()), GgufError::Version(1));
     other[4..8].copy_from_slice(&3u32.to_be_bytes());
     assert_eq!(parse(other), GgufError::BigEndian);
-    let version2 = { let mut bytes = small().bytes(); bytes[4] = 2; bytes };
+    let version2 = {
+        let mut bytes = small().bytes();
+        bytes[4] = 2;
+        bytes
+    };
     assert!(Gguf::parse(version2).is_ok());
 }
 
@@ -108,6 +112,7 @@ fn faults_name_the_key_or_the_tensor() {
     assert!(error(small().key("odd", 99, &[])).contains("'odd'"));
     assert!(error(small().u32("llama.block_count", 3)).contains("'llama.block_count'"));
     assert!(error(small().u32("general.alignment", 7)).contains("general.alignment"));
+    assert!(error(small().text("general.alignment", "32")).contains("general.alignment"));
     assert!(error(small().tensor("far", &[1 << 30], 0, &[])).contains("'far'"));
     assert!(error(small().tensor("huge", &[u64::MAX, 2], 0, &[])).contains("'huge'"));
     assert!(error(small().tensor("flat", &[2, 2, 2, 2, 2], 0, &[])).contains("'flat'"));

@@ -15,7 +15,9 @@ pub(super) fn read(json: &Value, has: &dyn Fn(&str) -> bool) -> Result<ModelConf
         "Qwen3ForCausalLM" => Architecture::Qwen3,
         "" => return Err(ConfigFault::new("architectures", "is missing or empty")),
         other => {
-            let problem = format!("is '{other}': LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are supported");
+            let problem = format!(
+                "is '{other}': LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are supported"
+            );
             return Err(ConfigFault::new("architectures", problem));
         }
     };
@@ -28,6 +30,19 @@ pub(super) fn read(json: &Value, has: &dyn Fn(&str) -> bool) -> Result<ModelConf
         if architecture == Architecture::Llama && json.get(unsupported).and_then(Value::as_bool) == Some(true) {
             return Err(ConfigFault::new(unsupported, "is true, which is not supported"));
         }
+    }
+    if let Some(part) = json.get("partial_rotary_factor").and_then(Value::as_f64)
+        && part < 1.0
+    {
+        return Err(ConfigFault::new(
+            "partial_rotary_factor",
+            format!("is {part}: only 1, the whole head, is supported"),
+        ));
+    }
+    // Without this a folder that lost a shard would speak with its embedding.
+    let tied = json.get("tie_word_embeddings").and_then(Value::as_bool);
+    if tied == Some(false) && !has("lm_head.weight") {
+        return Err(ConfigFault::new("tie_word_embeddings", "is false, but the tensor 'lm_head.weight' is missing"));
     }
     let heads = size(json, "num_attention_heads")?;
     let hidden = size(json, "hidden_size")?;
@@ -51,7 +66,7 @@ pub(super) fn read(json: &Value, has: &dyn Fn(&str) -> bool) -> Result<ModelConf
         context: size(json, "max_position_embeddings")?,
         norm_eps: json.get("rms_norm_eps").and_then(Value::as_f64).unwrap_or(1e-6),
         rope: rope(json)?,
-        tied: !has("lm_head.weight"),
+        tied: tied == Some(true) || !has("lm_head.weight"),
         qkv_bias: has("model.layers.0.self_attn.q_proj.bias"),
         qk_norm: has("model.layers.0.self_attn.q_norm.weight"),
         window: window(json, architecture)?,
@@ -94,6 +109,13 @@ fn size(json: &Value, key: &str) -> Result<usize, ConfigFault> {
 /// Qwen files name a window and switch it off beside it.
 fn window(json: &Value, architecture: Architecture) -> Result<Option<usize>, ConfigFault> {
     let used = json.get("use_sliding_window").and_then(Value::as_bool);
+    let first = optional_size(json, "max_window_layers")?.unwrap_or(0);
+    if used == Some(true) && first > 0 {
+        return Err(ConfigFault::new(
+            "max_window_layers",
+            format!("is {first}: a window in some layers alone is not supported"),
+        ));
+    }
     let used = used.unwrap_or(architecture == Architecture::Mistral);
     Ok(optional_size(json, "sliding_window")?.filter(|_| used))
 }

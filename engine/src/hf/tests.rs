@@ -12,13 +12,19 @@ impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.json("config.json", &Self::config());
-        folder.json("model.safetensors.index.json", &json!({ "weight_map": { "a": "one.safetensors", "b": "two.safetensors" } }));
+        folder.json(
+            "model.safetensors.index.json",
+            &json!({ "weight_map": { "a": "one.safetensors", "b": "two.safetensors" } }),
+        );
         let f32s = |count: usize| (0..count).flat_map(|n| (n as f32).to_le_bytes()).collect::<Vec<u8>>();
         folder.weights("one.safetensors", &[("model.embed_tokens.weight", Dtype::F32, vec![3, 8], f32s(24))]);
         let bf16 = [0x80, 0x3f].repeat(8);
         folder.weights(
             "two.safetensors",
-            &[("model.norm.weight", Dtype::BF16, vec![8], bf16), ("model.layers.0.self_attn.q_proj.bias", Dtype::F32, vec![8], f32s(8))],
+            &[
+                ("model.norm.weight", Dtype::BF16, vec![8], bf16),
+                ("model.layers.0.self_attn.q_proj.bias", Dtype::F32, vec![8], f32s(8)),
+            ],
         );
         folder
     }
@@ -37,7 +43,9 @@ impl Folder {
     }
 
     fn weights(&self, name: &str, tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) {
-        let views = tensors.iter().map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+        let views = tensors
+            .iter()
+            .map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
         std::fs::write(self.0.path().join(name), serialize(views, None).unwrap()).unwrap();
     }
 
@@ -74,6 +82,8 @@ fn a_configuration_that_cannot_be_is_named_by_its_key() {
     assert!(with("hidden_act", json!("gelu")).contains("hidden_act is 'gelu'"));
     assert!(with("num_key_value_heads", json!(0)).contains("num_key_value_heads is 0"));
     assert!(with("num_attention_heads", json!(3)).contains("num_attention_heads is 3"));
+    assert!(with("tie_word_embeddings", json!(false)).contains("'lm_head.weight'"));
+    assert!(with("partial_rotary_factor", json!(0.5)).contains("partial_rotary_factor is 0.5"));
     assert!(with("hidden_size", json!("wide")).contains("hidden_size is \"wide\""));
     assert!(with("rope_scaling", json!({ "rope_type": "yarn" })).contains("rope_scaling.rope_type is 'yarn'"));
     assert!(with("rope_scaling", json!({ "rope_type": "llama3" })).contains("rope_scaling.factor is missing"));
@@ -103,6 +113,8 @@ fn tensors_of_the_wrong_shape_or_type_are_named() {
     folder.weights("one.safetensors", &[("model.embed_tokens.weight", Dtype::I64, vec![3, 8], vec![0; 192])]);
     let error = folder.open().unwrap().weights(Role::Embedding).unwrap_err().to_string();
     assert!(error.contains("I64") && error.contains("BF16"), "{error}");
+    folder.weights("one.safetensors", &[("model.layers.0.self_attn.o_proj.bias", Dtype::F32, vec![8], vec![0; 32])]);
+    assert!(folder.error().contains("model.layers.0.self_attn.o_proj.bias"), "{}", folder.error());
 }
 
 #[test]
@@ -116,7 +128,10 @@ fn words_come_from_the_tokenizer_and_its_companions() {
     });
     folder.json("tokenizer.json", &tokenizer);
     let template = json!([{ "name": "tools", "template": "T" }, { "name": "default", "template": "D" }]);
-    folder.json("tokenizer_config.json", &json!({ "bos_token": "<s>", "eos_token": { "content": "<end>" }, "chat_template": template }));
+    folder.json(
+        "tokenizer_config.json",
+        &json!({ "bos_token": "<s>", "eos_token": { "content": "<end>" }, "chat_template": template }),
+    );
     folder.json("generation_config.json", &json!({ "eos_token_id": [1, 2] }));
     let bundle = folder.open().unwrap().bundle().unwrap();
     assert_eq!(bundle.eos.iter().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);

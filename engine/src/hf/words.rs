@@ -22,9 +22,11 @@ pub(super) fn bundle(folder: &Path) -> Result<TextBundle, LoadError> {
     let generation = read_json(&folder.join("generation_config.json"))?.unwrap_or(Value::Null);
     let config = read_json(&folder.join("config.json"))?.unwrap_or(Value::Null);
     let name = |key: &str| token_name(settings.get(key));
-    let names = TokenNames { bos: name("bos_token"), eos: name("eos_token"), unk: name("unk_token"), pad: name("pad_token") };
+    let names =
+        TokenNames { bos: name("bos_token"), eos: name("eos_token"), unk: name("unk_token"), pad: name("pad_token") };
     let id = |name: &Option<String>| name.as_deref().and_then(|name| token_id(&tokenizer, name));
-    let mut eos: Vec<TokenId> = [&generation, &config].into_iter().flat_map(|json| ids(json.get("eos_token_id"))).collect();
+    let mut eos: Vec<TokenId> =
+        [&generation, &config].into_iter().flat_map(|json| ids(json.get("eos_token_id"))).collect();
     eos.extend(id(&names.eos));
     eos.sort_unstable();
     eos.dedup();
@@ -57,7 +59,9 @@ fn ids(value: Option<&Value>) -> Vec<TokenId> {
 
 fn token_id(tokenizer: &Value, name: &str) -> Option<TokenId> {
     let added = tokenizer.get("added_tokens").and_then(Value::as_array).into_iter().flatten();
-    let added = added.filter(|token| token.get("content").and_then(Value::as_str) == Some(name)).find_map(|token| token.get("id"));
+    let added = added
+        .filter(|token| token.get("content").and_then(Value::as_str) == Some(name))
+        .find_map(|token| token.get("id"));
     let id = added.or_else(|| tokenizer.pointer("/model/vocab").and_then(|vocabulary| vocabulary.get(name)));
     ids(id).first().copied()
 }
@@ -76,7 +80,8 @@ fn template(value: Option<&Value>) -> Option<String> {
 
 fn processor_adds(tokenizer: &Value, bos: &str) -> bool {
     let single = |processor: &Value| {
-        let first = processor.get("single").and_then(|single| single.get(0)).and_then(|first| first.get("SpecialToken"));
+        let first =
+            processor.get("single").and_then(|single| single.get(0)).and_then(|first| first.get("SpecialToken"));
         first.and_then(|token| token.get("id")).and_then(Value::as_str) == Some(bos)
     };
     let Some(processor) = tokenizer.get("post_processor") else { return false };

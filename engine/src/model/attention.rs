@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
+use super::Result;
 use super::batch::{Batch, Span};
 use super::cache::LayerCache;
-use super::Result;
 use crate::source::ModelConfig;
 
 /// What all layers of a step share: which rows see which slots.

@@ -21,7 +21,12 @@ pub enum LoadModelError {
 }
 
 /// Brings a model onto a device. Positions below `context` can be computed.
-pub(crate) fn load(source: &dyn WeightSource, context: usize, dtype: Kind, device: Device) -> Result<Decoder, LoadModelError> {
+pub(crate) fn load(
+    source: &dyn WeightSource,
+    context: usize,
+    dtype: Kind,
+    device: Device,
+) -> Result<Decoder, LoadModelError> {
     let config = source.config().clone();
     let loader = Loader { source, dtype, device };
     let embedding = loader.matrix(Role::Embedding)?;

@@ -127,7 +127,8 @@ impl Sequence {
         self.computed = computed;
         let full = computed / self.block;
         self.hash(full);
-        let fresh = self.table.iter().copied().zip(self.hashes.iter().copied()).take(full).skip(self.published).collect();
+        let fresh =
+            self.table.iter().copied().zip(self.hashes.iter().copied()).take(full).skip(self.published).collect();
         self.published = self.published.max(full);
         fresh
     }

@@ -4,7 +4,16 @@ use protocol::ids::RequestId;
 use protocol::job::{Limits, Sampling};
 
 fn bounds() -> Bounds {
-    Bounds { block: 4, blocks: 16, context: 64, vocabulary: 100, step_tokens: 16, prefill_chunk: 8, max_batch: 4, queue: 8 }
+    Bounds {
+        block: 4,
+        blocks: 16,
+        context: 64,
+        vocabulary: 100,
+        step_tokens: 16,
+        prefill_chunk: 8,
+        max_batch: 4,
+        queue: 8,
+    }
 }
 
 fn job(number: u128, prompt: usize, answer: u64) -> Job {

@@ -144,7 +144,10 @@ impl ModelConfig {
             return Err(ConfigFault::new(key("head_dim"), format!("is {}: it must be even", self.head_dim)));
         }
         if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
-            return Err(ConfigFault::new(key("norm_eps"), format!("is {}: expected a number between 0 and 1", self.norm_eps)));
+            return Err(ConfigFault::new(
+                key("norm_eps"),
+                format!("is {}: expected a number between 0 and 1", self.norm_eps),
+            ));
         }
         if !(self.rope.theta.is_finite() && self.rope.theta >= 1.0) {
             return Err(ConfigFault::new(key("theta"), format!("is {}: expected at least 1", self.rope.theta)));
@@ -167,6 +170,10 @@ impl ModelConfig {
                 factors.len() == self.head_dim / 2 && factors.iter().all(|factor| positive(f64::from(*factor)))
             }
         };
-        if fine { Ok(()) } else { Err(ConfigFault::new(key("scaling"), format!("cannot be used: {:?}", self.rope.scaling))) }
+        if fine {
+            Ok(())
+        } else {
+            Err(ConfigFault::new(key("scaling"), format!("cannot be used: {:?}", self.rope.scaling)))
+        }
     }
 }

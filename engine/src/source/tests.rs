@@ -44,8 +44,14 @@ fn numbers_that_cannot_be_are_refused_by_key() {
         ("head_dim", ModelConfig { head_dim: 3, ..good.clone() }),
         ("norm_eps", ModelConfig { norm_eps: f64::NAN, ..good.clone() }),
         ("theta", ModelConfig { rope: Rope { theta: 0.0, scaling: RopeScaling::None }, ..good.clone() }),
-        ("scaling", ModelConfig { rope: Rope { theta: 1e4, scaling: RopeScaling::Linear { factor: 0.0 } }, ..good.clone() }),
-        ("scaling", ModelConfig { rope: Rope { theta: 1e4, scaling: RopeScaling::Factors(vec![1.0; 2]) }, ..good.clone() }),
+        (
+            "scaling",
+            ModelConfig { rope: Rope { theta: 1e4, scaling: RopeScaling::Linear { factor: 0.0 } }, ..good.clone() },
+        ),
+        (
+            "scaling",
+            ModelConfig { rope: Rope { theta: 1e4, scaling: RopeScaling::Factors(vec![1.0; 2]) }, ..good.clone() },
+        ),
         ("window", ModelConfig { window: Some(0), ..good.clone() }),
     ];
     for (key, config) in wrong {

@@ -27,7 +27,10 @@ fn tokens(engine: &mut TorchEngine, job: Job) -> Vec<u32> {
         engine.step(&mut events).unwrap();
         engine.check_rules().unwrap();
     }
-    events.iter().filter_map(|event| if let Event::Token { sampled, .. } = event { Some(sampled.token.0) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| if let Event::Token { sampled, .. } = event { Some(sampled.token.0) } else { None })
+        .collect()
 }
 
 fn start(config: ModelConfig, options: &EngineOptions) -> TorchEngine {
@@ -46,7 +49,12 @@ fn every_switch_of_the_family_computes_the_same_in_chunks_and_at_once() {
         let prompt: Vec<u32> = (0..29).map(|i| i * 5 % 64).collect();
         let whole = tokens(&mut start(config.clone(), &options()), job(1, prompt.clone(), 12));
         let chunked = EngineOptions { prefill_chunk: 7, ..options() };
-        assert_eq!(whole, tokens(&mut start(config.clone(), &chunked), job(1, prompt, 12)), "{:?}", config.architecture);
+        assert_eq!(
+            whole,
+            tokens(&mut start(config.clone(), &chunked), job(1, prompt, 12)),
+            "{:?}",
+            config.architecture
+        );
         answers.push(whole);
     }
     answers.sort();
@@ -76,7 +84,10 @@ fn a_window_hides_what_lies_before_it() {
 #[test]
 fn options_that_cannot_be_met_are_refused() {
     let small = EngineOptions { kv: KvSize::Memory(ByteSize(100)), ..options() };
-    assert!(matches!(TorchEngine::from_source(&Tiny::new(config()), &small), Err(StartError::NoMemory { given: 100, .. })));
+    assert!(matches!(
+        TorchEngine::from_source(&Tiny::new(config()), &small),
+        Err(StartError::NoMemory { given: 100, .. })
+    ));
     for name in ["tpu", "cuda:99"] {
         let elsewhere = EngineOptions { device: name.into(), ..options() };
         let error = TorchEngine::from_source(&Tiny::new(config()), &elsewhere).unwrap_err();
@@ -96,7 +107,9 @@ fn weights_that_are_not_numbers_fail_the_job_and_not_the_engine() {
     for _ in 0..10 {
         engine.step(&mut events).unwrap();
     }
-    let keys = |wanted: fn(&Event) -> Option<JobKey>| events.iter().filter_map(wanted).map(|key| key.request.0).collect::<Vec<_>>();
+    let keys = |wanted: fn(&Event) -> Option<JobKey>| {
+        events.iter().filter_map(wanted).map(|key| key.request.0).collect::<Vec<_>>()
+    };
     let failed = keys(|event| if let Event::Failed { key, .. } = event { Some(*key) } else { None });
     let finished = keys(|event| if let Event::Finished { key, .. } = event { Some(*key) } else { None });
     assert_eq!((failed, finished), (vec![1], vec![2]));

@@ -9,9 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use text::bundle::TextBundle;
 
 use crate::options::{EngineOptions, KvSize};
-use crate::source::{
-    Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights,
-};
+use crate::source::{Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights};
 
 /// Two layers, grouped heads, a tied head.
 pub(crate) fn config() -> ModelConfig {

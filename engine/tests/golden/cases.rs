@@ -38,7 +38,8 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The small model of `cargo xtask setup`.
 pub(crate) fn model() -> PathBuf {
-    let folder = std::env::var_os("TROUPE_MODELS").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.models"), PathBuf::from);
+    let folder = std::env::var_os("TROUPE_MODELS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.models"), PathBuf::from);
     let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
     assert!(path.exists(), "the small model is not at {}: run `cargo xtask setup`", path.display());
     path

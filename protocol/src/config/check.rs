@@ -39,7 +39,10 @@ impl Config {
             count(found, path.to_owned(), value, most);
         }
         if self.coordinator.body_limit < LEAST_BODY {
-            found.push(fault("coordinator.body_limit", format!("is {}: give at least {LEAST_BODY}", self.coordinator.body_limit)));
+            found.push(fault(
+                "coordinator.body_limit",
+                format!("is {}: give at least {LEAST_BODY}", self.coordinator.body_limit),
+            ));
         }
         if self.coordinator.http == self.coordinator.quic && self.coordinator.http.port() == 0 {
             // Port 0 picks a free one for each.
@@ -83,7 +86,10 @@ impl Config {
         if self.supervision.backoff > self.supervision.max_backoff {
             found.push(fault(
                 "supervision.backoff",
-                format!("is {}: it must not be above supervision.max_backoff, {}", self.supervision.backoff, self.supervision.max_backoff),
+                format!(
+                    "is {}: it must not be above supervision.max_backoff, {}",
+                    self.supervision.backoff, self.supervision.max_backoff
+                ),
             ));
         }
     }
@@ -94,7 +100,10 @@ impl Config {
             found.push(fault("node.coordinators", "is empty: name at least one HOST:PORT"));
         }
         for address in &node.coordinators {
-            let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+            let port = address
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty())
+                .and_then(|(_, port)| port.parse::<u16>().ok());
             if port.is_none_or(|port| port == 0) {
                 found.push(fault("node.coordinators", format!("'{address}' is not HOST:PORT")));
             }
@@ -140,7 +149,10 @@ impl Model {
         if self.max_batch > self.step_tokens {
             found.push(fault(
                 path("max_batch"),
-                format!("is {}, above step_tokens, {}: each sequence needs a token in a step", self.max_batch, self.step_tokens),
+                format!(
+                    "is {}, above step_tokens, {}: each sequence needs a token in a step",
+                    self.max_batch, self.step_tokens
+                ),
             ));
         }
     }

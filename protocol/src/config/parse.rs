@@ -31,7 +31,10 @@ impl fmt::Display for ConfigError {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            if fault.path.is_empty() { f.write_str(&fault.problem)? } else { write!(f, "{}: {}", fault.path, fault.problem)? }
+            match fault.path.as_str() {
+                "" => f.write_str(&fault.problem)?,
+                path => write!(f, "{path}: {}", fault.problem)?,
+            }
         }
         Ok(())
     }
@@ -101,7 +104,9 @@ fn remove(table: &mut toml::Table, path: &[String]) -> bool {
     match path {
         [] => false,
         [key] => table.remove(key).is_some(),
-        [key, rest @ ..] => table.get_mut(key).and_then(toml::Value::as_table_mut).is_some_and(|inner| remove(inner, rest)),
+        [key, rest @ ..] => {
+            table.get_mut(key).and_then(toml::Value::as_table_mut).is_some_and(|inner| remove(inner, rest))
+        }
     }
 }
 

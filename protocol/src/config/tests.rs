@@ -56,7 +56,13 @@ fn keys_that_are_commented_out_work_when_they_are_not() {
     let text: String = FILE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(bare) if bare.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) => bare,
+            Some(bare)
+                if bare
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) =>
+            {
+                bare
+            }
             _ => line,
         })
         .collect::<Vec<_>>()

@@ -42,5 +42,9 @@ pub fn check_decode(bytes: &[u8]) -> Result<(), Broken> {
     let Some((again, length)) = Frame::read(&written)? else { return Err(Broken::Changed) };
     let mut twice = Vec::new();
     again.write(&mut twice)?;
-    if length == written.len() && written == twice && again.kind() == frame.kind() { Ok(()) } else { Err(Broken::Changed) }
+    if length == written.len() && written == twice && again.kind() == frame.kind() {
+        Ok(())
+    } else {
+        Err(Broken::Changed)
+    }
 }

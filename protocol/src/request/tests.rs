@@ -27,8 +27,18 @@ fn every_fault_is_named_at_once_with_value_and_range() {
     };
     let wrong = fields(&params);
     for field in [
-        "n", "max_tokens", "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty",
-        "frequency_penalty", "logit_bias.5", "stop[0]", "stop[1]", "top_logprobs",
+        "n",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "min_p",
+        "repetition_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias.5",
+        "stop[0]",
+        "stop[1]",
+        "top_logprobs",
     ] {
         assert!(wrong.iter().any(|f| f == field), "{field} is missing from {wrong:?}");
     }

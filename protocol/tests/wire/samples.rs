@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol::answer::{
-    Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus, Started, TokenText,
-    Usage,
+    Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus, Started,
+    TokenText, Usage,
 };
 use protocol::engine::{Card, JobFault, Load, RefusalReason};
 use protocol::frame::Frame;
@@ -57,8 +57,12 @@ fn control() -> Vec<Frame> {
         dtype: "bf16".into(),
         device: "cpu".into(),
     };
-    let worker =
-        WorkerReport { ready: true, load: load(), oldest: Duration::from_millis(1500), still: Duration::from_micros(7) };
+    let worker = WorkerReport {
+        ready: true,
+        load: load(),
+        oldest: Duration::from_millis(1500),
+        still: Duration::from_micros(7),
+    };
     vec![
         Hello {
             versions: OURS,
@@ -82,7 +86,13 @@ fn control() -> Vec<Frame> {
 }
 
 fn attempt() -> Vec<Frame> {
-    let sampling = Sampling { temperature: 0.5, logit_bias: vec![(TokenId(5), -1.0)], seed: 42, logprobs: Some(2), ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: 0.5,
+        logit_bias: vec![(TokenId(5), -1.0)],
+        seed: 42,
+        logprobs: Some(2),
+        ..Sampling::default()
+    };
     let limits = Limits { max_tokens: Tokens(16), min_tokens: Tokens(1), stop_ids: vec![TokenId(2)] };
     let job = Job {
         key: KEY,
@@ -95,7 +105,8 @@ fn attempt() -> Vec<Frame> {
         priority: 3,
     };
     let logprobs = Logprobs { chosen: -0.5, top: vec![(TokenId(8), -0.25)] };
-    let tokens = vec![Sampled { token: TokenId(7), logprobs: None }, Sampled { token: TokenId(8), logprobs: Some(logprobs) }];
+    let tokens =
+        vec![Sampled { token: TokenId(7), logprobs: None }, Sampled { token: TokenId(8), logprobs: Some(logprobs) }];
     let usage = JobUsage { prompt: Tokens(10), cached: Tokens(8), generated: Tokens(6), recomputed: Tokens(4) };
     let refused = |reason, retry_after| Frame::from(Refused { reason, retry_after, load: load() });
     let mut frames = vec![
@@ -156,7 +167,8 @@ fn client() -> Vec<Frame> {
     let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));
     let denied = error.clone();
     error.kind = ErrorKind::Internal;
-    let text = TokenText { token: TokenId(7), bytes: vec![0xc3], logprob: -0.5, top: vec![(TokenId(8), vec![0xa9], -1.0)] };
+    let text =
+        TokenText { token: TokenId(7), bytes: vec![0xc3], logprob: -0.5, top: vec![(TokenId(8), vec![0xa9], -1.0)] };
     let answers = [
         Answer::Started(Started {
             request: RequestId(0xabc),

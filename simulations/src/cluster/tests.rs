@@ -35,7 +35,12 @@ fn every_job_ends_and_the_same_seed_gives_the_same_result() {
 #[test]
 fn placement_by_load_beats_chance_and_leaves_no_node_out() {
     let (load, chance) = (run(Placement::Load), run(Placement::Random));
-    assert!(load.percentile(0.9) < chance.percentile(0.9), "{:?} and {:?}", load.percentile(0.9), chance.percentile(0.9));
+    assert!(
+        load.percentile(0.9) < chance.percentile(0.9),
+        "{:?} and {:?}",
+        load.percentile(0.9),
+        chance.percentile(0.9)
+    );
     assert!(load.per_node.iter().all(|jobs| *jobs > 600 / 8 / 2), "{:?}", load.per_node);
 }
 

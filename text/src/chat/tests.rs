@@ -16,7 +16,8 @@ fn a_template_sees_messages_tokens_and_python_methods() {
 
 #[test]
 fn a_template_may_refuse_and_says_why() {
-    let source = "{% if messages[0].role != 'system' %}{{ raise_exception('a system message comes first') }}{% endif %}";
+    let source =
+        "{% if messages[0].role != 'system' %}{{ raise_exception('a system message comes first') }}{% endif %}";
     let error = render(source, &user("hi")).unwrap_err();
     assert!(error.to_string().contains("a system message comes first"), "{error}");
 }

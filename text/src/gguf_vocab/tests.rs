@@ -22,13 +22,22 @@ fn an_unknown_rule_is_refused_by_name() {
 
 #[test]
 fn lists_and_ids_that_do_not_fit_are_refused_by_key() {
-    assert!(matches!(GgufVocab { token_types: vec![1], ..small() }.bundle(), Err(VocabError::Length { key: "token_type", .. })));
-    assert!(matches!(GgufVocab { bos: Some(4), ..small() }.bundle(), Err(VocabError::Id { key: "bos_token_id", id: 4, .. })));
+    assert!(matches!(
+        GgufVocab { token_types: vec![1], ..small() }.bundle(),
+        Err(VocabError::Length { key: "token_type", .. })
+    ));
+    assert!(matches!(
+        GgufVocab { bos: Some(4), ..small() }.bundle(),
+        Err(VocabError::Id { key: "bos_token_id", id: 4, .. })
+    ));
     assert!(matches!(GgufVocab { merges: vec!["ab".into()], ..small() }.bundle(), Err(VocabError::Merge(_))));
     assert!(matches!(GgufVocab { merges: Vec::new(), ..small() }.bundle(), Err(VocabError::NoMerges)));
     assert!(matches!(GgufVocab { tokens: Vec::new(), ..small() }.bundle(), Err(VocabError::NoTokens)));
     assert!(matches!(GgufVocab { tokens: vec!["a".into(); 4], ..small() }.bundle(), Err(VocabError::Twice(_))));
-    assert!(matches!(GgufVocab { model: "llama".into(), ..small() }.bundle(), Err(VocabError::Length { key: "scores", .. })));
+    assert!(matches!(
+        GgufVocab { model: "llama".into(), ..small() }.bundle(),
+        Err(VocabError::Length { key: "scores", .. })
+    ));
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn a_stop_text_cuts_the_answer_and_its_logprobs() {
     let (mut speech, text) = speech(0, &["END"]);
     let first = speech.push(&tokens(&text, "abE"));
     assert_eq!((first.text.as_str(), first.stopped), ("ab", false));
-    assert_eq!(first.logprobs.iter().map(|token| token.bytes.clone()).collect::<Vec<_>>(), [b"a".to_vec(), b"b".to_vec()]);
+    assert_eq!(
+        first.logprobs.iter().map(|token| token.bytes.clone()).collect::<Vec<_>>(),
+        [b"a".to_vec(), b"b".to_vec()]
+    );
     let last = speech.push(&tokens(&text, "NDxyz"));
     assert_eq!((last.text.as_str(), last.stopped, last.logprobs.len()), ("", true, 0));
     // Up to the stop: what came after it is not billed.

@@ -41,7 +41,7 @@ struct Content(String);
 
 #[derive(Deserialize)]
 struct Part {
-    text: Option<String>,
+    text: String,
 }
 
 /// The handler.
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for Content {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(part) = list.next_element::<Part>()? {
-                    texts.push(part.text.ok_or_else(|| serde::de::Error::custom("a part has no text"))?);
+                    texts.push(part.text);
                 }
                 Ok(Content(texts.join("\n")))
             }

@@ -20,7 +20,8 @@ fn every_type_gives_the_reference_values() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../../tests/data/dequant.json")).unwrap();
     let mut seen = 0;
     for case in cases {
-        let dtype = (0..64).filter_map(TensorType::from_number).find(|dtype| format!("{dtype:?}") == case.r#type).unwrap();
+        let dtype =
+            (0..64).filter_map(TensorType::from_number).find(|dtype| format!("{dtype:?}") == case.r#type).unwrap();
         let values = dtype.dequantise(&unhex(&case.bytes));
         assert_eq!(values.len(), case.values.len(), "{}", case.r#type);
         for (place, (value, expected)) in values.iter().zip(&case.values).enumerate() {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::super::tests::Maker;
 use super::*;
 
@@ -44,6 +46,10 @@ fn what_is_not_supported_is_named() {
     let scaled = tiny().text("llama.rope.scaling.type", "yarn");
     assert!(error(&scaled).contains("llama.rope.scaling.type is 'yarn'"));
     assert!(error(&tiny().u32("split.count", 3)).contains("split.count is 3"));
+    assert!(error(&tiny().u32("llama.expert_count", 8)).contains("llama.expert_count is 8"));
+    let bias = tiny().tensor("blk.0.attn_output.bias", &[8], 0, &[0; 32]);
+    assert!(error(&bias).contains("blk.0.attn_output.bias"));
+    assert!(open(&tiny().tensor("blk.0.attn_q.bias", &[8], 0, &[0; 32])).unwrap().config().qkv_bias);
     assert!(error(&tiny().u32("llama.attention.key_length", 3)).contains("llama.attention.key_length"));
 }
 
@@ -54,7 +60,30 @@ fn tensors_that_do_not_fit_are_named() {
     let shape = error(tiny().tensor("blk.0.attn_k.weight", &[8, 3], 0, &[0; 96]), k);
     assert!(shape.contains("'blk.0.attn_k.weight'") && shape.contains("[3, 8]") && shape.contains("[4, 8]"), "{shape}");
     let dtype = error(tiny().tensor("blk.0.attn_k.weight", &[8, 4], 16, &[0; 96]), k);
-    assert!(dtype.contains("'blk.0.attn_k.weight'") && dtype.contains("ggml type 16"), "{dtype}");
+    assert!(dtype.contains("'blk.0.attn_k.weight'") && dtype.contains("IQ types (ggml type 16)"), "{dtype}");
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_model_never_crashes(places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let words = tiny().text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
+        let mut bytes = words.texts("tokenizer.ggml.tokens", &["a", "b", "ab"]).texts("tokenizer.ggml.merges", &["a b"]).bytes();
+        for (place, value) in places {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Ok(file) = Gguf::parse(bytes)
+            && let Ok(model) = GgufModel::new(Path::new("m.gguf"), file)
+        {
+            let _ = model.bundle().map(text::Text::new);
+            for role in [Role::Embedding, Role::Head, Role::Layer(0, Part::Q), Role::Layer(usize::MAX, Part::K)] {
+                if let Ok(Some(weights)) = model.weights(role) {
+                    prop_assert_eq!(weights.data.len(), weights.shape.iter().product::<usize>());
+                }
+            }
+            model.fingerprint();
+        }
+    }
 }
 
 #[test]

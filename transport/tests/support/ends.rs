@@ -8,9 +8,9 @@ use transport::connection::{Connection, Peer};
 use transport::pki::{ClusterAuthority, Credentials, NodeRequest};
 use transport::quic::{Dialler, Incoming, Listener, Role, Timing};
 
-pub const NODE: NodeId = NodeId(7);
+pub(crate) const NODE: NodeId = NodeId(7);
 
-pub const TIMING: Timing = Timing {
+pub(crate) const TIMING: Timing = Timing {
     keep_alive: Duration::from_secs(1),
     idle_timeout: Duration::from_secs(20),
     handshake: Duration::from_secs(20),
@@ -18,25 +18,25 @@ pub const TIMING: Timing = Timing {
 };
 
 /// A coordinator with an authority of its own.
-pub struct Server {
-    pub authority: ClusterAuthority,
-    pub listener: Listener,
-    pub address: String,
+pub(crate) struct Server {
+    pub(crate) authority: ClusterAuthority,
+    pub(crate) listener: Listener,
+    pub(crate) address: String,
     _folder: tempfile::TempDir,
 }
 
 #[expect(clippy::disallowed_methods, reason = "TLS compares certificates with the wall clock")]
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(now.as_secs()).unwrap()
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(TIMING)
     }
 
-    pub fn with(timing: Timing) -> Self {
+    pub(crate) fn with(timing: Timing) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let credentials = authority.coordinator(now()).unwrap();
@@ -46,33 +46,33 @@ impl Server {
     }
 
     /// What a node that joined at `when` holds.
-    pub fn node(&self, when: i64) -> Credentials {
+    pub(crate) fn node(&self, when: i64) -> Credentials {
         let request = NodeRequest::new(NODE).unwrap();
         let certificate = self.authority.sign_node(&request.request, NODE, when).unwrap();
         request.signed(certificate.to_vec(), self.authority.certificate().to_vec())
     }
 
-    pub async fn accept(&mut self) -> Incoming {
+    pub(crate) async fn accept(&mut self) -> Incoming {
         self.listener.accept().await.unwrap()
     }
 }
 
 /// Two ends, and what must live as long as they do.
-pub struct Ends {
-    pub dialled: Arc<dyn Connection>,
-    pub accepted: Arc<dyn Connection>,
-    pub quic: bool,
+pub(crate) struct Ends {
+    pub(crate) dialled: Arc<dyn Connection>,
+    pub(crate) accepted: Arc<dyn Connection>,
+    pub(crate) quic: bool,
     _server: Option<Server>,
 }
 
-pub fn memory() -> Ends {
+pub(crate) fn memory() -> Ends {
     let first = Peer { address: "second".to_owned(), node: None };
     let second = Peer { address: "first".to_owned(), node: Some(NODE) };
     let (dialled, accepted) = transport::memory::pair(first, second);
     Ends { dialled, accepted, quic: false, _server: None }
 }
 
-pub async fn quic() -> Ends {
+pub(crate) async fn quic() -> Ends {
     let mut server = Server::start();
     let own = server.node(now());
     let address = server.address.clone();

@@ -1,0 +1,363 @@
+//! Any frame at all: every kind, every variant.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use protocol::answer::*;
+use protocol::engine::{Card, JobFault, Load, RefusalReason};
+use protocol::frame::Frame;
+use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
+use protocol::job::{Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
+use protocol::message::*;
+use protocol::request::{ChatMessage, Input, Params, Request};
+use protocol::units::{Blocks, Tokens};
+use protocol::version::{Version, VersionMismatch, Versions};
+
+type Any<T> = BoxedStrategy<T>;
+
+fn text() -> Any<String> {
+    prop_oneof![Just(String::new()), any::<String>(), "[a-z]{1,8}"].boxed()
+}
+
+fn bytes() -> Any<Vec<u8>> {
+    vec(any::<u8>(), 0..300).boxed()
+}
+
+/// Finite: a frame with NaN is not equal to itself.
+fn float() -> Any<f32> {
+    prop::num::f32::NORMAL.boxed()
+}
+
+fn tokens() -> Any<Tokens> {
+    any::<u64>().prop_map(Tokens).boxed()
+}
+
+fn blocks() -> Any<Blocks> {
+    any::<u64>().prop_map(Blocks).boxed()
+}
+
+fn token() -> Any<TokenId> {
+    any::<u32>().prop_map(TokenId).boxed()
+}
+
+fn span() -> Any<Duration> {
+    (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(secs, nanos)| Duration::new(secs, nanos)).boxed()
+}
+
+fn versions() -> Any<Versions> {
+    any::<(u16, u16)>()
+        .prop_map(|(oldest, newest)| Versions { oldest: Version(oldest), newest: Version(newest) })
+        .boxed()
+}
+
+fn mismatch() -> Any<VersionMismatch> {
+    (versions(), versions()).prop_map(|(ours, theirs)| VersionMismatch { ours, theirs }).boxed()
+}
+
+fn key() -> Any<JobKey> {
+    any::<(u128, u32, u32)>()
+        .prop_map(|(request, choice, attempt)| JobKey { request: RequestId(request), choice, attempt })
+        .boxed()
+}
+
+fn load() -> Any<Load> {
+    (any::<(u64, u32, u32)>(), tokens(), tokens(), blocks(), blocks())
+        .prop_map(|((step, running, waiting), prefill, context, blocks_used, blocks_total)| Load {
+            step,
+            running,
+            waiting,
+            prefill,
+            context,
+            blocks_used,
+            blocks_total,
+        })
+        .boxed()
+}
+
+fn card() -> Any<Card> {
+    let hashes = any::<([u8; 32], [u8; 32])>();
+    (vec(text(), 4), hashes, any::<(u32, u32)>(), tokens(), tokens(), blocks())
+        .prop_map(|(words, (weights, text), (vocabulary, jobs), context, block, blocks)| {
+            let [model, architecture, dtype, device] = <[String; 4]>::try_from(words).unwrap();
+            Card { model, architecture, weights, text, context, vocabulary, block, blocks, jobs, dtype, device }
+        })
+        .boxed()
+}
+
+fn control() -> Any<Frame> {
+    let hello = (versions(), any::<(u64, u64)>(), text(), text(), vec(card(), 0..4)).prop_map(
+        |(versions, (node, incarnation), name, build, cards)| {
+            Hello { versions, node: NodeId(node), name, incarnation: Incarnation(incarnation), build, cards }.into()
+        },
+    );
+    let welcome = (any::<(u16, u64)>(), span()).prop_map(|((version, cluster), report_every)| {
+        Welcome { version: Version(version), cluster: ClusterId(cluster), report_every }.into()
+    });
+    let refusal = prop_oneof![
+        mismatch().prop_map(Refusal::Version),
+        any::<(u64, u64)>().prop_map(|(a, b)| Refusal::Identity { certified: NodeId(a), claimed: NodeId(b) }),
+        any::<u64>().prop_map(|newer| Refusal::Superseded { newer: Incarnation(newer) }),
+        any::<u32>().prop_map(|limit| Refusal::Full { limit }),
+        text().prop_map(Refusal::Unexpected),
+    ];
+    let worker = (any::<bool>(), load(), span(), span()).prop_map(|(ready, load, oldest, still)| WorkerReport {
+        ready,
+        load,
+        oldest,
+        still,
+    });
+    let report =
+        (any::<(u64, u64, bool)>(), vec(worker, 0..9)).prop_map(|((incarnation, sequence, draining), workers)| {
+            Report { incarnation: Incarnation(incarnation), sequence, workers, draining }.into()
+        });
+    prop_oneof![
+        hello,
+        welcome,
+        refusal.prop_map(Frame::from),
+        report,
+        Just(Drain {}.into()),
+        text().prop_map(|reason| Goodbye { reason }.into()),
+    ]
+    .boxed()
+}
+
+fn sampling() -> Any<Sampling> {
+    let biases = vec((token(), float()), 0..5);
+    (vec(float(), 6), any::<(u32, u64, Option<u8>)>(), biases)
+        .prop_map(|(numbers, (top_k, seed, logprobs), logit_bias)| {
+            let [temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty] =
+                <[f32; 6]>::try_from(numbers).unwrap();
+            Sampling {
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+                repetition_penalty,
+                presence_penalty,
+                frequency_penalty,
+                logit_bias,
+                seed,
+                logprobs,
+            }
+        })
+        .boxed()
+}
+
+fn job() -> Any<Job> {
+    let limits = (tokens(), tokens(), vec(token(), 0..4)).prop_map(|(max_tokens, min_tokens, stop_ids)| Limits {
+        max_tokens,
+        min_tokens,
+        stop_ids,
+    });
+    (key(), text(), vec(token(), 0..50), vec(token(), 0..50), sampling(), limits, any::<([u8; 16], u8)>())
+        .prop_map(|(key, model, prompt, generated, sampling, limits, (salt, priority))| Job {
+            key,
+            model,
+            prompt,
+            generated,
+            sampling,
+            limits,
+            salt,
+            priority,
+        })
+        .boxed()
+}
+
+fn refused() -> Any<Frame> {
+    let reason = prop_oneof![
+        any::<u32>().prop_map(|limit| RefusalReason::QueueFull { limit }),
+        select(vec![
+            RefusalReason::Draining,
+            RefusalReason::NotReady,
+            RefusalReason::EmptyPrompt,
+            RefusalReason::NothingToDo
+        ]),
+        text().prop_map(|model| RefusalReason::UnknownModel { model }),
+        (tokens(), tokens()).prop_map(|(tokens, limit)| RefusalReason::PromptTooLong { tokens, limit }),
+        (blocks(), blocks()).prop_map(|(needed, limit)| RefusalReason::TooManyBlocks { needed, limit }),
+        (token(), any::<u32>()).prop_map(|(token, vocabulary)| RefusalReason::BadToken { token, vocabulary }),
+        key().prop_map(|key| RefusalReason::Duplicate { key }),
+    ];
+    (reason, option::of(span()), load())
+        .prop_map(|(reason, retry_after, load)| Refused { reason, retry_after, load }.into())
+        .boxed()
+}
+
+fn attempt() -> Any<Frame> {
+    let logprobs = (float(), vec((token(), float()), 0..5)).prop_map(|(chosen, top)| Logprobs { chosen, top });
+    let sampled = (token(), option::of(logprobs)).prop_map(|(token, logprobs)| Sampled { token, logprobs });
+    let usage = (tokens(), tokens(), tokens(), tokens()).prop_map(|(prompt, cached, generated, recomputed)| JobUsage {
+        prompt,
+        cached,
+        generated,
+        recomputed,
+    });
+    let fault = prop_oneof![
+        tokens().prop_map(|position| JobFault::NotFinite { position }),
+        text().prop_map(|reason| JobFault::WorkerLost { reason }),
+    ];
+    prop_oneof![
+        job().prop_map(Frame::from),
+        (tokens(), tokens()).prop_map(|(cached, queue)| Granted { cached, queue }.into()),
+        refused(),
+        tokens().prop_map(|cached| Begun { cached }.into()),
+        (tokens(), vec(sampled, 0..20)).prop_map(|(first, tokens)| TokenBatch { first, tokens }.into()),
+        (select(vec![Finish::Stop, Finish::Length]), usage)
+            .prop_map(|(finish, usage)| Finished { finish, usage }.into()),
+        fault.prop_map(|error| Failed { error }.into()),
+        any::<[u8; 32]>().prop_map(|hash| FetchText { hash }.into()),
+        (bytes(), any::<bool>()).prop_map(|(bytes, last)| TextChunk { bytes, last }.into()),
+    ]
+    .boxed()
+}
+
+fn join() -> Any<Frame> {
+    let refused = prop_oneof![
+        mismatch().prop_map(JoinRefused::Version),
+        Just(JoinRefused::WrongToken),
+        text().prop_map(JoinRefused::BadRequest),
+    ];
+    prop_oneof![
+        (versions(), bytes(), any::<u64>(), bytes()).prop_map(|(versions, secret, node, request)| Join {
+            versions,
+            secret,
+            node: NodeId(node),
+            request
+        }
+        .into()),
+        (any::<u64>(), bytes(), bytes()).prop_map(|(cluster, certificate, authority)| {
+            Joined { cluster: ClusterId(cluster), certificate, authority }.into()
+        }),
+        refused.prop_map(Frame::from),
+    ]
+    .boxed()
+}
+
+fn request() -> Any<Request> {
+    let message =
+        (text(), text(), option::of(text())).prop_map(|(role, content, name)| ChatMessage { role, content, name });
+    let input = prop_oneof![
+        vec(message, 0..5).prop_map(Input::Chat),
+        text().prop_map(Input::Text),
+        vec(token(), 0..50).prop_map(Input::Tokens),
+    ];
+    let floats = vec(option::of(float()), 6);
+    let lists = (vec((token(), float()), 0..4), vec(text(), 0..4), vec(token(), 0..4));
+    let counts = any::<[Option<u32>; 4]>();
+    let params = (floats, lists, counts, any::<(bool, Option<u64>, Option<u8>)>()).prop_map(
+        |(
+            floats,
+            (logit_bias, stop, stop_token_ids),
+            [n, max_tokens, min_tokens, top_k],
+            (ignore_eos, seed, logprobs),
+        )| {
+            let [temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty] =
+                <[Option<f32>; 6]>::try_from(floats).unwrap();
+            Params {
+                n,
+                max_tokens,
+                min_tokens,
+                temperature,
+                top_p,
+                top_k,
+                min_p,
+                repetition_penalty,
+                presence_penalty,
+                frequency_penalty,
+                logit_bias,
+                stop,
+                stop_token_ids,
+                ignore_eos,
+                seed,
+                logprobs,
+            }
+        },
+    );
+    (text(), input, params).prop_map(|(model, input, params)| Request { model, input, params }).boxed()
+}
+
+fn job_error() -> Any<JobError> {
+    use ErrorKind as E;
+    let kind = select(vec![
+        E::Invalid,
+        E::ContextLength,
+        E::Unauthorized,
+        E::UnknownModel,
+        E::Overloaded,
+        E::NoNode,
+        E::NodeLost,
+        E::Timeout,
+        E::Internal,
+    ]);
+    (kind, text(), option::of(text()), option::of(span()))
+        .prop_map(|(kind, message, field, retry_after)| JobError { kind, message, field, retry_after })
+        .boxed()
+}
+
+fn answer() -> Any<Answer> {
+    let top = vec((token(), bytes(), float()), 0..3);
+    let token_text = (token(), bytes(), float(), top).prop_map(|(token, bytes, logprob, top)| TokenText {
+        token,
+        bytes,
+        logprob,
+        top,
+    });
+    let started =
+        (any::<u128>(), text(), text(), tokens(), tokens()).prop_map(|(request, model, node, prompt, cached)| {
+            Answer::Started(Started { request: RequestId(request), model, node, prompt, cached })
+        });
+    prop_oneof![
+        started,
+        (any::<u32>(), text(), vec(token_text, 0..4)).prop_map(|(choice, text, logprobs)| Answer::Delta(Delta {
+            choice,
+            text,
+            logprobs
+        })),
+        (any::<u32>(), select(vec![FinishReason::Stop, FinishReason::Length]))
+            .prop_map(|(choice, reason)| Answer::Finished { choice, reason }),
+        (tokens(), tokens(), tokens())
+            .prop_map(|(prompt, cached, completion)| Answer::Done { usage: Usage { prompt, cached, completion } }),
+        job_error().prop_map(Answer::Failed),
+    ]
+    .boxed()
+}
+
+fn status() -> Any<ClusterStatus> {
+    let counts = (any::<(u32, u32, u64)>(), tokens(), tokens(), blocks(), blocks());
+    let model = (text(), text(), text(), counts).prop_map(|(model, dtype, device, counts)| {
+        let ((running, waiting, steps), context, prefill, blocks_used, blocks_total) = counts;
+        ModelStatus { model, dtype, device, context, running, waiting, prefill, blocks_used, blocks_total, steps }
+    });
+    let state = select(vec![NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining]);
+    let node = (vec(text(), 4), state, vec(model, 0..3), span()).prop_map(|(words, state, models, silent)| {
+        let [id, name, build, address] = <[String; 4]>::try_from(words).unwrap();
+        NodeStatus { id, name, state, build, address, models, silent }
+    });
+    (text(), vec(node, 0..4), any::<u64>())
+        .prop_map(|(cluster, nodes, requests)| ClusterStatus { cluster, nodes, requests })
+        .boxed()
+}
+
+fn client() -> Any<Frame> {
+    let refused = prop_oneof![mismatch().prop_map(ClientRefused::Version), job_error().prop_map(ClientRefused::Denied)];
+    prop_oneof![
+        (versions(), text(), text()).prop_map(|(versions, key, agent)| ClientHello { versions, key, agent }.into()),
+        any::<(u16, u64)>().prop_map(|(version, cluster)| {
+            ClientWelcome { version: Version(version), cluster: ClusterId(cluster) }.into()
+        }),
+        refused.prop_map(Frame::from),
+        request().prop_map(|request| Ask { request }.into()),
+        answer().prop_map(|answer| Answered { answer }.into()),
+        Just(AskStatus {}.into()),
+        status().prop_map(|status| Status { status }.into()),
+    ]
+    .boxed()
+}
+
+/// Any frame.
+pub(crate) fn frame() -> Any<Frame> {
+    prop_oneof![control(), attempt(), join(), client()].boxed()
+}
