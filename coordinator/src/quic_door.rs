@@ -58,10 +58,7 @@ pub async fn serve(connection: Arc<dyn Connection>, service: Arc<dyn Service>, s
 /// The hello: none if the client may not ask.
 async fn greet(connection: &dyn Connection, service: &dyn Service, settings: DoorSettings) -> Option<Caller> {
     let (mut writer, mut reader) = tokio::time::timeout(settings.patience, connection.accept()).await.ok()?.ok()?;
-    let hello = match reader.recv_within(settings.patience, "a hello").await {
-        Ok(Frame::ClientHello(hello)) => hello,
-        Ok(_) | Err(_) => return None,
-    };
+    let Ok(Frame::ClientHello(hello)) = reader.recv_within(settings.patience, "a hello").await else { return None };
     match admit(&hello, service) {
         Ok((caller, version)) => {
             writer.send(ClientWelcome { version, cluster: settings.cluster }).await.ok()?;

@@ -104,7 +104,7 @@ impl Service for Server {
         let future = Box::pin(async move {
             match ready(&parts, request, origin, card).await {
                 Ok(task) => {
-                    run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await
+                    run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await;
                 }
                 Err(error) => answers.fail(error),
             }

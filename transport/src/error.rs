@@ -128,8 +128,12 @@ impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match *self {
             Self::NO_PROTOCOL => "the two sides speak no common protocol version: update the older one",
-            Self::EXPIRED => "a certificate has expired, or a clock is wrong: remove it from the state folder and join again",
-            Self::UNKNOWN_CA => "a certificate is of another cluster: check the CA, or join again with this cluster's token",
+            Self::EXPIRED => {
+                "a certificate has expired, or a clock is wrong: remove it from the state folder and join again"
+            }
+            Self::UNKNOWN_CA => {
+                "a certificate is of another cluster: check the CA, or join again with this cluster's token"
+            }
             Self::CERTIFICATE_REQUIRED => "a node must show its certificate: join first",
             Self(42..=46) => "a certificate is not accepted: remove it from the state folder and join again",
             Self(number) => return write!(f, "alert {number}"),

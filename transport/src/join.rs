@@ -46,7 +46,8 @@ pub async fn request(
 ) -> Result<Credentials, JoinError> {
     let request = NodeRequest::new(node)?;
     let (mut writer, mut reader) = connection.open().await?;
-    let join = Join { versions: Versions::OURS, secret: token.secret().to_vec(), node, request: request.request.clone() };
+    let join =
+        Join { versions: Versions::OURS, secret: token.secret().to_vec(), node, request: request.request.clone() };
     writer.send(join).await?;
     let outcome = match reader.recv_within(limit, "a certificate").await? {
         Frame::Joined(Joined { certificate, authority, .. }) => Ok(request.signed(certificate, authority)),

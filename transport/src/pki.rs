@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::ids::{ClusterId, NodeId};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -63,7 +63,9 @@ pub enum PkiError {
         until: String,
     },
     /// A certificate that is of another cluster than the token.
-    #[error("{folder} belongs to cluster {found}, the join token to {wanted}: give the other cluster's node another state folder, or remove {folder}")]
+    #[error(
+        "{folder} belongs to cluster {found}, the join token to {wanted}: give the other cluster's node another state folder, or remove {folder}"
+    )]
     OtherCluster {
         /// The state folder.
         folder: PathBuf,
@@ -129,7 +131,10 @@ impl ClusterAuthority {
             write_secret(&key_path, key_pem.as_bytes())?;
             write_secret(&certificate_path, certificate_pem.as_bytes())?;
         }
-        let missing = |path: &Path, other| PkiError::Damaged { path: path.to_owned(), problem: format!("is missing, though {other} is there") };
+        let missing = |path: &Path, other| PkiError::Damaged {
+            path: path.to_owned(),
+            problem: format!("is missing, though {other} is there"),
+        };
         if !certificate_path.exists() {
             return Err(missing(&certificate_path, CA_KEY));
         }
@@ -184,7 +189,8 @@ impl ClusterAuthority {
     /// A request that is damaged or not signed by its own key.
     pub fn sign_node(&self, request: &[u8], node: NodeId, now: i64) -> Result<CertificateDer<'static>, PkiError> {
         let der = CertificateSigningRequestDer::from(request);
-        let mut request = CertificateSigningRequestParams::from_der(&der).map_err(|error| PkiError::Request(error.to_string()))?;
+        let mut request =
+            CertificateSigningRequestParams::from_der(&der).map_err(|error| PkiError::Request(error.to_string()))?;
         request.params = leaf(&node_name(node), now)?;
         request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = request.signed_by(&self.issuer).map_err(|error| PkiError::Request(error.to_string()))?;

@@ -38,7 +38,12 @@ pub struct Timing {
 
 impl From<&protocol::config::Wire> for Timing {
     fn from(wire: &protocol::config::Wire) -> Self {
-        Self { keep_alive: wire.keep_alive.0, idle_timeout: wire.idle_timeout.0, handshake: wire.handshake.0, streams: wire.streams }
+        Self {
+            keep_alive: wire.keep_alive.0,
+            idle_timeout: wire.idle_timeout.0,
+            handshake: wire.handshake.0,
+            streams: wire.streams,
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use transport::error::{Code, Lost, StreamError};
 use transport::frames::{FrameReader, FrameWriter, RecvError, SendError};
 
 #[path = "support/ends.rs"]
-#[expect(dead_code, reason = "shared with the tests of QUIC alone")]
 mod support;
 
 use support::{Ends, NODE};
@@ -196,7 +195,8 @@ async fn a_cut_send_is_never_an_end(ends: Ends) {
     // Nobody reads: some send does not get through at once, and is dropped in the middle.
     loop {
         let mut send = Box::pin(writer.send(text(1 << 20)));
-        let waits = std::future::poll_fn(|context| std::task::Poll::Ready(send.as_mut().poll(context).is_pending())).await;
+        let waits =
+            std::future::poll_fn(|context| std::task::Poll::Ready(send.as_mut().poll(context).is_pending())).await;
         if waits {
             break;
         }

@@ -8,7 +8,7 @@ use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, Jo
 use protocol::ids::{RequestId, TokenId};
 use protocol::request::Request;
 use protocol::units::Tokens;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// The only key.
 pub(crate) const KEY: &str = "sk-test";
@@ -27,6 +27,8 @@ pub(crate) enum Script {
     Pieces(Vec<Answer>),
     /// These pieces, and then nothing until the asker leaves.
     Hold(Vec<Answer>),
+    /// These pieces, and the others once it is told to go on.
+    Gate(Vec<Answer>, Arc<Notify>, Vec<Answer>),
 }
 
 type Plot = dyn Fn(&Request) -> Script + Send + Sync;
@@ -83,18 +85,26 @@ impl Service for Fake {
         }
         let script = (self.plot)(&request);
         self.asked.try_send(request).unwrap();
-        let (pieces, hold) = match script {
+        let go_on = || {
+            let gate = Arc::new(Notify::new());
+            gate.notify_one();
+            gate
+        };
+        let (pieces, gate, rest, hold) = match script {
             Script::Refuse(error) => return Err(error),
-            Script::Pieces(pieces) => (pieces, false),
-            Script::Hold(pieces) => (pieces, true),
+            Script::Pieces(pieces) => (pieces, go_on(), Vec::new(), false),
+            Script::Hold(pieces) => (pieces, go_on(), Vec::new(), true),
+            Script::Gate(pieces, gate, rest) => (pieces, gate, rest, false),
         };
         let (tx, rx) = mpsc::channel(1);
         let left = self.left.clone();
         tokio::spawn(async move {
             for piece in pieces {
-                if tx.send(piece).await.is_err() {
-                    break;
-                }
+                let _ = tx.send(piece).await;
+            }
+            gate.notified().await;
+            for piece in rest {
+                let _ = tx.send(piece).await;
             }
             if hold {
                 tx.closed().await;

@@ -1,5 +1,5 @@
 //! The HTTP front door over a scripted service: shapes, errors, streams, cancellation.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod arbitrary;
 mod bad_input;

@@ -1,6 +1,7 @@
 //! What only a real connection shows: clients that leave, and closing in order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coordinator::http::{Ending, router, serve};
@@ -8,6 +9,7 @@ use protocol::units::Span;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -85,15 +87,22 @@ async fn a_client_that_leaves_while_it_waits_cancels() {
 
 #[tokio::test]
 async fn running_answers_end_before_the_door_closes() {
-    let whole = || Script::Pieces(vec![started(), delta(0, "Hello"), finished(0), done(1)]);
-    let server = server(whole, Duration::from_secs(60)).await;
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let plot = move || {
+        let rest = vec![delta(0, "lo"), finished(0), done(1)];
+        Script::Gate(vec![started(), delta(0, "Hel")], Arc::clone(&gate), rest)
+    };
+    let server = server(plot, Duration::from_secs(60)).await;
     let mut socket = ask(server.address, json!({"stream": true})).await;
-    let head = read_until(&mut socket, "\r\n\r\n").await;
+    read_until(&mut socket, "Hel").await;
     server.stop.cancel();
-    let text = head + &read_all(socket).await;
-    assert!(text.contains("data: [DONE]"), "{text}");
+    // Nobody is let in any more, and this one is not sent away.
+    while TcpStream::connect(server.address).await.is_ok() {}
+    opened.notify_one();
+    let text = read_all(socket).await;
+    assert!(text.contains("\"lo\"") && text.contains("data: [DONE]"), "{text}");
     server.task.await.unwrap().unwrap();
-    assert!(TcpStream::connect(server.address).await.is_err(), "still taking connections");
 }
 
 #[tokio::test]

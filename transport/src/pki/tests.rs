@@ -29,7 +29,10 @@ fn a_node_certificate_names_the_node_whatever_was_asked_for() {
     let credentials = request.signed(certificate.to_vec(), authority.certificate().to_vec());
     credentials.save(folder.path()).unwrap();
     let read = Credentials::load(folder.path()).unwrap().unwrap();
-    assert_eq!((read.certificate, read.authority, read.key), (credentials.certificate, credentials.authority, credentials.key));
+    assert_eq!(
+        (read.certificate, read.authority, read.key),
+        (credentials.certificate, credentials.authority, credentials.key)
+    );
 }
 
 #[test]

@@ -114,7 +114,12 @@ impl Dialler {
     ///
     /// # Errors
     /// See [`DialError`].
-    pub async fn speaking(&self, address: &str, alpn: &'static [u8], fingerprint: Fingerprint) -> Result<QuicConnection, DialError> {
+    pub async fn speaking(
+        &self,
+        address: &str,
+        alpn: &'static [u8],
+        fingerprint: Fingerprint,
+    ) -> Result<QuicConnection, DialError> {
         self.dial(address, alpn, client(Root::Fingerprint(fingerprint), None, alpn)?).await
     }
 

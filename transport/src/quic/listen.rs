@@ -45,7 +45,9 @@ pub struct Incoming {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port is taken or forbidden.
-    #[error("UDP {address} cannot be used: {source}; stop what uses it, or choose another with --quic or coordinator.quic")]
+    #[error(
+        "UDP {address} cannot be used: {source}; stop what uses it, or choose another with --quic or coordinator.quic"
+    )]
     Port {
         /// As it was given.
         address: SocketAddr,

@@ -68,7 +68,9 @@ pub(super) fn client(root: Root, own: Option<&Credentials>, alpn: &[u8]) -> Resu
     };
     let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some(own) => builder.with_client_auth_cert(vec![own.certificate.clone()], own.key.clone_key()).map_err(wrong)?,
+        Some(own) => {
+            builder.with_client_auth_cert(vec![own.certificate.clone()], own.key.clone_key()).map_err(wrong)?
+        }
     };
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
