@@ -36,7 +36,8 @@ pub struct Origin {
 /// The first fault, by field.
 pub fn check(request: &Request) -> Result<(), JobError> {
     if request.model.is_empty() {
-        return Err(JobError::new(ErrorKind::Invalid, "model is missing: name one of those that GET /v1/models lists").field("model"));
+        return Err(JobError::new(ErrorKind::Invalid, "model is missing: name one of those that GET /v1/models lists")
+            .field("model"));
     }
     match request.params.faults().into_iter().next() {
         Some(fault) => Err(JobError::new(ErrorKind::Invalid, fault.to_string()).field(fault.field)),
@@ -47,7 +48,8 @@ pub fn check(request: &Request) -> Result<(), JobError> {
 /// The error for a model that no node has served.
 pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
     let names: Vec<&str> = known.iter().map(|card| card.model.as_str()).collect();
-    let there = if names.is_empty() { "no node has joined yet".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    let there =
+        if names.is_empty() { "no node has joined yet".to_owned() } else { format!("there are: {}", names.join(", ")) };
     JobError::new(ErrorKind::UnknownModel, format!("the model '{model}' does not exist; {there}")).field("model")
 }
 
@@ -64,7 +66,9 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
     let Some(room) = room else {
         let field = if chat { "messages" } else { "prompt" };
         let (limit, length) = (card.context, Tokens::of(prompt.len()));
-        let message = format!("the prompt has {length}, the model's context holds {limit} for prompt and answer: shorten {field}");
+        let message = format!(
+            "the prompt has {length}, the model's context holds {limit} for prompt and answer: shorten {field}"
+        );
         return Err(JobError::new(ErrorKind::ContextLength, message).field(field));
     };
     let max_tokens = max_tokens(&params, chat, room, card)?;
@@ -78,7 +82,11 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
         text,
         prompt,
         choices: params.n.unwrap_or(1),
-        limits: Limits { max_tokens, min_tokens: Tokens(params.min_tokens.unwrap_or(0).into()).min(max_tokens), stop_ids },
+        limits: Limits {
+            max_tokens,
+            min_tokens: Tokens(params.min_tokens.unwrap_or(0).into()).min(max_tokens),
+            stop_ids,
+        },
         sampling: Sampling {
             temperature: params.temperature.unwrap_or(1.0),
             top_k: params.top_k.unwrap_or(0),
@@ -105,7 +113,9 @@ fn tokenise(input: Input, card: &Card, text: &Text) -> Result<Vec<TokenId>, JobE
     };
     let tokens = tokens.map_err(|error| JobError::new(ErrorKind::Invalid, format!("{field}: {error}")).field(field))?;
     if tokens.is_empty() {
-        return Err(JobError::new(ErrorKind::Invalid, format!("{field} is empty: give at least one token")).field(field));
+        return Err(
+            JobError::new(ErrorKind::Invalid, format!("{field} is empty: give at least one token")).field(field)
+        );
     }
     Ok(tokens)
 }
@@ -125,12 +135,17 @@ fn max_tokens(params: &Params, chat: bool, room: Tokens, card: &Card) -> Result<
     }
 }
 
-fn known_tokens<'a>(field: &str, tokens: impl Iterator<Item = &'a TokenId>, card: &Card) -> Result<Vec<TokenId>, JobError> {
+fn known_tokens<'a>(
+    field: &str,
+    tokens: impl Iterator<Item = &'a TokenId>,
+    card: &Card,
+) -> Result<Vec<TokenId>, JobError> {
     let check = |token: &TokenId| {
         if token.0 < card.vocabulary {
             return Ok(*token);
         }
-        let message = format!("{field} names token {token}, but the vocabulary ends at {}", card.vocabulary.saturating_sub(1));
+        let message =
+            format!("{field} names token {token}, but the vocabulary ends at {}", card.vocabulary.saturating_sub(1));
         Err(JobError::new(ErrorKind::Invalid, message).field(field))
     };
     tokens.map(check).collect()

@@ -79,7 +79,8 @@ impl State {
             let token = JoinToken::new(authority.fingerprint(), random()?);
             write_secret(&path, format!("{}\n", token.reveal()).as_bytes())?;
         }
-        let token: JoinToken = read_secret(&path)?.parse().map_err(|error| StateError::Token { path: path.clone(), error })?;
+        let token: JoinToken =
+            read_secret(&path)?.parse().map_err(|error| StateError::Token { path: path.clone(), error })?;
         if token.fingerprint != authority.fingerprint() {
             return Err(StateError::ForeignToken(path));
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actors::node::Dialer;
 use policy::restart::{Backoff, Jitter};
@@ -47,12 +47,13 @@ pub(crate) async fn enter(
     dialler: Dialler,
     backoff: Backoff,
 ) -> Result<Credentials, EnterError> {
+    let token = token_file.map(read_token).transpose()?;
     if let Some(credentials) = Credentials::load(state.folder())? {
+        // Better said here than as a refused handshake at the coordinator.
+        credentials.check(state.folder(), token.as_ref(), unix_now())?;
         return Ok(credentials);
     }
-    let path = token_file.ok_or(EnterError::NoToken)?;
-    let text = read_secret(path).map_err(EnterError::TokenFile)?;
-    let token: JoinToken = text.parse().map_err(|source| EnterError::Token { path: path.to_owned(), source })?;
+    let token = token.ok_or(EnterError::NoToken)?;
     let mut jitter = Jitter::new(state.id.0);
     let mut told = false;
     for attempt in 0_u32.. {
@@ -72,6 +73,17 @@ pub(crate) async fn enter(
         tokio::time::sleep(backoff.full_jitter(attempt, jitter.draw())).await;
     }
     Err(EnterError::NoToken)
+}
+
+fn read_token(path: &Path) -> Result<JoinToken, EnterError> {
+    let text = read_secret(path).map_err(EnterError::TokenFile)?;
+    text.parse().map_err(|source| EnterError::Token { path: path.to_owned(), source })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell's edge: a certificate ends at a time of day")]
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 async fn ask(dialler: Dialler, address: &str, token: &JoinToken, node: NodeId) -> Result<Credentials, EnterError> {

@@ -52,9 +52,19 @@ fn what_is_left_out_gets_openais_defaults() {
 
 #[test]
 fn what_is_given_is_kept() {
-    let params = Params { seed: Some(4), max_tokens: Some(9), min_tokens: Some(2), ignore_eos: true, n: Some(3), ..Params::default() };
+    let params = Params {
+        seed: Some(4),
+        max_tokens: Some(9),
+        min_tokens: Some(2),
+        ignore_eos: true,
+        n: Some(3),
+        ..Params::default()
+    };
     let task = made(text("abc"), params).unwrap();
-    assert_eq!((task.sampling.seed, task.limits.max_tokens, task.limits.min_tokens, task.choices), (4, Tokens(9), Tokens(2), 3));
+    assert_eq!(
+        (task.sampling.seed, task.limits.max_tokens, task.limits.min_tokens, task.choices),
+        (4, Tokens(9), Tokens(2), 3)
+    );
     assert!(task.limits.stop_ids.is_empty());
 }
 
@@ -75,7 +85,10 @@ fn what_does_not_fit_the_model_is_named_by_its_field() {
     assert_eq!(fails(text("a"), bias).field.as_deref(), Some("logit_bias"));
     let stop = Params { stop_token_ids: vec![TokenId(300)], ..Params::default() };
     assert_eq!(fails(text("a"), stop).field.as_deref(), Some("stop_token_ids"));
-    assert_eq!(fails(text("a"), Params { temperature: Some(3.0), ..Params::default() }).field.as_deref(), Some("temperature"));
+    assert_eq!(
+        fails(text("a"), Params { temperature: Some(3.0), ..Params::default() }).field.as_deref(),
+        Some("temperature")
+    );
 }
 
 #[test]
