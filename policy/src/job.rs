@@ -87,6 +87,12 @@ struct Live {
     begun: bool,
 }
 
+/// The end of a request that took too long.
+pub fn out_of_time(limit: Duration) -> JobError {
+    let message = format!("the request took longer than {limit:?}: ask for fewer tokens, or raise requests.timeout");
+    JobError::new(ErrorKind::Timeout, message)
+}
+
 /// The state of one answer.
 #[derive(Clone, Debug)]
 pub struct Attempts {
@@ -129,11 +135,6 @@ impl Attempts {
         self.ended
     }
 
-    /// Which node works on it.
-    pub fn node(&self) -> Option<NodeId> {
-        self.live.map(|live| live.node)
-    }
-
     /// Something happened to an attempt.
     pub fn on_event(&mut self, attempt: u32, event: Event) -> Vec<Command> {
         let Some(live) = self.live.filter(|live| live.number == attempt && !self.ended) else { return Vec::new() };
@@ -147,13 +148,6 @@ impl Attempts {
             Event::Tokens(batch) => self.tokens(live, batch),
             Event::Finished(finished) => self.finished(live, finished),
         }
-    }
-
-    /// The request has run out of time.
-    pub fn on_deadline(&mut self, limit: Duration) -> Vec<Command> {
-        let message =
-            format!("the request took longer than {limit:?}: ask for fewer tokens, or raise requests.timeout");
-        self.end_now(Err(JobError::new(ErrorKind::Timeout, message)))
     }
 
     /// Nobody wants the answer any more, or it is complete in another way (a stop text).

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::job::{Attempts, Command, Event};
+use policy::job::{Attempts, Command, Event, out_of_time};
 use policy::placement;
 use policy::restart::Jitter;
 use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
@@ -170,18 +170,13 @@ pub async fn run(
         biased;
         () = pieces.closed() => Err(Over::ClientGone),
         outcome = answer(task, &answers, &directory, settings, &metrics) => outcome,
-        () = sleep_until(deadline) => Err(Over::Failed(timeout(settings.timeout))),
+        () = sleep_until(deadline) => Err(Over::Failed(out_of_time(settings.timeout))),
     };
     match outcome {
         Ok(usage) => answers.done(usage),
         Err(Over::Failed(error)) => answers.fail(error),
         Err(Over::ClientGone) => answers.gone(),
     }
-}
-
-fn timeout(limit: Duration) -> JobError {
-    let message = format!("the request took longer than {limit:?}: ask for fewer tokens, or raise requests.timeout");
-    JobError::new(ErrorKind::Timeout, message)
 }
 
 async fn answer(
