@@ -144,6 +144,8 @@ pub async fn run(
     let outcome = tokio::select! {
         served = async { tokio::try_join!(serving, draining) } => served.map(|_| ()),
         () = gone(&tree) => Err(RunError::GivenUp),
+        // Without the hub nothing is served: better to end, and be started anew.
+        () = hub_gone(&server.hub) => Err(RunError::GivenUp),
     };
     tree.stop(None);
     gone(&tree).await;
@@ -214,6 +216,11 @@ async fn tree(
 async fn gone(tree: &ActorRef<actors::supervisor::SupervisorMsg>) {
     // An error says that it is gone already.
     let _ = tree.wait(None).await;
+}
+
+async fn hub_gone(hub: &ActorRef<Work>) {
+    // An error says that it is gone already.
+    let _ = hub.wait(None).await;
 }
 
 async fn sweep(directory: Arc<Directory>) {

@@ -156,6 +156,16 @@ impl BlockPool {
         }
     }
 
+    /// Unpublishes blocks; returns those with a single holder.
+    pub fn forget(&mut self, ids: &[BlockId]) -> Vec<BlockId> {
+        for id in ids {
+            if let Some(hash) = self.entries.get_mut(id.index()).and_then(|entry| entry.hash.take()) {
+                self.cached.remove(&hash);
+            }
+        }
+        ids.iter().copied().filter(|id| self.holders(*id) == 1).collect()
+    }
+
     fn holders(&self, id: BlockId) -> u32 {
         self.entries.get(id.index()).map_or(0, |entry| entry.holders)
     }

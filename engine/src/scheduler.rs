@@ -172,6 +172,14 @@ impl Scheduler {
         Some(sequence)
     }
 
+    /// Takes a sequence out whose keys and values are spoilt: none of its blocks is found as a prefix any
+    /// more. Returns those that nobody else holds.
+    pub fn discard(&mut self, rank: Rank) -> Vec<BlockId> {
+        let alone = self.pool.forget(self.table(rank).to_vec().as_slice());
+        self.remove(rank);
+        alone
+    }
+
     /// A sequence.
     pub fn sequence(&self, rank: Rank) -> Option<&Sequence> {
         self.sequences.get(&rank)

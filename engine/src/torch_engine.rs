@@ -87,7 +87,8 @@ impl TorchEngine {
         let block = options.block.max(1) as usize;
         let blocks = blocks(config, options, block, kind)?;
         let bundle = source.bundle()?;
-        let decoder = load(source, context, kind, device)?;
+        // No sequence outgrows the cache, so no position beyond it is ever computed.
+        let decoder = load(source, context.min(blocks.saturating_mul(block)), kind, device)?;
         let cache = KvCache::new(config, blocks, block, kind, device)?;
         let vocabulary = u32::try_from(config.vocabulary).unwrap_or(u32::MAX);
         let bounds = Bounds {
@@ -161,13 +162,13 @@ impl TorchEngine {
             progress.decoded += u32::from(item.samples);
             let newest_alone = item.samples && item.count == 1 && item.start > 0;
             progress.prefill += Tokens::of(if newest_alone { 0 } else { item.count });
-            self.finish_item(*item, sampled, events);
+            self.finish_item(*item, sampled, events).map_err(|error| device_error("clearing blocks", &error))?;
         }
         Ok(progress)
     }
 
-    fn finish_item(&mut self, item: Item, logits: Option<Vec<f32>>, events: &mut Vec<Event>) {
-        let Some(sequence) = self.scheduler.sequence(item.rank) else { return };
+    fn finish_item(&mut self, item: Item, logits: Option<Vec<f32>>, events: &mut Vec<Event>) -> Result<(), TchError> {
+        let Some(sequence) = self.scheduler.sequence(item.rank) else { return Ok(()) };
         let key = sequence.job.key;
         let sampled = logits.map(|mut logits| {
             let history = History { prompt: sequence.prompt(), answer: sequence.answer() };
@@ -182,9 +183,11 @@ impl TorchEngine {
             }
             Some(Err(_)) => {
                 let position = Tokens::of(item.start + item.count);
-                self.scheduler.remove(item.rank);
+                // What it wrote must not meet the next holder of its blocks, nor be found as a prefix.
+                let spoilt = self.scheduler.discard(item.rank);
+                self.cache.clear(&spoilt)?;
                 events.push(Event::Failed { key, error: JobFault::NotFinite { position } });
-                return;
+                return Ok(());
             }
         };
         if let Some(finish) = self.scheduler.commit(item, token)
@@ -192,6 +195,7 @@ impl TorchEngine {
         {
             events.push(Event::Finished { key, finish, usage: sequence.usage });
         }
+        Ok(())
     }
 }
 

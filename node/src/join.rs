@@ -9,6 +9,7 @@ use policy::restart::{Backoff, Jitter};
 use protocol::ids::NodeId;
 use transport::BoxFuture;
 use transport::connection::Connection;
+use transport::error::Lost;
 use transport::join::{self, JoinError};
 use transport::pki::{Credentials, PkiError, read_secret};
 use transport::quic::{DialError, Dialler};
@@ -96,6 +97,8 @@ async fn ask(dialler: Dialler, address: &str, token: &JoinToken, node: NodeId) -
 /// Whether it makes no sense to ask again.
 fn is_final(error: &EnterError) -> bool {
     match error {
+        // A coordinator that stops or is full turns peers away for the moment.
+        EnterError::Dial(DialError::Refused { lost, .. }) => matches!(lost, Lost::Tls(_)),
         EnterError::Dial(error) => !matches!(error, DialError::Unreachable { .. } | DialError::Resolve { .. }),
         EnterError::Refused { source, .. } => matches!(source, JoinError::Refused(_) | JoinError::Pki(_)),
         _ => true,

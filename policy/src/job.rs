@@ -8,7 +8,8 @@
 //!   when to come back.
 //! - After the first token, the loss of a node ends the answer with a typed error: the client has seen a
 //!   part of it.
-//! - A refusal that lies in the job itself (a prompt too long) ends it at once: no other node would take it.
+//! - A refusal that lies in the job itself (an empty prompt) ends it at once: no other node would take it. A
+//!   prompt too long for one node may fit another; if it fits none, that is the client's to mend.
 //! - Tokens come in order, by position. A gap or an overlap is a fault of the node.
 //! - It ends exactly once.
 
@@ -105,6 +106,8 @@ pub struct Attempts {
     started: bool,
     retry_after: Option<Duration>,
     faults: u32,
+    /// Nodes for which the job is too large.
+    misfits: u32,
     last: String,
     ended: bool,
 }
@@ -123,6 +126,7 @@ impl Attempts {
             started: false,
             retry_after: None,
             faults: 0,
+            misfits: 0,
             last: String::new(),
             ended: false,
         };
@@ -171,9 +175,13 @@ impl Attempts {
     }
 
     fn refused(&mut self, refused: Refused) -> Vec<Command> {
-        if !refused.reason.is_backpressure() && !matches!(refused.reason, RefusalReason::UnknownModel { .. }) {
+        // Nodes may differ in context and memory: another may take what this one cannot hold.
+        let misfit =
+            matches!(refused.reason, RefusalReason::PromptTooLong { .. } | RefusalReason::TooManyBlocks { .. });
+        self.misfits += u32::from(misfit);
+        let elsewhere = misfit || refused.reason.is_backpressure();
+        if !elsewhere && !matches!(refused.reason, RefusalReason::UnknownModel { .. }) {
             let kind = match refused.reason {
-                RefusalReason::PromptTooLong { .. } => ErrorKind::ContextLength,
                 RefusalReason::Duplicate { .. } => ErrorKind::Internal,
                 _ => ErrorKind::Invalid,
             };
@@ -270,6 +278,9 @@ impl Attempts {
         };
         if self.faults == self.made {
             return JobError::new(ErrorKind::NodeLost, format!("{asked} failed: {}", self.last));
+        }
+        if self.misfits == self.made {
+            return JobError::new(ErrorKind::ContextLength, format!("{asked} cannot hold it: {}", self.last));
         }
         let message = format!("{asked} refused or failed: {}", self.last);
         JobError::new(ErrorKind::Overloaded, message).retry_after(self.retry_after.unwrap_or(Duration::from_secs(1)))

@@ -3,6 +3,8 @@
 use super::GgufError;
 use super::reader::Reader;
 
+/// Elements of one list: vocabularies have some hundred thousand tokens and merges.
+const LONGEST: usize = 1 << 22;
 /// Lists may lie in lists so deep; real files have none.
 const DEEPEST: usize = 4;
 
@@ -47,7 +49,14 @@ impl Value {
                 }
                 let inner = reader.u32(what)?;
                 let count = reader.count(what, least_bytes(inner))?;
-                // A list of a million values is fine; a claim of one is checked by `count`.
+                if count > LONGEST {
+                    let problem = format!("a list has at most {LONGEST} elements");
+                    return Err(GgufError::Number {
+                        what: format!("the length of '{key}'"),
+                        value: count as u64,
+                        problem,
+                    });
+                }
                 let mut list = Vec::new();
                 for _ in 0..count {
                     list.push(Self::read_kind(reader, inner, key, what, depth + 1)?);

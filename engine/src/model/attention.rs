@@ -57,8 +57,9 @@ impl Group {
         let (mut rows, mut blocks, mut mask) = (Vec::new(), Vec::new(), Vec::new());
         for span in spans {
             rows.extend((span.row..span.row + span.count).map(|row| row as i64));
-            // Padding repeats block 0: it is there, and masked.
-            blocks.extend((0..width).map(|place| span.table.get(place).copied().unwrap_or(0)));
+            // Padding repeats the sequence's own first block, masked: no other sequence's numbers are touched.
+            let first = span.table.first().copied().unwrap_or(0);
+            blocks.extend((0..width).map(|place| span.table.get(place).copied().unwrap_or(first)));
             for position in span.start..span.end() {
                 let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
                 let seen = |slot: usize| (first..=position).contains(&slot);

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Result;
+use crate::blocks::BlockId;
 use crate::source::ModelConfig;
 
 /// One layer: `[blocks, block, kv_heads, head_dim]` each.
@@ -31,6 +32,18 @@ impl KvCache {
     /// Bytes of one block over all layers.
     pub(crate) fn block_bytes(config: &ModelConfig, block: usize, dtype: Kind) -> usize {
         2 * config.layers * block * config.kv_heads * config.head_dim * dtype.elt_size_in_bytes()
+    }
+
+    /// Zeroes blocks.
+    pub(crate) fn clear(&mut self, blocks: &[BlockId]) -> Result<()> {
+        for block in blocks {
+            for layer in &self.layers {
+                for pool in [&layer.keys, &layer.values] {
+                    let _ = pool.f_select(0, block.index() as i64)?.f_zero_()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn layer(&self, number: usize) -> Option<&LayerCache> {

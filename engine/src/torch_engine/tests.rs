@@ -115,6 +115,15 @@ fn weights_that_are_not_numbers_fail_the_job_and_not_the_engine() {
     assert_eq!((failed, finished), (vec![1], vec![2]));
     assert!(engine.load().is_idle());
     assert_eq!(engine.load().blocks_used, Blocks(0));
+    // Its blocks are clean for whoever gets them next, and nothing of it is found as a prefix.
+    let prompt: Vec<u32> = (0..20).map(|token| if token == 0 { 63 } else { token }).collect();
+    engine.admit(job(3, prompt, 4)).unwrap();
+    for _ in 0..4 {
+        engine.step(&mut events).unwrap();
+    }
+    for number in 4..68 {
+        assert_eq!(tokens(&mut engine, job(number, vec![1; 9], 2)).len(), 2);
+    }
 }
 
 struct TinyBench;

@@ -2,6 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use protocol::engine::Load;
 use protocol::ids::TokenId;
+use protocol::units::Blocks;
 
 fn start(nodes: u64, most: u32) -> (Attempts, Vec<Command>) {
     Attempts::new("m", (0..nodes).map(NodeId).collect(), most)
@@ -85,9 +86,23 @@ fn after_the_first_token_a_loss_is_an_error() {
 #[test]
 fn a_refusal_that_lies_in_the_job_ends_it_at_once() {
     let (mut job, _) = start(2, 3);
-    let reason = RefusalReason::PromptTooLong { tokens: Tokens(9), limit: Tokens(8) };
-    let refused = Refused { reason, retry_after: None, load: Load::default() };
-    assert_eq!(error(&job.on_event(0, Event::Refused(refused))).kind, ErrorKind::ContextLength);
+    let refused = |reason| Event::Refused(Refused { reason, retry_after: None, load: Load::default() });
+    assert_eq!(error(&job.on_event(0, refused(RefusalReason::EmptyPrompt))).kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn a_prompt_that_fits_no_node_is_the_clients_to_mend() {
+    let refused = |reason| Event::Refused(Refused { reason, retry_after: None, load: Load::default() });
+    let (mut job, _) = start(3, 3);
+    let long = RefusalReason::PromptTooLong { tokens: Tokens(9), limit: Tokens(8) };
+    let large = || RefusalReason::TooManyBlocks { needed: Blocks(9), limit: Blocks(8) };
+    assert_eq!(job.on_event(0, refused(long)), [Command::Drop { attempt: 0 }, ask(1)]);
+    job.on_event(1, refused(large()));
+    assert_eq!(error(&job.on_event(2, refused(large()))).kind, ErrorKind::ContextLength);
+    // One that is only full may take it later.
+    let (mut job, _) = start(2, 3);
+    job.on_event(0, refused(large()));
+    assert_eq!(error(&job.on_event(1, full(1))).kind, ErrorKind::Overloaded);
 }
 
 #[test]
