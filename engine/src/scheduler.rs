@@ -7,8 +7,9 @@
 //! - Running sequences go before waiting ones, and those that only lack their newest token before those
 //!   that still have a prompt to compute: answers keep their pace while prompts are taken in.
 //! - When blocks run out, the youngest of the lowest class loses its own and is computed again later; in
-//!   that step nobody is admitted. A sequence is admitted when its whole prompt would fit and a reserve
-//!   for the growth of others stays free. So the oldest always comes to its end.
+//!   that step nobody is admitted. A sequence is admitted when its whole prompt would fit beside what the
+//!   prompts of running ones still need, and a reserve for growth stays free. So the oldest always comes
+//!   to its end.
 //! - Waiting sequences are admitted by class, then in the order in which they came; nobody overtakes one
 //!   that does not fit yet.
 //!
@@ -121,7 +122,7 @@ impl Scheduler {
         self.arrivals += 1;
         let rank = Rank::new(job.priority, self.arrivals);
         let mut sequence = Sequence::new(job, self.bounds.block);
-        let cached = self.pool.find(sequence.shareable()).0 * self.bounds.block;
+        let cached = (self.pool.find(sequence.shareable()).0 * self.bounds.block).min(sequence.prompt);
         self.ranks.insert(sequence.job.key, rank);
         self.waiting.insert(rank);
         self.sequences.insert(rank, sequence);
@@ -236,13 +237,16 @@ impl Scheduler {
     fn plan_waiting(&mut self, plan: &mut Plan, budget: &mut usize) {
         while *budget > 0 && self.running.len() < self.bounds.max_batch {
             let Some(rank) = self.waiting.first().copied() else { return };
+            // Prompts that are still being computed will take these.
+            let promised: usize =
+                self.running.iter().filter_map(|rank| self.sequences.get(rank)).map(Sequence::blocks_due).sum();
             let Some(sequence) = self.sequences.get_mut(&rank) else { return };
             let (hits, free_hits) = self.pool.find(sequence.shareable());
             let total = sequence.tokens.len();
             let needed = total.div_ceil(self.bounds.block).saturating_sub(hits);
             let room = self.pool.free().saturating_sub(free_hits);
             let reserve = if self.running.is_empty() { 0 } else { (self.pool.total() / 64).max(1) };
-            if needed + reserve > room {
+            if needed + promised + reserve > room {
                 return;
             }
             sequence.table = self.pool.take_cached(sequence.shareable());

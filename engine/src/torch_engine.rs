@@ -14,6 +14,7 @@ use protocol::units::{Blocks, Tokens};
 use tch::{Device, Kind, TchError, Tensor};
 use text::bundle::TextBundle;
 
+use crate::blocks::BlockId;
 use crate::model::{Batch, Decoder, KvCache, LoadModelError, load};
 use crate::options::{EngineOptions, KvSize};
 use crate::sampler::{History, sample};
@@ -142,6 +143,18 @@ impl TorchEngine {
         batch
     }
 
+    /// Blocks that are begun in this step and not filled. A sequence that was cancelled or preempted may
+    /// have left NaNs in them, and a mask hides those from nobody.
+    fn begun(&self, plan: &Plan) -> Vec<BlockId> {
+        let begun = plan.items.iter().filter_map(|item| {
+            let end = item.start + item.count;
+            let last = end / self.block;
+            let is_begun = end % self.block > 0 && last * self.block >= item.start;
+            self.scheduler.table(item.rank).get(last).copied().filter(|_| is_begun)
+        });
+        begun.collect()
+    }
+
     fn run(&mut self, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         let plan = self.scheduler.plan();
         events.extend(plan.begun.iter().map(|(key, cached)| Event::Started { key: *key, cached: *cached }));
@@ -154,6 +167,7 @@ impl TorchEngine {
         if plan.items.is_empty() {
             return Ok(progress);
         }
+        self.cache.clear(&self.begun(&plan)).map_err(|error| device_error("clearing blocks", &error))?;
         let batch = self.batch(&plan);
         let logits = self.decoder.forward(&batch, &mut self.cache).map_err(|error| device_error("forward", &error))?;
         let mut rows = rows(&logits)?.into_iter();
@@ -207,6 +221,9 @@ impl Engine for TorchEngine {
     fn admit(&mut self, job: Job) -> Result<Grant, RefusalReason> {
         if job.model != self.card.model {
             return Err(RefusalReason::UnknownModel { model: job.model });
+        }
+        if self.broken.is_some() {
+            return Err(RefusalReason::NotReady);
         }
         self.scheduler.admit(job)
     }

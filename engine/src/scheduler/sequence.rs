@@ -83,6 +83,11 @@ impl Sequence {
         if self.computed == 0 || self.due() > 1 { self.due() } else { 0 }
     }
 
+    /// Blocks that its tokens need beyond those it has.
+    pub(super) fn blocks_due(&self) -> usize {
+        self.tokens.len().div_ceil(self.block).saturating_sub(self.table.len())
+    }
+
     /// Hashes of the blocks that it may take from the cache: never the one with its last token, which
     /// must be computed, or nothing would come out.
     pub(super) fn shareable(&mut self) -> &[BlockHash] {
@@ -104,7 +109,7 @@ impl Sequence {
     pub(super) fn begin(&mut self, cached: usize) -> bool {
         self.computed = cached;
         self.published = self.table.len();
-        let again = self.lost.saturating_sub(cached).min(self.prompt);
+        let again = self.lost.min(self.prompt).saturating_sub(cached);
         self.usage.recomputed += Tokens::of(again);
         self.lost = 0;
         let first = !self.begun;

@@ -155,6 +155,49 @@ fn a_job_that_was_moved_goes_on_where_it_was() {
     assert_eq!(ended.len(), 1);
 }
 
+#[test]
+fn a_grant_counts_cached_tokens_of_the_prompt_alone() {
+    let mut scheduler = Scheduler::new(bounds());
+    scheduler.admit(job(1, 5, 20)).unwrap();
+    drain(&mut scheduler);
+    // The tokens that `step` makes up: the one after position n is n.
+    let generated: Vec<TokenId> = (5..15).map(TokenId).collect();
+    let moved = Job { key: job(2, 1, 1).key, generated, ..job(1, 5, 20) };
+    assert_eq!(scheduler.admit(moved).unwrap().cached, Tokens(5));
+}
+
+#[test]
+fn tokens_of_the_answer_are_not_counted_as_recomputed_prompt() {
+    let mut sequence = Sequence::new(job(1, 8, 40), 4);
+    sequence.begin(0);
+    for token in 0..8 {
+        sequence.push(TokenId(token), 64);
+    }
+    sequence.advance(15);
+    sequence.pause();
+    sequence.begin(4);
+    assert_eq!(sequence.usage.recomputed, Tokens(4));
+    sequence.advance(15);
+    sequence.pause();
+    sequence.begin(8);
+    assert_eq!(sequence.usage.recomputed, Tokens(4), "the whole prompt was cached this time");
+}
+
+#[test]
+fn a_prompt_is_not_admitted_into_blocks_that_another_prompt_still_needs() {
+    let mut scheduler = Scheduler::new(bounds());
+    // Nine blocks each, of sixteen.
+    scheduler.admit(job(1, 36, 2)).unwrap();
+    scheduler.admit(job(2, 35, 2)).unwrap();
+    let (mut preempted, mut ended) = (0, 0);
+    while !scheduler.load().is_idle() {
+        let (plan, done) = step(&mut scheduler);
+        preempted += plan.preempted;
+        ended += done.len();
+    }
+    assert_eq!((preempted, ended), (0, 2));
+}
+
 proptest! {
     #[test]
     fn every_job_ends_once_whatever_comes(

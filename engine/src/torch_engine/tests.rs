@@ -126,6 +126,76 @@ fn weights_that_are_not_numbers_fail_the_job_and_not_the_engine() {
     }
 }
 
+/// What became of jobs: who failed and who finished, by number.
+fn ends(events: &[Event]) -> (Vec<u128>, Vec<u128>) {
+    let (mut failed, mut finished) = (Vec::new(), Vec::new());
+    for event in events {
+        match event {
+            Event::Failed { key, .. } => failed.push(key.request.0),
+            Event::Finished { key, .. } => finished.push(key.request.0),
+            _ => {}
+        }
+    }
+    finished.sort_unstable();
+    (failed, finished)
+}
+
+fn drain(engine: &mut TorchEngine, events: &mut Vec<Event>) {
+    for _ in 0..200 {
+        if engine.load().is_idle() {
+            return;
+        }
+        engine.step(events).unwrap();
+    }
+    panic!("work is left: {:?}", engine.load());
+}
+
+/// An engine for which token 63 is poison.
+fn poisoned(options: &EngineOptions) -> TorchEngine {
+    let mut source = Tiny::new(ModelConfig { tied: false, ..config() });
+    source.poison();
+    TorchEngine::from_source(&source, options).unwrap()
+}
+
+#[test]
+fn blocks_of_a_failed_or_cancelled_job_do_not_hurt_the_next_one() {
+    // One block: the second job gets what the first one left.
+    let one = EngineOptions { kv: KvSize::Blocks(Blocks(1)), prefill_chunk: 3, ..options() };
+    for cancelled in [false, true] {
+        let mut engine = poisoned(&one);
+        let mut events = Vec::new();
+        engine.admit(job(1, vec![63; 5], 2)).unwrap();
+        engine.step(&mut events).unwrap();
+        if cancelled {
+            assert!(engine.cancel(job(1, vec![0], 1).key));
+        }
+        drain(&mut engine, &mut events);
+        engine.admit(job(2, vec![1], 4)).unwrap();
+        drain(&mut engine, &mut events);
+        assert_eq!(ends(&events), (if cancelled { vec![] } else { vec![1] }, vec![2]), "cancelled: {cancelled}");
+    }
+}
+
+#[test]
+fn a_failing_job_does_not_hurt_those_whose_tables_are_padded_beside_it() {
+    // The poison lies in block 0; two answers with tables of 3 and 4 blocks are computed together.
+    let mut engine = poisoned(&options());
+    let mut events = Vec::new();
+    engine.admit(job(1, vec![63; 40], 2)).unwrap();
+    engine.admit(job(2, vec![2; 25], 6)).unwrap();
+    engine.admit(job(3, vec![3; 17], 6)).unwrap();
+    drain(&mut engine, &mut events);
+    assert_eq!(ends(&events), (vec![1], vec![2, 3]));
+}
+
+#[test]
+fn a_broken_engine_takes_nothing_in() {
+    let mut engine = start(config(), &options());
+    engine.broken = Some(EngineError::Invariant("made up".into()));
+    assert!(engine.step(&mut Vec::new()).is_err());
+    assert_eq!(engine.admit(job(1, vec![1], 1)), Err(RefusalReason::NotReady));
+}
+
 struct TinyBench;
 
 impl Bench for TinyBench {
