@@ -7,6 +7,7 @@ pub mod http;
 pub mod keys;
 pub mod pipeline;
 pub mod quic_door;
+pub mod refusals;
 pub mod run;
 pub mod server;
 pub mod service;

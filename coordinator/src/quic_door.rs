@@ -15,6 +15,7 @@ use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, RecvError, SendError};
 
+use crate::refusals::Refusals;
 use crate::service::{Caller, Service};
 
 /// How the door behaves.
@@ -29,9 +30,14 @@ pub struct DoorSettings {
 }
 
 /// Serves a client's connection to its end.
-pub async fn serve(connection: Arc<dyn Connection>, service: Arc<dyn Service>, settings: DoorSettings) {
+pub async fn serve(
+    connection: Arc<dyn Connection>,
+    service: Arc<dyn Service>,
+    settings: DoorSettings,
+    refusals: Refusals,
+) {
     let address = connection.peer().address.clone();
-    let Some(caller) = greet(&*connection, &*service, settings).await else {
+    let Some(caller) = greet(&*connection, &*service, settings, &refusals).await else {
         connection.close(Code::Refused, "no valid hello came");
         return;
     };
@@ -56,7 +62,12 @@ pub async fn serve(connection: Arc<dyn Connection>, service: Arc<dyn Service>, s
 }
 
 /// The hello: none if the client may not ask.
-async fn greet(connection: &dyn Connection, service: &dyn Service, settings: DoorSettings) -> Option<Caller> {
+async fn greet(
+    connection: &dyn Connection,
+    service: &dyn Service,
+    settings: DoorSettings,
+    refusals: &Refusals,
+) -> Option<Caller> {
     let (mut writer, mut reader) = tokio::time::timeout(settings.patience, connection.accept()).await.ok()?.ok()?;
     let Ok(Frame::ClientHello(hello)) = reader.recv_within(settings.patience, "a hello").await else { return None };
     match admit(&hello, service) {
@@ -66,7 +77,7 @@ async fn greet(connection: &dyn Connection, service: &dyn Service, settings: Doo
             Some(caller)
         }
         Err(refused) => {
-            tracing::warn!(peer = %connection.peer().address, "a client was refused: {refused}");
+            refusals.tell(&connection.peer().address, "a client", &refused).await;
             writer.send(refused).await.ok()?;
             writer.finish();
             // The client closes when it has read why.

@@ -31,6 +31,7 @@ use transport::quic::{BindError, Incoming, Listener, Role, Timing};
 
 use crate::http::{Ending, HttpOptions, MetricsText, router, serve};
 use crate::quic_door::{self, DoorSettings};
+use crate::refusals::Refusals;
 use crate::server::{Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
@@ -199,6 +200,7 @@ async fn tree(
         hub: running.hub.clone(),
         directory: Arc::clone(&running.directory),
         texts: Arc::clone(&running.texts),
+        refusals: Refusals::default(),
         patience: config.wire.handshake.0,
         streams: config.wire.streams as usize,
     };
@@ -240,6 +242,7 @@ struct Doors {
     hub: ActorRef<Work>,
     directory: Arc<Directory>,
     texts: Arc<Texts>,
+    refusals: Refusals,
     patience: Duration,
     streams: usize,
 }
@@ -255,6 +258,7 @@ impl Doors {
 
     fn work(&self, incoming: Incoming) -> Work {
         let connection: Arc<dyn Connection> = incoming.connection;
+        let (refusals, address) = (self.refusals.clone(), connection.peer().address.clone());
         match incoming.role {
             Role::Node(node) => {
                 let settings = LinkSettings { cluster: self.state.authority.cluster(), patience: self.patience };
@@ -262,6 +266,9 @@ impl Doors {
                 let future = Box::pin(async move {
                     match link::serve(connection, node, settings, directory, texts).await {
                         LinkEnd::Goodbye(reason) => tracing::info!("node {node} has left: {reason}"),
+                        LinkEnd::Refused(refusal) => {
+                            refusals.tell(&address, &format!("node {node}"), &refusal).await;
+                        }
                         end => tracing::warn!("node {node} is gone: {end}"),
                     }
                 });
@@ -270,10 +277,11 @@ impl Doors {
             Role::Join => {
                 let (state, patience) = (Arc::clone(&self.state), self.patience);
                 let future = Box::pin(async move {
-                    let address = connection.peer().address.clone();
                     match join::serve(&*connection, &state.authority, &state.token, unix_now(), patience).await {
                         Ok(node) => tracing::info!("node {node} has joined from {address}"),
-                        Err(error) => tracing::warn!("a node at {address} was not let in: {error}"),
+                        Err(error) => {
+                            refusals.tell(&address, "a joining node", &error).await;
+                        }
                     }
                 });
                 Work { name: "join", future }
@@ -285,7 +293,7 @@ impl Doors {
                     streams: self.streams,
                 };
                 let service = Arc::clone(&self.service);
-                Work { name: "client", future: Box::pin(quic_door::serve(connection, service, settings)) }
+                Work { name: "client", future: Box::pin(quic_door::serve(connection, service, settings, refusals)) }
             }
         }
     }

@@ -21,6 +21,7 @@ mod tls;
 
 pub use dial::{DialError, Dialler, Trust};
 pub use listen::{BindError, Incoming, Listener, Role};
+pub use quiet::Quiet;
 pub use stream::QuicConnection;
 
 /// How connections live.

@@ -9,13 +9,13 @@ const REMEMBERED: usize = 256;
 
 /// What was said already.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub struct Quiet {
     said: VecDeque<(IpAddr, String)>,
 }
 
 impl Quiet {
     /// Whether this is news. Ports do not count: each attempt comes from another.
-    pub(super) fn is_news(&mut self, peer: IpAddr, problem: &str) -> bool {
+    pub fn is_news(&mut self, peer: IpAddr, problem: &str) -> bool {
         if self.said.iter().any(|(known, said)| *known == peer && said == problem) {
             return false;
         }
@@ -27,7 +27,7 @@ impl Quiet {
     }
 
     /// The peer was let in: its next refusal is news again.
-    pub(super) fn forget(&mut self, peer: IpAddr) {
+    pub fn forget(&mut self, peer: IpAddr) {
         self.said.retain(|(known, _)| *known != peer);
     }
 }
