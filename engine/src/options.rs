@@ -1,15 +1,35 @@
 //! How an engine is to run a model.
 
-use protocol::config::{Dtype, Model};
-use protocol::units::{Blocks, ByteSize};
+use protocol::config::{Dtype, KvQuantization, Model, Quantization};
+use protocol::units::{Blocks, ByteSize, Memory};
 
 /// Memory for keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvSize {
     /// As many blocks as fit.
     Memory(ByteSize),
+    /// As many blocks as fit into so many hundredths of the memory that is free once the weights are loaded.
+    Share(u8),
     /// So many.
     Blocks(Blocks),
+}
+
+impl From<Memory> for KvSize {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::Size(size) => Self::Memory(size),
+            Memory::Share(hundredths) => Self::Share(hundredths),
+        }
+    }
+}
+
+/// Who computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Our own kernels: the default on the CPU.
+    Kernels,
+    /// libtorch: always on CUDA.
+    Libtorch,
 }
 
 /// How an engine is to run a model.
@@ -19,6 +39,14 @@ pub struct EngineOptions {
     pub name: String,
     /// The arithmetic.
     pub dtype: Dtype,
+    /// How weights are stored and multiplied.
+    pub quantization: Quantization,
+    /// How keys and values are stored.
+    pub kv_quantization: KvQuantization,
+    /// Whether a token's logits may never depend on what else is in the step.
+    pub batch_invariant: bool,
+    /// Who computes.
+    pub backend: Backend,
     /// `cpu`, or `cuda:0` and so on.
     pub device: String,
     /// Memory for keys and values.
@@ -45,8 +73,12 @@ impl EngineOptions {
         Self {
             name: name.to_owned(),
             dtype: model.dtype,
+            quantization: model.quantization,
+            kv_quantization: model.kv_quantization,
+            batch_invariant: model.batch_invariant,
+            backend: if device == "cpu" { Backend::Kernels } else { Backend::Libtorch },
             device: device.to_owned(),
-            kv: KvSize::Memory(model.kv_memory),
+            kv: model.kv_memory.into(),
             block: model.block,
             context: model.context,
             step_tokens: model.step_tokens,

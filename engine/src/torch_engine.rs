@@ -270,6 +270,7 @@ fn blocks(config: &ModelConfig, options: &EngineOptions, block: usize, kind: Kin
     let bytes = KvCache::block_bytes(config, block, kind).max(1);
     match options.kv {
         KvSize::Blocks(blocks) => Ok(blocks.as_usize()),
+        KvSize::Share(_) => Ok(0),
         KvSize::Memory(memory) => match usize::try_from(memory.0 / bytes as u64).unwrap_or(usize::MAX) {
             0 => Err(StartError::NoMemory { given: memory.0, block: bytes }),
             blocks => Ok(blocks),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use protocol::config::{Config, ConfigError, Dtype, Model};
-use protocol::units::ByteSize;
+use protocol::units::Memory;
 
 /// Serves models to a Troupe cluster from this machine.
 #[derive(Debug, Parser)]
@@ -44,7 +44,7 @@ pub(crate) struct Options {
     dtype: Option<Dtype>,
     /// Memory for the KV cache of every model, as `512MiB`.
     #[arg(long, value_name = "SIZE")]
-    kv_memory: Option<ByteSize>,
+    kv_memory: Option<Memory>,
     /// `mock` needs no model: it answers with made-up words, to try a cluster out.
     #[arg(long, value_enum, default_value_t = EngineKind::Torch)]
     engine: EngineKind,
@@ -83,8 +83,8 @@ pub(crate) enum BadOptions {
     NoCoordinator,
     #[error("the name has {0} bytes: give 1 to 128")]
     Name(usize),
-    #[error("kv_memory is {0}: give at least 1MiB")]
-    KvMemory(ByteSize),
+    #[error("kv_memory is {0}: {problem}", problem = Memory::POSSIBLE)]
+    KvMemory(Memory),
 }
 
 impl Options {
@@ -128,7 +128,7 @@ impl Options {
         for model in models.values_mut() {
             model.dtype = self.dtype.unwrap_or(model.dtype);
             model.kv_memory = self.kv_memory.unwrap_or(model.kv_memory);
-            if model.kv_memory.0 < 1 << 20 {
+            if !model.kv_memory.is_possible() {
                 return Err(BadOptions::KvMemory(model.kv_memory));
             }
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{ByteSize, Span};
+use crate::units::{ByteSize, Memory, Span};
 
 mod check;
 mod parse;
@@ -125,8 +125,14 @@ pub struct Model {
     pub path: PathBuf,
     /// The arithmetic.
     pub dtype: Dtype,
+    /// How weights are stored and multiplied.
+    pub quantization: Quantization,
     /// Memory for the KV cache.
-    pub kv_memory: ByteSize,
+    pub kv_memory: Memory,
+    /// How keys and values are stored.
+    pub kv_quantization: KvQuantization,
+    /// Whether a token's logits may never depend on what else is in the step.
+    pub batch_invariant: bool,
     /// Tokens in a KV block.
     pub block: u32,
     /// The longest prompt and answer together; the model's own if left out.
@@ -146,7 +152,10 @@ impl Default for Model {
         Self {
             path: PathBuf::new(),
             dtype: Dtype::Bf16,
-            kv_memory: ByteSize(512 << 20),
+            quantization: Quantization::None,
+            kv_memory: Memory::Size(ByteSize(512 << 20)),
+            kv_quantization: KvQuantization::None,
+            batch_invariant: true,
             block: 32,
             context: None,
             step_tokens: 512,
@@ -175,6 +184,30 @@ impl Dtype {
             Self::F32 => "f32",
         }
     }
+}
+
+/// How weights are stored and multiplied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// As [`Dtype`] says.
+    #[default]
+    None,
+    /// 8 bits, with 8-bit activations.
+    Int8,
+    /// 4 bits in groups, with 8-bit activations.
+    Int4,
+}
+
+/// How keys and values are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KvQuantization {
+    /// As [`Dtype`] says.
+    #[default]
+    None,
+    /// 8 bits, with a scale per token and head.
+    Int8,
 }
 
 /// How requests are tried.

@@ -106,6 +106,15 @@ impl Tokens {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
+/// Memory as an amount, or as a share of what is free when it is taken: `"512MiB"` or `"60%"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// So much.
+    Size(ByteSize),
+    /// So many hundredths of what is free.
+    Share(u8),
+}
+
 /// A span of time, written as in `"250ms"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
@@ -118,6 +127,9 @@ pub enum BadUnit {
         "'{0}' is not a memory size: write a number and a unit, such as \"512MiB\" or \"2GiB\" (B, KiB, MiB, GiB, TiB)"
     )]
     Bytes(String),
+    /// Neither a memory size nor a share.
+    #[error("'{0}' is neither a memory size nor a share: write \"512MiB\", or \"60%\" of what is free")]
+    Memory(String),
     /// Not a time span.
     #[error("'{0}' is not a time span: write a number and a unit, such as \"250ms\" or \"2s\" (us, ms, s, m, h)")]
     Span(String),
@@ -163,6 +175,40 @@ impl fmt::Display for ByteSize {
     }
 }
 
+impl Memory {
+    /// What [`Memory::is_possible`] asks for, for messages.
+    pub const POSSIBLE: &str = "give at least 1MiB, or 1% to 95% of what is free";
+
+    /// Whether a cache can be made of it.
+    pub fn is_possible(self) -> bool {
+        match self {
+            Self::Size(size) => size.0 >= 1 << 20,
+            Self::Share(hundredths) => (1..=95).contains(&hundredths),
+        }
+    }
+}
+
+impl FromStr for Memory {
+    type Err = BadUnit;
+
+    fn from_str(text: &str) -> Result<Self, BadUnit> {
+        let bad = || BadUnit::Memory(text.to_owned());
+        match text.strip_suffix('%') {
+            Some(number) => number.trim_end().parse().map(Self::Share).map_err(|_| bad()),
+            None => text.parse().map(Self::Size).map_err(|_| bad()),
+        }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size(size) => size.fmt(f),
+            Self::Share(hundredths) => write!(f, "{hundredths}%"),
+        }
+    }
+}
+
 impl FromStr for Span {
     type Err = BadUnit;
 
@@ -204,6 +250,7 @@ macro_rules! as_text {
 }
 
 as_text!(ByteSize);
+as_text!(Memory);
 as_text!(Span);
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use protocol::config::Dtype;
+use protocol::config::{Dtype, KvQuantization, Quantization};
 use protocol::units::Blocks;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use text::bundle::TextBundle;
 
-use crate::options::{EngineOptions, KvSize};
+use crate::options::{Backend, EngineOptions, KvSize};
 use crate::source::{Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights};
 
 /// Two layers, grouped heads, a tied head.
@@ -99,6 +99,10 @@ pub(crate) fn options() -> EngineOptions {
     EngineOptions {
         name: "tiny".into(),
         dtype: Dtype::F32,
+        quantization: Quantization::None,
+        kv_quantization: KvQuantization::None,
+        batch_invariant: true,
+        backend: Backend::Kernels,
         device: "cpu".into(),
         kv: KvSize::Blocks(Blocks(64)),
         block: 8,

@@ -1,8 +1,8 @@
 //! Runs jobs on the small real model.
 
-use engine::options::KvSize;
+use engine::options::{Backend, KvSize};
 use engine::{EngineOptions, TorchEngine};
-use protocol::config::Dtype;
+use protocol::config::{Dtype, KvQuantization, Quantization};
 use protocol::engine::{Engine, Event};
 use protocol::ids::{JobKey, RequestId, TokenId};
 use protocol::job::{Job, Limits, Logprobs, Sampling};
@@ -24,6 +24,10 @@ pub(crate) fn start(dtype: Dtype, change: impl FnOnce(&mut EngineOptions)) -> To
     let mut options = EngineOptions {
         name: "small".into(),
         dtype,
+        quantization: Quantization::None,
+        kv_quantization: KvQuantization::None,
+        batch_invariant: true,
+        backend: Backend::Kernels,
         device: "cpu".into(),
         kv: KvSize::Blocks(Blocks(256)),
         block: 32,

@@ -2,7 +2,7 @@
 
 use super::parse::{ConfigFault, fault};
 use super::{Config, Model};
-use crate::units::{ByteSize, Span};
+use crate::units::{ByteSize, Memory, Span};
 
 /// The longest time a setting may name; beyond it arithmetic on clocks could overflow.
 const LONGEST: Span = super::secs(30 * 24 * 3600);
@@ -143,8 +143,8 @@ impl Model {
         if !self.block.is_power_of_two() || !(8..=1024).contains(&self.block) {
             found.push(fault(path("block"), format!("is {}: give a power of two from 8 to 1024", self.block)));
         }
-        if self.kv_memory.0 < 1 << 20 {
-            found.push(fault(path("kv_memory"), format!("is {}: give at least 1MiB", self.kv_memory)));
+        if !self.kv_memory.is_possible() {
+            found.push(fault(path("kv_memory"), format!("is {}: {}", self.kv_memory, Memory::POSSIBLE)));
         }
         if self.max_batch > self.step_tokens {
             found.push(fault(

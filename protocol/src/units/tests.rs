@@ -41,3 +41,17 @@ proptest! {
         prop_assert_eq!(Nanos(a).checked_sub(Nanos(b)).is_some(), a >= b);
     }
 }
+
+#[test]
+fn memory_is_a_size_or_a_share() {
+    assert_eq!("512MiB".parse(), Ok(Memory::Size(ByteSize(512 << 20))));
+    assert_eq!("60%".parse(), Ok(Memory::Share(60)));
+    assert_eq!(Memory::Share(60).to_string(), "60%");
+    assert_eq!(Memory::Size(ByteSize(1 << 30)).to_string(), "1GiB");
+    for bad in ["", "%", "300%", "half", "-1%", "512"] {
+        let error = bad.parse::<Memory>().unwrap_err();
+        assert_eq!(error, BadUnit::Memory(bad.into()));
+    }
+    assert!(!Memory::Share(0).is_possible() && !Memory::Share(96).is_possible() && Memory::Share(95).is_possible());
+    assert!(!Memory::Size(ByteSize(1)).is_possible());
+}
