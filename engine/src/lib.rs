@@ -4,16 +4,24 @@
 //! the only crate that knows `tch`; what it does is seen through [`protocol::engine::Engine`].
 //! What decides (block pool, scheduler, sampler) is plain Rust without libtorch.
 
+mod batch;
 pub mod blocks;
 pub mod gguf;
 pub mod hf;
-mod model;
+mod kernels;
+pub mod local;
+mod memory;
+mod native;
 pub mod options;
+pub mod profile;
+mod rope;
 pub mod sampler;
 pub mod scheduler;
 pub mod source;
-pub mod torch_engine;
+mod torch;
 
-pub use model::LoadModelError;
+pub use kernels::{Isa, OutOfMemory};
+pub use local::{LocalEngine, StartError};
+pub use native::NativeLoadError;
 pub use options::EngineOptions;
-pub use torch_engine::{StartError, TorchEngine};
+pub use torch::LoadModelError;

@@ -3,6 +3,8 @@
 use protocol::config::{Dtype, KvQuantization, Model, Quantization};
 use protocol::units::{Blocks, ByteSize, Memory};
 
+use crate::kernels::Isa;
+
 /// Memory for keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvSize {
@@ -63,8 +65,10 @@ pub struct EngineOptions {
     pub max_batch: u32,
     /// Jobs that may wait or run.
     pub queue: u32,
-    /// Threads of libtorch, which has one pool per process; all cores if none.
+    /// Threads that compute; all cores if none. libtorch has one pool per process.
     pub threads: Option<u32>,
+    /// The instructions of our kernels; the best that the processor has if none.
+    pub isa: Option<Isa>,
 }
 
 impl EngineOptions {
@@ -86,6 +90,7 @@ impl EngineOptions {
             max_batch: model.max_batch,
             queue: model.queue,
             threads,
+            isa: None,
         }
     }
 }

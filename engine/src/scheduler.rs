@@ -181,6 +181,19 @@ impl Scheduler {
         alone
     }
 
+    /// Blocks for work of the owner's own, if so many are free; to be given back before the next step.
+    pub(crate) fn lend(&mut self, count: usize) -> Option<Vec<BlockId>> {
+        if self.pool.free() < count {
+            return None;
+        }
+        (0..count).map(|_| self.pool.allocate()).collect()
+    }
+
+    /// Takes lent blocks back.
+    pub(crate) fn give_back(&mut self, blocks: Vec<BlockId>) {
+        self.pool.release(blocks.into_iter());
+    }
+
     /// A sequence.
     pub fn sequence(&self, rank: Rank) -> Option<&Sequence> {
         self.sequences.get(&rank)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actors::mock::{self, MockEngine, MockOptions, Timing};
 use actors::worker::{Drive, Factory, Loaded};
-use engine::{EngineOptions, TorchEngine};
+use engine::{EngineOptions, LocalEngine};
 use protocol::config::{Model, Node};
 
 use crate::options::EngineKind;
@@ -32,7 +32,7 @@ fn torch(name: &str, model: &Model, node: &Node) -> Factory {
     let path = model.path.clone();
     Arc::new(move || {
         tracing::info!("loading {} from {}", options.name, path.display());
-        let engine = TorchEngine::load(&path, &options).map_err(|error| error.to_string())?;
+        let engine = LocalEngine::load(&path, &options).map_err(|error| error.to_string())?;
         let bundle = engine.bundle().clone();
         Ok(Loaded { engine: Box::new(engine), bundle })
     })

@@ -1,7 +1,7 @@
 //! Runs jobs on the small real model.
 
 use engine::options::{Backend, KvSize};
-use engine::{EngineOptions, TorchEngine};
+use engine::{EngineOptions, LocalEngine};
 use protocol::config::{Dtype, KvQuantization, Quantization};
 use protocol::engine::{Engine, Event};
 use protocol::ids::{JobKey, RequestId, TokenId};
@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
     pub(crate) preempted: u32,
 }
 
-pub(crate) fn start(dtype: Dtype, change: impl FnOnce(&mut EngineOptions)) -> TorchEngine {
+pub(crate) fn start(dtype: Dtype, change: impl FnOnce(&mut EngineOptions)) -> LocalEngine {
     let mut options = EngineOptions {
         name: "small".into(),
         dtype,
@@ -37,9 +37,10 @@ pub(crate) fn start(dtype: Dtype, change: impl FnOnce(&mut EngineOptions)) -> To
         max_batch: 64,
         queue: 256,
         threads: None,
+        isa: None,
     };
     change(&mut options);
-    TorchEngine::load(&model(), &options).unwrap()
+    LocalEngine::load(&model(), &options).unwrap()
 }
 
 pub(crate) fn key(number: usize) -> JobKey {
@@ -59,7 +60,7 @@ pub(crate) fn greedy(number: usize, case: &Case) -> Job {
     }
 }
 
-pub(crate) fn run(engine: &mut TorchEngine, jobs: Vec<Job>) -> Outcome {
+pub(crate) fn run(engine: &mut LocalEngine, jobs: Vec<Job>) -> Outcome {
     let keys: Vec<JobKey> = jobs.iter().map(|job| job.key).collect();
     for job in jobs {
         engine.admit(job).unwrap();

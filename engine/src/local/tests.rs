@@ -3,9 +3,10 @@ use super::*;
 use protocol::engine::contract::{self, Bench, Shape};
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Limits, Sampling};
-use protocol::units::ByteSize;
+use protocol::units::Blocks;
 
-use crate::source::{Architecture, RopeScaling};
+use crate::options::{EngineOptions, KvSize};
+use crate::source::{Architecture, ModelConfig, RopeScaling};
 
 fn job(number: u128, prompt: Vec<u32>, answer: u64) -> Job {
     Job {
@@ -20,7 +21,7 @@ fn job(number: u128, prompt: Vec<u32>, answer: u64) -> Job {
     }
 }
 
-fn tokens(engine: &mut TorchEngine, job: Job) -> Vec<u32> {
+fn tokens(engine: &mut LocalEngine, job: Job) -> Vec<u32> {
     engine.admit(job).unwrap();
     let mut events = Vec::new();
     while !engine.load().is_idle() {
@@ -33,8 +34,8 @@ fn tokens(engine: &mut TorchEngine, job: Job) -> Vec<u32> {
         .collect()
 }
 
-fn start(config: ModelConfig, options: &EngineOptions) -> TorchEngine {
-    TorchEngine::from_source(&Tiny::new(config), options).unwrap()
+fn start(config: ModelConfig, options: &EngineOptions) -> LocalEngine {
+    LocalEngine::from_source(&Tiny::new(config), options).unwrap()
 }
 
 #[test]
@@ -82,25 +83,11 @@ fn a_window_hides_what_lies_before_it() {
 }
 
 #[test]
-fn options_that_cannot_be_met_are_refused() {
-    let small = EngineOptions { kv: KvSize::Memory(ByteSize(100)), ..options() };
-    assert!(matches!(
-        TorchEngine::from_source(&Tiny::new(config()), &small),
-        Err(StartError::NoMemory { given: 100, .. })
-    ));
-    for name in ["tpu", "cuda:99"] {
-        let elsewhere = EngineOptions { device: name.into(), ..options() };
-        let error = TorchEngine::from_source(&Tiny::new(config()), &elsewhere).unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
-    }
-}
-
-#[test]
 fn weights_that_are_not_numbers_fail_the_job_and_not_the_engine() {
     // The head is another tensor, so that only whoever reads the poisoned row is hurt.
     let mut source = Tiny::new(ModelConfig { tied: false, ..config() });
     source.poison();
-    let mut engine = TorchEngine::from_source(&source, &options()).unwrap();
+    let mut engine = LocalEngine::from_source(&source, &options()).unwrap();
     engine.admit(job(1, vec![63], 4)).unwrap();
     engine.admit(job(2, vec![1], 4)).unwrap();
     let mut events = Vec::new();
@@ -140,7 +127,7 @@ fn ends(events: &[Event]) -> (Vec<u128>, Vec<u128>) {
     (failed, finished)
 }
 
-fn drain(engine: &mut TorchEngine, events: &mut Vec<Event>) {
+fn drain(engine: &mut LocalEngine, events: &mut Vec<Event>) {
     for _ in 0..200 {
         if engine.load().is_idle() {
             return;
@@ -151,10 +138,10 @@ fn drain(engine: &mut TorchEngine, events: &mut Vec<Event>) {
 }
 
 /// An engine for which token 63 is poison.
-fn poisoned(options: &EngineOptions) -> TorchEngine {
+fn poisoned(options: &EngineOptions) -> LocalEngine {
     let mut source = Tiny::new(ModelConfig { tied: false, ..config() });
     source.poison();
-    TorchEngine::from_source(&source, options).unwrap()
+    LocalEngine::from_source(&source, options).unwrap()
 }
 
 #[test]

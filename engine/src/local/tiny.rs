@@ -112,5 +112,6 @@ pub(crate) fn options() -> EngineOptions {
         max_batch: 16,
         queue: 64,
         threads: Some(1),
+        isa: None,
     }
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use super::Result;
-use super::batch::{Batch, Span};
 use super::cache::LayerCache;
+use crate::batch::{Batch, Span};
 use crate::source::ModelConfig;
 
 /// What all layers of a step share: which rows see which slots.
@@ -38,29 +38,31 @@ impl Views {
         let mut groups = Vec::new();
         for span in &batch.spans {
             if span.count == 1 {
-                decodes.entry(span.table.len().next_power_of_two()).or_default().push(span);
+                decodes.entry(batch.table(span).len().next_power_of_two()).or_default().push(span);
             } else {
-                groups.push(Group::new(&[span], batch.block, window, device)?);
+                groups.push(Group::new(&[span], batch, window, device)?);
             }
         }
         for spans in decodes.values() {
-            groups.push(Group::new(spans, batch.block, window, device)?);
+            groups.push(Group::new(spans, batch, window, device)?);
         }
         Ok(Self { groups })
     }
 }
 
 impl Group {
-    fn new(spans: &[&Span], block: usize, window: Option<usize>, device: Device) -> Result<Self> {
-        let width = spans.iter().map(|span| span.end().div_ceil(block)).max().unwrap_or(1);
+    fn new(spans: &[&Span], batch: &Batch, window: Option<usize>, device: Device) -> Result<Self> {
+        let block = batch.block;
+        let width = spans.iter().map(|span| batch.table(span).len()).max().unwrap_or(1);
         let count = spans.first().map_or(1, |span| span.count);
         let (mut rows, mut blocks, mut mask) = (Vec::new(), Vec::new(), Vec::new());
         for span in spans {
             rows.extend((span.row..span.row + span.count).map(|row| row as i64));
             // Padding repeats the sequence's own first block, masked: no other sequence's numbers are touched.
-            let first = span.table.first().copied().unwrap_or(0);
-            blocks.extend((0..width).map(|place| span.table.get(place).copied().unwrap_or(first)));
-            for position in span.start..span.end() {
+            let table = batch.table(span);
+            let first = table.first().copied().unwrap_or(0);
+            blocks.extend((0..width).map(|place| i64::from(table.get(place).copied().unwrap_or(first))));
+            for position in span.start..span.start + span.count {
                 let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
                 let seen = |slot: usize| (first..=position).contains(&slot);
                 mask.extend((0..width * block).map(|slot| if seen(slot) { 0.0f32 } else { f32::NEG_INFINITY }));

@@ -1,4 +1,4 @@
-//! The decoder in libtorch: Llama, Mistral, Qwen2 and Qwen3 are one model with switches.
+//! The decoder in libtorch, on CUDA and, where it is asked for, on the CPU: Llama, Mistral, Qwen2 and Qwen3 are one model with switches.
 //!
 //! Rules: one flat dimension of tokens for everything but attention, so that prefill chunks and decodes
 //! share each product; keys and values are written to the cache's slots, and read back through block
@@ -9,15 +9,14 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::batch::Batch;
 use crate::source::ModelConfig;
 
 mod attention;
-mod batch;
 mod cache;
 mod load;
 mod rope;
 
-pub(crate) use batch::Batch;
 pub(crate) use cache::KvCache;
 pub use load::LoadModelError;
 pub(crate) use load::load;
@@ -67,9 +66,11 @@ impl Decoder {
     /// What libtorch refuses.
     pub(crate) fn forward(&self, batch: &Batch, cache: &mut KvCache) -> Result<Tensor> {
         let device = self.embedding.device();
-        let ids = Tensor::from_slice(&batch.tokens).f_to_device(device)?;
-        let slots = Tensor::from_slice(&batch.slots).f_to_device(device)?;
-        let angles = self.rotary.angles(&Tensor::from_slice(&batch.positions).f_to_device(device)?)?;
+        let ids = indices(batch.tokens.iter().map(|token| i64::from(*token)), device)?;
+        let slot = |(block, place): &(u32, u32)| i64::from(*block) * batch.block as i64 + i64::from(*place);
+        let slots = indices(batch.slots.iter().map(slot), device)?;
+        let positions = indices(batch.positions.iter().map(|position| i64::from(*position)), device)?;
+        let angles = self.rotary.angles(&positions)?;
         let views = attention::Views::new(batch, self.config.window, device)?;
         let mut stream = self.embedding.f_index_select(0, &ids)?;
         for (number, layer) in self.layers.iter().enumerate() {
@@ -86,7 +87,7 @@ impl Decoder {
             let inner = gate.f_silu()?.f_mul(up)?;
             stream = stream.f_add(&inner.f_linear(&layer.down, None::<Tensor>)?)?;
         }
-        let rows = Tensor::from_slice(&batch.sampled).f_to_device(device)?;
+        let rows = indices(batch.sampled.iter().map(|row| *row as i64), device)?;
         let last = self.norm(&stream.f_index_select(0, &rows)?, &self.norm)?;
         let logits = last.f_linear(&self.head, None::<Tensor>)?;
         logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)
@@ -116,4 +117,8 @@ impl Decoder {
         }
         Ok((angles.rotate(&q)?, angles.rotate(&k)?, v))
     }
+}
+
+fn indices(numbers: impl Iterator<Item = i64>, device: tch::Device) -> Result<Tensor> {
+    Tensor::from_slice(&numbers.collect::<Vec<_>>()).f_to_device(device)
 }
