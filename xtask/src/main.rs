@@ -1,9 +1,10 @@
-//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`.
+//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`, `bench`.
 //!
 //! Rules: each command sets up what it needs; every failure ends as one clear line with the remedy;
 //! no process outlives the command that started it. Stands on no other crate of the workspace, so
 //! that it compiles soon and works before libtorch is there.
 
+mod bench;
 mod checkout;
 mod clock;
 mod cluster;
@@ -42,6 +43,8 @@ enum Command {
     Up(up::Options),
     /// All that CI runs: format, lints, build, tests, house rules.
     Test,
+    /// Measure the engine: alone, technique by technique, beside its peers, and how true it stays.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         Command::Demo => demo::run(&checkout)?,
         Command::Up(options) => up::run(&checkout, &options)?,
         Command::Test => gate::run(&checkout)?,
+        Command::Bench(options) => bench::run(&checkout, &options)?,
     }
     Ok(())
 }

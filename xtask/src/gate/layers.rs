@@ -1,7 +1,7 @@
 //! House rules on who stands on whom, read from `cargo tree`.
 //!
-//! Only the engine, and the node through it, may reach libtorch, so that all else builds and tests in
-//! seconds. Only `protocol` may reach bincode, so that another codec can take its place.
+//! Only the engine, and through it the node and the benchmarks, may reach libtorch, so that all else
+//! builds and tests in seconds. Only `protocol` may reach bincode, so that another codec can take its place.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use std::process::Stdio;
 use crate::checkout::Checkout;
 
 /// A package, and all that may stand on it.
-const RULES: [(&str, &[&str]); 2] = [("tch", &["engine", "node"]), ("bincode", &["protocol"])];
+const RULES: [(&str, &[&str]); 2] = [("tch", &["engine", "node", "bench"]), ("bincode", &["protocol"])];
 
 pub(super) fn check(checkout: &Checkout) -> Result<(), String> {
     for (package, allowed) in RULES {

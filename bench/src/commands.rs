@@ -1,0 +1,4 @@
+//! What can be measured: a module per subcommand.
+
+pub(crate) mod engine;
+pub(crate) mod peers;

@@ -1,0 +1,68 @@
+//! Which model and which engine: the one place that names them.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use engine::source::{self, WeightSource};
+use engine::{EngineOptions, TorchEngine};
+use protocol::engine::Engine;
+
+use crate::error::BenchError;
+use crate::format::Format;
+
+/// The model with random weights, on command lines.
+const RANDOM_1B: &str = "random-1b";
+
+/// Which model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ModelChoice {
+    /// A GGUF file or a Hugging Face folder.
+    File(PathBuf),
+    /// A Llama of a billion parameters with random weights.
+    Random1b,
+}
+
+impl FromStr for ModelChoice {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == RANDOM_1B { Self::Random1b } else { Self::File(text.into()) })
+    }
+}
+
+impl fmt::Display for ModelChoice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(out),
+            Self::Random1b => RANDOM_1B.fmt(out),
+        }
+    }
+}
+
+/// Opens a model, from which any number of engines can be started.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn open(choice: &ModelChoice, _seed: u64) -> Result<Box<dyn WeightSource>, BenchError> {
+    match choice {
+        ModelChoice::File(path) => Ok(source::open(path)?),
+        // WIRE HERE: `Ok(Box::new(engine::source::random::RandomModel::llama_1b(seed)))`.
+        ModelChoice::Random1b => Err(BenchError::NotBuilt("the model with random weights")),
+    }
+}
+
+/// Starts an engine.
+///
+/// # Errors
+/// What is wrong with the model, the options or the device.
+pub(crate) fn start(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<dyn Engine>, BenchError> {
+    Ok(Box::new(TorchEngine::from_source(source, options)?))
+}
+
+/// Bytes that the keys and values of one token take, without scales.
+pub(crate) fn kv_bytes(source: &dyn WeightSource, format: Format) -> usize {
+    let config = source.config();
+    2 * config.layers * config.kv_heads * config.head_dim * format.kv_bytes()
+}

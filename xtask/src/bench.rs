@@ -1,0 +1,56 @@
+//! `cargo xtask bench`: builds the benchmarks as they are meant to run, and hands all words on to them.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use crate::checkout::Checkout;
+use crate::orphan;
+use crate::setup::{self, SetupError, Talk};
+
+/// What to measure; `cargo xtask bench --help` is answered by the benchmarks themselves.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// engine, techniques, peers or perplexity, and their options.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
+    words: Vec<OsString>,
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("cargo build failed: see its messages above")]
+    Build,
+    #[error("{} cannot be started: {source}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("the benchmark failed ({0}): see its message above")]
+    Failed(ExitStatus),
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Setup, build or benchmark fails.
+pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<(), BenchError> {
+    setup::run(checkout, &setup::Options::default(), Talk::Quiet)?;
+    let status = checkout.cargo().args(["build", "--release", "--package", "bench"]).status();
+    if !status.is_ok_and(|status| status.success()) {
+        return Err(BenchError::Build);
+    }
+    let program = program(checkout)?;
+    let mut command = Command::new(&program);
+    command.current_dir(checkout.root()).args(&options.words);
+    orphan::end_with_parent(&mut command);
+    let status = command.status().map_err(|source| BenchError::Start { program, source })?;
+    if status.success() { Ok(()) } else { Err(BenchError::Failed(status)) }
+}
+
+/// Beside the folder of this program, which is a debug build.
+fn program(checkout: &Checkout) -> Result<PathBuf, BenchError> {
+    let name = "../release/troupe-bench";
+    checkout.program(name).map_err(|source| BenchError::Start { program: name.into(), source })
+}
