@@ -2,3 +2,5 @@
 
 pub(crate) mod engine;
 pub(crate) mod peers;
+pub(crate) mod perplexity;
+pub(crate) mod techniques;

@@ -7,6 +7,7 @@ use engine::StartError;
 use engine::source::LoadError;
 use protocol::engine::{EngineError, JobFault, RefusalReason};
 use protocol::ids::JobKey;
+use text::TextError;
 
 /// A benchmark did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,10 @@ pub(crate) enum BenchError {
     Spawn { program: PathBuf, source: io::Error },
     #[error("{name} failed ({how}); the end of what it said:\n{tail}")]
     Child { name: String, how: String, tail: String },
+    #[error("{} cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Text(#[from] TextError),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{engine, peers};
+use commands::{engine, peers, perplexity, techniques};
 use error::BenchError;
 
 /// Measure Troupe's engine.
@@ -39,14 +39,20 @@ struct Cli {
 enum Command {
     /// Throughput and latency per format, batch and context; time to the first token; waste of KV memory.
     Engine(engine::Options),
+    /// Each technique off and on: INT8, INT4, paged KV memory, continuous batching, prefix caching.
+    Techniques(techniques::Options),
     /// Beside llama.cpp and vLLM on the same model, as ratios.
     Peers(peers::Options),
+    /// How true each format stays to f32.
+    Perplexity(perplexity::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Engine(options) => engine::run(&options),
+        Command::Techniques(options) => techniques::run(&options),
         Command::Peers(options) => peers::run(&options),
+        Command::Perplexity(options) => perplexity::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

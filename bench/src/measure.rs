@@ -14,6 +14,9 @@ use crate::workload::Prompts;
 pub(crate) const PEER_PROMPT: usize = 128;
 pub(crate) const PEER_ANSWER: usize = 64;
 pub(crate) const PEER_PREFILL: usize = 512;
+/// The prompt whose first token is waited for, and how much of it was asked before.
+pub(crate) const TTFT_PROMPT: usize = 1032;
+pub(crate) const TTFT_SHARED: usize = 1000;
 
 /// A prefill as the peers measure it: the time from the question to its first token, best of three.
 ///

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use engine::source::{self, WeightSource};
 use engine::{EngineOptions, TorchEngine};
 use protocol::engine::Engine;
+use protocol::ids::TokenId;
 
 use crate::error::BenchError;
 use crate::format::Format;
@@ -59,6 +60,24 @@ pub(crate) fn open(choice: &ModelChoice, _seed: u64) -> Result<Box<dyn WeightSou
 /// What is wrong with the model, the options or the device.
 pub(crate) fn start(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<dyn Engine>, BenchError> {
     Ok(Box::new(TorchEngine::from_source(source, options)?))
+}
+
+/// Tells how likely given tokens are.
+pub(crate) trait Scorer {
+    /// The natural log-probability of each token but the first, after all those before it.
+    ///
+    /// # Errors
+    /// The engine fails.
+    fn score(&mut self, tokens: &[TokenId]) -> Result<Vec<f32>, BenchError>;
+}
+
+/// Starts an engine that scores.
+///
+/// # Errors
+/// What is wrong with the model, the options or the device.
+pub(crate) fn scorer(_source: &dyn WeightSource, _options: &EngineOptions) -> Result<Box<dyn Scorer>, BenchError> {
+    // WIRE HERE: `impl Scorer for LocalEngine`, and `Ok(Box::new(LocalEngine::from_source(source, options)?))`.
+    Err(BenchError::NotBuilt("scoring of given tokens"))
 }
 
 /// Bytes that the keys and values of one token take, without scales.

@@ -10,7 +10,7 @@ use crate::drive::Drive;
 use crate::error::BenchError;
 use crate::figure::{Figure, rounded, say};
 use crate::format::Format;
-use crate::measure::{self, PEER_ANSWER, PEER_PREFILL, PEER_PROMPT};
+use crate::measure::{self, PEER_ANSWER, PEER_PREFILL, PEER_PROMPT, TTFT_PROMPT, TTFT_SHARED};
 use crate::mixed::{self, Batching};
 use crate::setting::Setting;
 use crate::stats::{millis, per_second, percentile};
@@ -19,9 +19,7 @@ use crate::{memory, model};
 
 mod tables;
 
-/// The prompt whose first token is waited for, and how much of it was asked before.
-const TTFT_PROMPT: usize = 1032;
-const TTFT_SHARED: usize = 1000;
+/// The median of so many times to the first token counts.
 const REPEATS: usize = 3;
 /// The mixed load that waste is measured on.
 const REQUESTS: usize = 48;
