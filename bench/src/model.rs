@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use engine::source::{self, WeightSource};
-use engine::{EngineOptions, TorchEngine};
+use engine::{EngineOptions, LocalEngine};
 use protocol::engine::Engine;
 use protocol::ids::TokenId;
 
@@ -59,7 +59,7 @@ pub(crate) fn open(choice: &ModelChoice, _seed: u64) -> Result<Box<dyn WeightSou
 /// # Errors
 /// What is wrong with the model, the options or the device.
 pub(crate) fn start(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<dyn Engine>, BenchError> {
-    Ok(Box::new(TorchEngine::from_source(source, options)?))
+    Ok(Box::new(LocalEngine::from_source(source, options)?))
 }
 
 /// Tells how likely given tokens are.
@@ -75,9 +75,14 @@ pub(crate) trait Scorer {
 ///
 /// # Errors
 /// What is wrong with the model, the options or the device.
-pub(crate) fn scorer(_source: &dyn WeightSource, _options: &EngineOptions) -> Result<Box<dyn Scorer>, BenchError> {
-    // WIRE HERE: `impl Scorer for LocalEngine`, and `Ok(Box::new(LocalEngine::from_source(source, options)?))`.
-    Err(BenchError::NotBuilt("scoring of given tokens"))
+pub(crate) fn scorer(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<dyn Scorer>, BenchError> {
+    Ok(Box::new(LocalEngine::from_source(source, options)?))
+}
+
+impl Scorer for LocalEngine {
+    fn score(&mut self, tokens: &[TokenId]) -> Result<Vec<f32>, BenchError> {
+        Ok(self.score(tokens)?)
+    }
 }
 
 /// Bytes that the keys and values of one token take, without scales.

@@ -79,6 +79,7 @@ impl Setting {
             max_batch: sequences.max(Model::default().max_batch),
             queue: QUEUE,
             threads: Some(self.threads),
+            isa: None,
         }
     }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
+pub(crate) mod codes;
 mod dequant;
 pub mod model;
 mod reader;

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use text::bundle::TextBundle;
 
-use crate::source::{LoadError, ModelConfig, Part, Role, WeightSource, Weights, refuse_biases};
+use crate::source::{LoadError, ModelConfig, Part, Role, Stored, TensorType, WeightSource, refuse_biases};
 
 mod config;
 mod words;
@@ -76,7 +75,7 @@ impl WeightSource for HfModel {
         words::bundle(&self.folder)
     }
 
-    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
+    fn stored(&self, role: Role) -> Result<Option<Stored>, LoadError> {
         let name = tensor_name(role);
         let Some(shard) = self.places.get(&name).and_then(|place| self.shards.get(*place)) else { return Ok(None) };
         let tensors = shard.tensors()?;
@@ -86,13 +85,13 @@ impl WeightSource for HfModel {
             let found = tensor.shape().to_vec();
             return Err(LoadError::Shape { path: shard.path.clone(), name, found, expected });
         }
-        let data = widen(tensor.dtype(), tensor.data()).ok_or_else(|| LoadError::Dtype {
+        let dtype = tensor_type(tensor.dtype()).ok_or_else(|| LoadError::Dtype {
             path: shard.path.clone(),
             name: name.clone(),
             dtype: format!("{:?}", tensor.dtype()),
             supported: SUPPORTED,
         })?;
-        Ok(Some(Weights { shape: expected, data }))
+        Ok(Some(Stored { shape: expected, dtype, bytes: tensor.data().to_vec() }))
     }
 
     fn fingerprint(&self) -> [u8; 32] {
@@ -128,12 +127,11 @@ impl Shard {
     }
 }
 
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = || bytes.as_chunks::<2>().0.iter();
+fn tensor_type(dtype: Dtype) -> Option<TensorType> {
     match dtype {
-        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-        Dtype::F16 => Some(pairs().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()),
-        Dtype::BF16 => Some(pairs().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect()),
+        Dtype::F32 => Some(TensorType::F32),
+        Dtype::F16 => Some(TensorType::F16),
+        Dtype::BF16 => Some(TensorType::BF16),
         _ => None,
     }
 }

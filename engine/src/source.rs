@@ -12,8 +12,11 @@ use crate::gguf::model::GgufModel;
 use crate::hf::HfModel;
 
 mod config;
+mod stored;
 
+pub use crate::gguf::TensorType;
 pub use config::{Architecture, ConfigFault, ModelConfig, Rope, RopeScaling};
+pub use stored::Stored;
 
 /// A tensor of the model, by what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,11 +121,19 @@ pub trait WeightSource: Send {
     /// A tokenizer that is missing or not supported.
     fn bundle(&self) -> Result<TextBundle, LoadError>;
 
-    /// One tensor, or none if the file has none of that role.
+    /// One tensor as it is stored, or none if the file has none of that role.
     ///
     /// # Errors
     /// A tensor of the wrong shape, of an unsupported type, or cut off.
-    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError>;
+    fn stored(&self, role: Role) -> Result<Option<Stored>, LoadError>;
+
+    /// One tensor as floats, or none if the file has none of that role.
+    ///
+    /// # Errors
+    /// As for [`WeightSource::stored`].
+    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
+        Ok(self.stored(role)?.map(Stored::widen))
+    }
 
     /// Tells one set of weights from another, without reading all of it.
     fn fingerprint(&self) -> [u8; 32];
@@ -222,25 +233,6 @@ pub fn open(path: &Path) -> Result<Box<dyn WeightSource>, LoadError> {
         return Ok(Box::new(GgufModel::open(path)?));
     }
     Err(LoadError::NotAModel(path.to_owned()))
-}
-
-/// Moves rows of rotary weights from interleaved pairs (0, 1), (2, 3) … to half-split order: per head
-/// of `dim` rows, row `2 · i` becomes row `i` and row `2 · i + 1` becomes row `dim / 2 + i`.
-pub(crate) fn split_halves(data: &[f32], heads: usize, dim: usize) -> Vec<f32> {
-    let rows = heads * dim;
-    if rows == 0 || !data.len().is_multiple_of(rows) {
-        return data.to_vec();
-    }
-    let width = data.len() / rows;
-    let mut out = Vec::with_capacity(data.len());
-    for head in data.chunks_exact(dim * width) {
-        for parity in 0..2 {
-            for row in head.chunks_exact(width).skip(parity).step_by(2) {
-                out.extend_from_slice(row);
-            }
-        }
-    }
-    out
 }
 
 /// Refuses biases that the model would leave out without a word. `known` are the names of those it has,

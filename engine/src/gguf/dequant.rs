@@ -83,7 +83,7 @@ impl TensorType {
     }
 
     /// Bytes of a block.
-    fn block_bytes(self) -> usize {
+    pub(super) fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::BF16 => 2,
@@ -107,13 +107,19 @@ impl TensorType {
     }
 
     /// The numbers. Bytes beyond the last whole block are left out.
-    pub fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
-        let blocks = bytes.len() / self.block_bytes();
-        let mut out = vec![0.0; blocks * self.block()];
+    #[cfg(test)]
+    pub(crate) fn dequantise(self, bytes: &[u8]) -> Vec<f32> {
+        let mut out = vec![0.0; bytes.len() / self.block_bytes() * self.block()];
+        self.dequantise_into(bytes, &mut out);
+        out
+    }
+
+    /// Writes the numbers of whole blocks, as far as both slices go.
+    pub fn dequantise_into(self, bytes: &[u8], out: &mut [f32]) {
         let fill = match self {
-            Self::F32 => fill_f32,
-            Self::F16 => fill_f16,
-            Self::BF16 => fill_bf16,
+            Self::F32 => return floats(bytes, out, f32::from_le_bytes),
+            Self::F16 => return floats(bytes, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            Self::BF16 => return floats(bytes, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
             Self::Q4_0 => fill_q4_0,
             Self::Q4_1 => fill_q4_1,
             Self::Q5_0 => fill_q5_0,
@@ -126,29 +132,22 @@ impl TensorType {
         for (block, out) in bytes.chunks_exact(self.block_bytes()).zip(out.chunks_exact_mut(self.block())) {
             fill(block, out);
         }
-        out
+    }
+}
+
+fn floats<const N: usize>(bytes: &[u8], out: &mut [f32], widen: impl Fn([u8; N]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *out = widen(*bytes);
     }
 }
 
 /// The half at a place of a block.
-fn half(block: &[u8], at: usize) -> f32 {
+pub(super) fn half_of(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
-fn fill_f32(block: &[u8], out: &mut [f32]) {
-    out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
-}
-
-fn fill_f16(block: &[u8], out: &mut [f32]) {
-    out[0] = half(block, 0);
-}
-
-fn fill_bf16(block: &[u8], out: &mut [f32]) {
-    out[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32();
-}
-
 fn fill_q4_0(block: &[u8], out: &mut [f32]) {
-    let d = half(block, 0);
+    let d = half_of(block, 0);
     for (j, byte) in block[2..].iter().enumerate() {
         out[j] = (f32::from(byte & 15) - 8.0) * d;
         out[j + 16] = (f32::from(byte >> 4) - 8.0) * d;
@@ -156,7 +155,7 @@ fn fill_q4_0(block: &[u8], out: &mut [f32]) {
 }
 
 fn fill_q4_1(block: &[u8], out: &mut [f32]) {
-    let (d, m) = (half(block, 0), half(block, 2));
+    let (d, m) = (half_of(block, 0), half_of(block, 2));
     for (j, byte) in block[4..].iter().enumerate() {
         out[j] = f32::from(byte & 15) * d + m;
         out[j + 16] = f32::from(byte >> 4) * d + m;
@@ -168,12 +167,35 @@ fn high_bits(block: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
 }
 
+/// The codes of a block of 5-bit numbers, whose fifth bits lie at a place and the others behind them.
+pub(super) fn five_bits_of(block: &[u8], at: usize, codes: &mut [u8]) {
+    let high = high_bits(block, at);
+    let bit = |j: usize| (high >> j & 1) as u8 * 16;
+    for (j, byte) in block[at + 4..].iter().enumerate() {
+        codes[j] = byte & 15 | bit(j);
+        codes[j + 16] = byte >> 4 | bit(j + 16);
+    }
+}
+
+/// The codes of a `Q6_K` block.
+pub(super) fn six_bits_of(block: &[u8], codes: &mut [u8]) {
+    for (n, codes) in codes.chunks_exact_mut(128).enumerate() {
+        let (low, high) = (&block[64 * n..64 * n + 64], &block[128 + 32 * n..160 + 32 * n]);
+        for l in 0..32 {
+            codes[l] = low[l] & 15 | (high[l] & 3) << 4;
+            codes[l + 32] = low[l + 32] & 15 | (high[l] >> 2 & 3) << 4;
+            codes[l + 64] = low[l] >> 4 | (high[l] >> 4 & 3) << 4;
+            codes[l + 96] = low[l + 32] >> 4 | (high[l] >> 6 & 3) << 4;
+        }
+    }
+}
+
 fn five_bits(nibble: u8, high: u32, j: usize) -> f32 {
     f32::from(nibble | if high >> j & 1 == 1 { 16 } else { 0 })
 }
 
 fn fill_q5_0(block: &[u8], out: &mut [f32]) {
-    let (d, high) = (half(block, 0), high_bits(block, 2));
+    let (d, high) = (half_of(block, 0), high_bits(block, 2));
     for (j, byte) in block[6..].iter().enumerate() {
         out[j] = (five_bits(byte & 15, high, j) - 16.0) * d;
         out[j + 16] = (five_bits(byte >> 4, high, j + 16) - 16.0) * d;
@@ -181,7 +203,7 @@ fn fill_q5_0(block: &[u8], out: &mut [f32]) {
 }
 
 fn fill_q5_1(block: &[u8], out: &mut [f32]) {
-    let (d, m, high) = (half(block, 0), half(block, 2), high_bits(block, 4));
+    let (d, m, high) = (half_of(block, 0), half_of(block, 2), high_bits(block, 4));
     for (j, byte) in block[8..].iter().enumerate() {
         out[j] = five_bits(byte & 15, high, j) * d + m;
         out[j + 16] = five_bits(byte >> 4, high, j + 16) * d + m;
@@ -189,14 +211,14 @@ fn fill_q5_1(block: &[u8], out: &mut [f32]) {
 }
 
 fn fill_q8_0(block: &[u8], out: &mut [f32]) {
-    let d = half(block, 0);
+    let d = half_of(block, 0);
     for (out, byte) in out.iter_mut().zip(&block[2..]) {
         *out = f32::from(byte.cast_signed()) * d;
     }
 }
 
 /// Scale and minimum of sub-block `j`, six bits each, packed into twelve bytes.
-fn scale_and_minimum(s: &[u8], j: usize) -> (f32, f32) {
+pub(super) fn scale_and_minimum(s: &[u8], j: usize) -> (f32, f32) {
     let (scale, minimum) = if j < 4 {
         (s[j] & 63, s[j + 4] & 63)
     } else {
@@ -206,7 +228,7 @@ fn scale_and_minimum(s: &[u8], j: usize) -> (f32, f32) {
 }
 
 fn fill_q4_k(block: &[u8], out: &mut [f32]) {
-    let (d, dmin, scales) = (half(block, 0), half(block, 2), &block[4..16]);
+    let (d, dmin, scales) = (half_of(block, 0), half_of(block, 2), &block[4..16]);
     for (i, (bytes, out)) in block[16..].chunks_exact(32).zip(out.chunks_exact_mut(64)).enumerate() {
         let (low, high) = (scale_and_minimum(scales, 2 * i), scale_and_minimum(scales, 2 * i + 1));
         for (j, byte) in bytes.iter().enumerate() {
@@ -217,7 +239,7 @@ fn fill_q4_k(block: &[u8], out: &mut [f32]) {
 }
 
 fn fill_q5_k(block: &[u8], out: &mut [f32]) {
-    let (d, dmin, scales, fifth) = (half(block, 0), half(block, 2), &block[4..16], &block[16..48]);
+    let (d, dmin, scales, fifth) = (half_of(block, 0), half_of(block, 2), &block[4..16], &block[16..48]);
     for (i, (bytes, out)) in block[48..].chunks_exact(32).zip(out.chunks_exact_mut(64)).enumerate() {
         let (low, high) = (scale_and_minimum(scales, 2 * i), scale_and_minimum(scales, 2 * i + 1));
         for (j, (byte, fifth)) in bytes.iter().zip(fifth).enumerate() {
@@ -229,7 +251,7 @@ fn fill_q5_k(block: &[u8], out: &mut [f32]) {
 }
 
 fn fill_q6_k(block: &[u8], out: &mut [f32]) {
-    let (lows, highs, scales, d) = (&block[..128], &block[128..192], &block[192..208], half(block, 208));
+    let (lows, highs, scales, d) = (&block[..128], &block[128..192], &block[192..208], half_of(block, 208));
     for (n, out) in out.chunks_exact_mut(128).enumerate() {
         let (low, high, scales) = (&lows[64 * n..], &highs[32 * n..], &scales[8 * n..]);
         for l in 0..32 {

@@ -8,8 +8,8 @@ use text::gguf_vocab::GgufVocab;
 use super::dequant::SUPPORTED;
 use super::{Gguf, TensorType, Value};
 use crate::source::{
-    Architecture, ConfigFault, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights,
-    refuse_biases, split_halves,
+    Architecture, ConfigFault, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, Stored, WeightSource,
+    refuse_biases,
 };
 
 /// Files in several parts name how many in this key.
@@ -42,12 +42,12 @@ impl GgufModel {
         let mut model = Self { path: path.to_owned(), file, config };
         if model.file.tensors.contains_key(ROPE_FACTORS) {
             let expected = vec![model.config.head_dim / 2];
-            model.config.rope.scaling = RopeScaling::Factors(model.read(ROPE_FACTORS, &expected)?.data);
+            model.config.rope.scaling = RopeScaling::Factors(model.read(ROPE_FACTORS, &expected)?.widen().data);
         }
         Ok(model)
     }
 
-    fn read(&self, name: &str, expected: &[usize]) -> Result<Weights, LoadError> {
+    fn read(&self, name: &str, expected: &[usize]) -> Result<Stored, LoadError> {
         let missing = || LoadError::Missing { path: self.path.clone(), name: name.to_owned() };
         let info = self.file.tensors.get(name).ok_or_else(missing)?;
         if info.shape != expected {
@@ -65,7 +65,7 @@ impl GgufModel {
             supported: SUPPORTED,
         })?;
         let bytes = self.file.tensor_bytes(name).ok_or_else(missing)?;
-        Ok(Weights { shape: info.shape.clone(), data: dtype.dequantise(bytes) })
+        Ok(Stored { shape: info.shape.clone(), dtype, bytes: bytes.to_vec() })
     }
 }
 
@@ -80,20 +80,17 @@ impl WeightSource for GgufModel {
             .map_err(|error| LoadError::Tokenizer { path: self.path.clone(), problem: error.to_string() })
     }
 
-    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
+    fn stored(&self, role: Role) -> Result<Option<Stored>, LoadError> {
         let name = tensor_name(role);
         if !self.file.tensors.contains_key(&name) {
             return Ok(None);
         }
-        let mut weights = self.read(&name, &role.shape(&self.config))?;
+        let mut stored = self.read(&name, &role.shape(&self.config))?;
         // Files of this family hold rotary rows in interleaved pairs.
-        if self.config.architecture == Architecture::Llama
-            && let Role::Layer(_, part @ (Part::Q | Part::K)) = role
-        {
-            let heads = if part == Part::Q { self.config.heads } else { self.config.kv_heads };
-            weights.data = split_halves(&weights.data, heads, self.config.head_dim);
+        if self.config.architecture == Architecture::Llama && matches!(role, Role::Layer(_, Part::Q | Part::K)) {
+            stored.split_halves(self.config.head_dim);
         }
-        Ok(Some(weights))
+        Ok(Some(stored))
     }
 
     fn fingerprint(&self) -> [u8; 32] {

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use text::bundle::TextBundle;
 
 use crate::options::{Backend, EngineOptions, KvSize};
-use crate::source::{Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, WeightSource, Weights};
+use crate::source::{Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, Stored, TensorType, WeightSource, Weights};
 
 /// Two layers, grouped heads, a tied head.
 pub(crate) fn config() -> ModelConfig {
@@ -86,8 +86,11 @@ impl WeightSource for Tiny {
         })
     }
 
-    fn weights(&self, role: Role) -> Result<Option<Weights>, LoadError> {
-        Ok(self.weights.get(&role).cloned())
+    fn stored(&self, role: Role) -> Result<Option<Stored>, LoadError> {
+        Ok(self.weights.get(&role).map(|weights| {
+            let bytes = weights.data.iter().flat_map(|float| float.to_le_bytes()).collect();
+            Stored { shape: weights.shape.clone(), dtype: TensorType::F32, bytes }
+        }))
     }
 
     fn fingerprint(&self) -> [u8; 32] {

@@ -1,10 +1,16 @@
 use super::*;
 
 #[test]
-fn interleaved_rows_become_halves_per_head() {
+fn interleaved_rows_become_halves_per_head_as_they_are_stored() {
     // Two heads of four rows, one column.
-    let rows = [0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0];
-    assert_eq!(split_halves(&rows, 2, 4), [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0]);
+    let floats = [0.0f32, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0];
+    let bytes = floats.iter().flat_map(|float| float.to_le_bytes()).collect();
+    let mut stored = Stored { shape: vec![8, 1], dtype: TensorType::F32, bytes };
+    stored.split_halves(4);
+    let mut row = [0.0];
+    stored.dequantise_row(5, &mut row);
+    assert_eq!((stored.row(9), row), (&[][..], [12.0]));
+    assert_eq!(stored.widen().data, [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0]);
 }
 
 #[test]
