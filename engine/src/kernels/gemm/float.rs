@@ -2,6 +2,7 @@
 //!
 //! Packed `[n / 32][k][32]`.
 
+use super::super::isa::Level;
 use super::super::math::per_isa;
 use super::super::rows::Activations;
 use super::{Isa, OutOfMemory, PANEL, Pool, Tile, each_panel};
@@ -61,17 +62,24 @@ struct Input<'a> {
 }
 
 impl super::Tiles for Tiles<'_> {
-    const MOST: usize = 6;
+    const MOST: usize = 12;
 
     fn tile<const R: usize>(&self, panel: usize, row: usize, out: &mut Tile<R>) {
         let x = self.x;
         let rows = &x.floats[row * x.stride..(row + R - 1) * x.stride + x.width];
-        multiply(self.isa, &Input { x: rows, stride: x.stride, panel: self.packed.panel(panel) }, out);
+        let input = Input { x: rows, stride: x.stride, panel: self.packed.panel(panel) };
+        match self.isa.level() {
+            // SAFETY: such an `Isa` exists only on processors that have these instructions. Rows and panel have
+            // as many steps.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::tile(&input, out) },
+            _ => portable(self.isa, &input, out),
+        }
     }
 }
 
 per_isa! {
-    fn multiply<const R: usize>(input: &Input<'_>, out: &mut Tile<R>) {
+    fn portable<const R: usize>(input: &Input<'_>, out: &mut Tile<R>) {
         let mut sums = [[0.0f32; PANEL]; R];
         for (step, lanes) in input.panel.chunks_exact(PANEL).enumerate() {
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -82,5 +90,40 @@ per_isa! {
             }
         }
         *out = sums;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::{Input, PANEL, Tile};
+
+    /// # Safety
+    /// The processor has the instructions, and each of the `R` rows of `x` has a number for every step of
+    /// the panel.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub(super) unsafe fn tile<const R: usize>(input: &Input<'_>, out: &mut Tile<R>) {
+        let mut sums = [[_mm512_setzero_ps(); 2]; R];
+        let (x, panel) = (input.x.as_ptr(), input.panel.as_ptr());
+        for step in 0..input.panel.len() / PANEL {
+            // SAFETY: the step lies in the panel.
+            let (w0, w1) = unsafe {
+                let at = panel.add(step * PANEL);
+                (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16)))
+            };
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller's word.
+                let x = _mm512_set1_ps(unsafe { *x.add(r * input.stride + step) });
+                sums[0] = _mm512_fmadd_ps(w0, x, sums[0]);
+                sums[1] = _mm512_fmadd_ps(w1, x, sums[1]);
+            }
+        }
+        for (sums, out) in sums.iter().zip(out) {
+            for (half, sum) in sums.iter().enumerate() {
+                // SAFETY: a row of `out` holds 32 floats.
+                unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(16 * half), *sum) };
+            }
+        }
     }
 }
