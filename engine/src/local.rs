@@ -13,7 +13,7 @@ use text::bundle::TextBundle;
 use crate::batch::Batch;
 use crate::blocks::BlockId;
 use crate::profile::{Part, Profile};
-use crate::sampler::{History, NotFinite, sample};
+use crate::sampler::{History, NotFinite, Sampler};
 use crate::scheduler::{Item, Plan, Scheduler};
 
 mod model;
@@ -33,6 +33,7 @@ pub struct LocalEngine {
     model: Model,
     scheduler: Scheduler,
     batch: Batch,
+    sampler: Sampler,
     profile: Profile,
     block: usize,
     /// The most rows of a step.
@@ -101,6 +102,7 @@ impl LocalEngine {
         let vocabulary = self.card.vocabulary.max(1) as usize;
         let mut logits = self.model.forward(&self.batch, &begun, &mut self.profile)?;
         let mut rows = logits.all().chunks_exact_mut(vocabulary);
+        let sampler = &mut self.sampler;
         let mut failed = Vec::new();
         for item in &plan.items {
             progress.decoded += u32::from(item.samples);
@@ -111,7 +113,7 @@ impl LocalEngine {
             let row = if item.samples { rows.next() } else { None };
             let sampled = row.map(|logits| {
                 let history = History { prompt: sequence.prompt(), answer: sequence.answer() };
-                sample(logits, &sequence.job.sampling, &sequence.job.limits, history)
+                sampler.sample(logits, &sequence.job.sampling, &sequence.job.limits, history)
             });
             match sampled {
                 None => finish(&mut self.scheduler, *item, None, events),

@@ -15,6 +15,7 @@ use crate::memory;
 use crate::native::{self, NativeLoadError};
 use crate::options::{Backend, EngineOptions, KvSize};
 use crate::profile::Profile;
+use crate::sampler::Sampler;
 use crate::scheduler::{Bounds, Scheduler};
 use crate::source::{self, LoadError, ModelConfig, WeightSource};
 use crate::torch::{self, KvCache, LoadModelError};
@@ -138,6 +139,7 @@ impl LocalEngine {
             model,
             scheduler: Scheduler::new(bounds),
             batch: Batch::default(),
+            sampler: Sampler::new(config.vocabulary),
             profile: Profile::default(),
             block,
             rows: options.step_tokens.max(1) as usize,

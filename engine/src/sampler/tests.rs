@@ -2,6 +2,10 @@ use super::*;
 use proptest::prelude::*;
 use protocol::units::Tokens;
 
+mod allocations;
+mod large;
+mod reference;
+
 fn limits() -> Limits {
     Limits { max_tokens: Tokens(100), min_tokens: Tokens(0), stop_ids: vec![TokenId(0)] }
 }
@@ -9,7 +13,7 @@ fn limits() -> Limits {
 fn pick(logits: &[f32], sampling: &Sampling, prompt: &[u32], answer: &[u32]) -> Sampled {
     let ids = |list: &[u32]| list.iter().copied().map(TokenId).collect::<Vec<_>>();
     let history = History { prompt: &ids(prompt), answer: &ids(answer) };
-    sample(&mut logits.to_vec(), sampling, &limits(), history).unwrap()
+    Sampler::new(logits.len()).sample(&mut logits.to_vec(), sampling, &limits(), history).unwrap()
 }
 
 fn warm(seed: u64) -> Sampling {
@@ -84,7 +88,8 @@ fn penalties_and_bias_change_the_logits_as_documented() {
     let after = |sampling: Sampling| {
         let mut logits = vec![2.0, -2.0, 1.0, 0.5];
         let (prompt, answer) = ([TokenId(0)], [TokenId(1), TokenId(1), TokenId(3)]);
-        adjust(&mut logits, &sampling, &limits(), History { prompt: &prompt, answer: &answer });
+        let history = History { prompt: &prompt, answer: &answer };
+        adjust(&mut logits, &mut Counts::new(4), &sampling, &limits(), history).unwrap();
         logits
     };
     assert_eq!(after(Sampling { repetition_penalty: 2.0, ..Sampling::default() }), [1.0, -4.0, 1.0, 0.25]);
@@ -97,7 +102,8 @@ fn penalties_and_bias_change_the_logits_as_documented() {
 fn a_stop_token_is_not_chosen_before_min_tokens() {
     let limits = Limits { min_tokens: Tokens(2), ..limits() };
     let choose = |answer: &[TokenId]| {
-        sample(&mut [9.0, 1.0], &Sampling::default(), &limits, History { prompt: &[], answer }).unwrap().token
+        let history = History { prompt: &[], answer };
+        Sampler::new(2).sample(&mut [9.0, 1.0], &Sampling::default(), &limits, history).unwrap().token
     };
     assert_eq!(choose(&[TokenId(1)]), TokenId(1));
     assert_eq!(choose(&[TokenId(1), TokenId(1)]), TokenId(0));
@@ -113,14 +119,96 @@ fn logprobs_are_of_the_whole_distribution_best_first() {
     assert!((f64::from(logprobs.top[1].1) - expected[2].ln()).abs() < 1e-5);
 }
 
+fn try_greedy(logits: &[f32], bias: Vec<(TokenId, f32)>) -> Result<TokenId, NotFinite> {
+    let sampling = Sampling { logit_bias: bias, ..Sampling::default() };
+    let history = History { prompt: &[], answer: &[] };
+    Sampler::new(2).sample(&mut logits.to_vec(), &sampling, &limits(), history).map(|sampled| sampled.token)
+}
+
 #[test]
 fn logits_that_are_not_numbers_fail_this_job_alone() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let history = History { prompt: &[], answer: &[] };
-        assert_eq!(sample(&mut [0.0, bad], &Sampling::default(), &limits(), history), Err(NotFinite));
+        assert_eq!(try_greedy(&[0.0, bad], Vec::new()), Err(NotFinite));
+        // Wherever it is among whole vectors and rests.
+        for place in 0..300 {
+            let mut logits = [1.0; 300];
+            logits[place] = bad;
+            assert_eq!(try_greedy(&logits, Vec::new()), Err(NotFinite), "{bad} at {place}");
+        }
     }
-    let history = History { prompt: &[], answer: &[] };
-    assert_eq!(sample(&mut [], &Sampling::default(), &limits(), history), Err(NotFinite));
+    assert_eq!(try_greedy(&[], Vec::new()), Err(NotFinite));
+}
+
+#[test]
+fn a_bias_may_ban_tokens_but_neither_all_nor_spoil_the_logits() {
+    let ban = |token| (TokenId(token), f32::NEG_INFINITY);
+    assert_eq!(try_greedy(&[5.0, 1.0], vec![ban(0)]), Ok(TokenId(1)));
+    assert_eq!(try_greedy(&[5.0, 1.0], vec![ban(0), ban(7)]), Ok(TokenId(1)));
+    assert_eq!(try_greedy(&[5.0, 1.0], vec![ban(0), ban(1)]), Err(NotFinite));
+    assert_eq!(try_greedy(&[5.0, 1.0], vec![(TokenId(0), f32::INFINITY)]), Err(NotFinite));
+    assert_eq!(try_greedy(&[5.0, 1.0], vec![(TokenId(1), f32::NAN)]), Err(NotFinite));
+}
+
+#[test]
+fn random_numbers_are_those_of_earlier_releases() {
+    // A migrated answer goes on as it began only if all nodes agree on these.
+    assert_eq!(uniform(0, 0), 0.7090754154265618);
+    assert_eq!(uniform(7, 3), 0.18154186395125538);
+    assert_eq!(uniform(u64::MAX, 1 << 40), 0.9613713992109447);
+}
+
+#[test]
+fn whatever_leaves_one_token_gives_the_greedy_one() {
+    let logits: Vec<f32> = (0..1000).map(|id| ((id * 37) % 1000) as f32 * 0.01).collect();
+    let greedy = pick(&logits, &Sampling::default(), &[], &[]);
+    for seed in 0..50 {
+        let warm = warm(seed);
+        for sampling in [
+            Sampling { top_k: 1, ..warm.clone() },
+            Sampling { top_p: 1e-9, ..warm.clone() },
+            Sampling { top_p: 0.0, ..warm.clone() },
+            Sampling { min_p: 1.0, ..warm.clone() },
+            Sampling { temperature: 1e-6, ..warm.clone() },
+            Sampling { temperature: 1e-45, top_p: 0.9, ..warm.clone() },
+            Sampling {
+                logit_bias: (0..999)
+                    .filter(|id| *id != greedy.token.0)
+                    .map(|id| (TokenId(id), f32::NEG_INFINITY))
+                    .collect(),
+                top_k: 1,
+                ..warm.clone()
+            },
+        ] {
+            assert_eq!(pick(&logits, &sampling, &[], &[]), greedy, "{sampling:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_alone_or_alone_not_banned_is_always_drawn() {
+    let bias = (0..700).filter(|id| *id != 650).map(|id| (TokenId(id), f32::NEG_INFINITY)).collect();
+    let banned = Sampling { logit_bias: bias, ..Sampling::default() };
+    for temperature in [0.0, 1e-6, 1.0, 1e30, f32::INFINITY] {
+        for (top_k, top_p, min_p) in [(0, 1.0, 0.0), (5, 1.0, 0.0), (0, 0.9, 0.0), (0, 1.0, 0.1), (400, 0.5, 0.5)] {
+            let sampling = Sampling { temperature, top_k, top_p, min_p, ..Sampling::default() };
+            assert_eq!(pick(&[-3.0], &sampling, &[], &[]).token, TokenId(0));
+            let sampling = Sampling { logit_bias: banned.logit_bias.clone(), ..sampling };
+            assert_eq!(pick(&[0.5; 700], &sampling, &[], &[]).token, TokenId(650));
+        }
+    }
+}
+
+#[test]
+fn no_temperature_and_no_logit_overflows() {
+    let logits = [f32::MAX, f32::MIN, 0.0, 1e38, -1e38];
+    for temperature in [f32::from_bits(1), 1e-30, 1.0, 1e30] {
+        close(&shares(&logits, &Sampling { temperature, ..warm(0) }), &[1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+    for temperature in [1e30, f32::MAX, f32::INFINITY] {
+        close(&shares(&[3.0, -3.0, 0.0, 9.0], &Sampling { temperature, ..warm(0) }), &[0.25; 4]);
+    }
+    // Equals share what greedy gives to the first.
+    close(&shares(&[1.0, 2.0, 2.0], &Sampling { temperature: 1e-6, ..warm(0) }), &[0.0, 0.5, 0.5]);
 }
 
 proptest! {
