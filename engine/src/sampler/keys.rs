@@ -36,8 +36,8 @@ pub(super) fn collect(keys: &mut Vec<u64>, logits: &[f32], maxima: &Maxima, leas
 /// Puts the keys of the best `count` logits of at least `least` into `keys`: of fewer, if there are
 /// fewer. The last of them is the least; the others are in no order.
 pub(super) fn collect_best(keys: &mut Vec<u64>, logits: &[f32], maxima: &mut Maxima, count: usize, least: f32) {
-    // Comparisons with what is not a number are false: `least` stays.
-    let bound = maxima.reached_by(count);
+    // A bound that is not a number (of logits near the ends of the scale) compares as false: `least` stays.
+    let bound = maxima.reached_by(logits, count);
     collect(keys, logits, maxima, if bound > least { bound } else { least });
     if let Some(last) = count.min(keys.len()).checked_sub(1) {
         keys.select_nth_unstable_by(last, |a, b| b.cmp(a));

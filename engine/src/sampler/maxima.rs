@@ -66,14 +66,21 @@ impl Maxima {
     }
 
     /// A logit that at least `count` ids reach, and not many more: the maximum of the `count`-th best
-    /// block. -inf if there are fewer blocks.
-    pub(super) fn reached_by(&mut self, count: usize) -> f32 {
-        if count == 0 || count > self.blocks.len() {
-            return f32::NEG_INFINITY;
+    /// block, or if there are fewer blocks one found by trial. -inf if none is found.
+    pub(super) fn reached_by(&mut self, logits: &[f32], count: usize) -> f32 {
+        if count == 0 {
+            return self.highest;
         }
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&self.blocks);
-        *self.scratch.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
+        if count <= self.blocks.len() {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&self.blocks);
+            return *self.scratch.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1;
+        }
+        // Many more ids than there are blocks reach the maximum of the worst block, since ids come mixed.
+        let worst = self.blocks.iter().copied().fold(self.highest, f32::min);
+        let trials = [1.0, 1.5, 2.0].map(|factor| self.highest - (self.highest - worst) * factor);
+        let reached = |least: &f32| logits.iter().filter(|logit| **logit >= *least).count() >= count;
+        trials.into_iter().find(reached).unwrap_or(f32::NEG_INFINITY)
     }
 }
 
