@@ -8,8 +8,8 @@
 //! |---|---|---|---|
 //! | [`Format::F32`] | 32 bits | f32 | k · 2⁻²⁴ |
 //! | [`Format::Bf16`] | 16 bits | bf16 | 2⁻⁷ + k · 2⁻²⁴: each factor is rounded to 8 bits |
-//! | [`Format::Int8`] | 8 bits, a scale per column | 8 bits, a scale per row | 1/127 of the largest factors |
-//! | [`Format::Groups`] | 4 or 8 bits, scale and minimum per group | 8 bits, a scale per row | as stored, and 1/254 of the largest activation |
+//! | [`Format::Int8`] | 8 bits, a scale per column | 8 bits, a scale per group | 1/254 of the largest weight of a column and activation of a group |
+//! | [`Format::Groups`] | 4 or 8 bits, scale and minimum per group | 8 bits, a scale per group | half a step of the codes, and 1/254 of the largest activation of a group |
 //!
 //! The products of the integer formats are exact sums; what is lost is lost in rounding the factors.
 
@@ -24,7 +24,6 @@ mod int8;
 mod tests;
 
 pub(crate) use groups::{Codes, GroupKind};
-pub(crate) use int8::MOST_K;
 
 /// Columns of a panel: two vectors of 16.
 pub(super) const PANEL: usize = 32;
@@ -107,7 +106,7 @@ impl Matrix {
         let panel = match format {
             Format::F32 => k * PANEL * 4,
             Format::Bf16 => k.next_multiple_of(2) * PANEL * 2,
-            Format::Int8 => k.next_multiple_of(4) * PANEL + PANEL * 4,
+            Format::Int8 => k.next_multiple_of(int8::GROUP) * PANEL + PANEL * 4,
             Format::Groups(kind) => kind.panel_bytes(k),
         };
         panels * panel
@@ -138,8 +137,7 @@ impl Matrix {
         match &self.packed {
             Packed::F32(_) => Form::F32,
             Packed::Bf16(_) => Form::Bf16,
-            // Only the sum of a whole row is needed: one group.
-            Packed::Int8(_) => Form::Int8 { group: self.k.next_multiple_of(super::rows::PAD).max(1) },
+            Packed::Int8(_) => Form::Int8 { group: int8::GROUP },
             Packed::Groups(packed) => Form::Int8 { group: packed.kind.group },
         }
     }

@@ -1,7 +1,8 @@
-//! Activations as products want them: as they are, in bf16, or in 8 bits with a scale per row.
+//! Activations as products want them: as they are, in bf16, or in 8 bits with a scale per group of neighbours.
 //!
-//! A row whose numbers are not all finite gets a scale that is not a number, so that the fault reaches
-//! the logits instead of being rounded away.
+//! One scale for a whole row would lose what is not large: a few activations of a decoder are hundreds of
+//! times the others. A group whose numbers are not all finite gets a scale that is not a number, so that
+//! the fault reaches the logits instead of being rounded away.
 
 use super::math::{per_isa, round, to_bf16};
 use super::{Buffer, Isa, OutOfMemory, Pool};
@@ -18,9 +19,9 @@ pub(crate) enum Form {
     F32,
     /// Brain floating point.
     Bf16,
-    /// Signed 8 bits, a scale per row, and the sums of so many neighbours.
+    /// Signed 8 bits, with a scale for so many neighbours.
     Int8 {
-        /// Neighbours.
+        /// Neighbours: 16, 32, 64 or 128.
         group: usize,
     },
 }
@@ -36,11 +37,14 @@ pub(crate) struct Activations {
     pub(super) floats: Buffer<f32>,
     pub(super) halves: Buffer<u16>,
     pub(super) bytes: Buffer<i8>,
-    /// Per row.
+    /// Per row and group.
     pub(super) scales: Buffer<f32>,
-    /// Per row and group: the sum of the 8-bit numbers.
+    /// Per row and group: the sum of the numbers.
     pub(super) sums: Buffer<f32>,
+    /// Per row and group: what weights that are stored 128 too high add to a dot product, taken away.
+    pub(super) offsets: Buffer<i32>,
     pub(super) groups: usize,
+    most_rows: usize,
 }
 
 /// A raw pointer that threads may share: what they write lies apart.
@@ -77,9 +81,11 @@ impl Activations {
             floats: Buffer::zeroed(all)?,
             halves: Buffer::zeroed(all)?,
             bytes: Buffer::zeroed(all)?,
-            scales: Buffer::zeroed(rows)?,
+            scales: Buffer::zeroed(rows * groups)?,
             sums: Buffer::zeroed(rows * groups)?,
+            offsets: Buffer::zeroed(rows * groups)?,
             groups: 0,
+            most_rows: rows,
         })
     }
 
@@ -89,7 +95,7 @@ impl Activations {
     /// If `x` is not of that shape, or larger than the memory.
     pub(crate) fn fill(&mut self, isa: Isa, pool: &Pool, form: Form, x: &[f32], width: usize) {
         let rows = x.len() / width.max(1);
-        assert!(rows * width == x.len() && rows <= self.scales.len(), "rows of {width} from {} numbers", x.len());
+        assert!(rows * width == x.len() && rows <= self.most_rows, "rows of {width} from {} numbers", x.len());
         let stride = stride(width);
         assert!(rows * stride <= self.floats.len(), "{rows} rows of {stride} are too many");
         let padded = match form {
@@ -104,6 +110,7 @@ impl Activations {
             Shared(self.bytes.as_mut_ptr()),
         );
         let (scales, sums) = (Shared(self.scales.as_mut_ptr()), Shared(self.sums.as_mut_ptr()));
+        let offsets = Shared(self.offsets.as_mut_ptr());
         let work = |range: std::ops::Range<usize>| {
             for row in range {
                 let Some(from) = x.get(row * width..(row + 1) * width) else { return };
@@ -118,9 +125,10 @@ impl Activations {
                         }
                         Form::Bf16 => narrow(isa, from, halves.slice(row * stride, padded)),
                         Form::Int8 { group } => {
-                            let to = bytes.slice(row * stride, padded);
-                            quantise(isa, from, to, &mut scales.slice(row, 1)[0]);
-                            add_up(isa, to, group, sums.slice(row * groups, groups));
+                            let (at, to) = (row * groups, bytes.slice(row * stride, padded));
+                            let (sums, offsets) = (sums.slice(at, groups), offsets.slice(at, groups));
+                            let mut out = Groups { scales: scales.slice(at, groups), sums, offsets };
+                            quantise_groups(isa, from, group, to, &mut out);
                         }
                     }
                 }
@@ -139,7 +147,7 @@ impl Activations {
         match self.form {
             Form::F32 => self.floats[place],
             Form::Bf16 => super::math::from_bf16(self.halves[place]),
-            Form::Int8 { .. } => f32::from(self.bytes[place]) * self.scales[row],
+            Form::Int8 { group } => f32::from(self.bytes[place]) * self.scales[row * self.groups + at / group],
         }
     }
 }
@@ -161,28 +169,52 @@ per_isa! {
     }
 }
 
+/// What is kept of a row beside its numbers: each one per group.
+struct Groups<'a> {
+    scales: &'a mut [f32],
+    sums: &'a mut [f32],
+    offsets: &'a mut [i32],
+}
+
 per_isa! {
-    /// 8 bits and a scale: `from ≈ to · scale`, the largest number becomes 127; padded with zeroes.
-    pub(super) fn quantise(from: &[f32], to: &mut [i8], scale: &mut f32) {
-        let largest = from.iter().fold(0, |most, x| (x.to_bits() & 0x7fff_ffff).max(most));
-        let largest = f32::from_bits(largest);
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        // The inverse of a number close to zero is infinite: such a row counts as zeroes.
-        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-        *scale = if largest.is_finite() { largest / 127.0 } else { f32::NAN };
+    /// A row in 8 bits, padded with zeroes.
+    fn quantise_groups(from: &[f32], group: usize, to: &mut [i8], out: &mut Groups<'_>) {
         let (head, tail) = to.split_at_mut(from.len().min(to.len()));
-        for (to, from) in head.iter_mut().zip(from) {
-            *to = round(from * inverse) as i8;
-        }
         tail.fill(0);
+        out.scales.fill(0.0);
+        for ((from, to), scale) in from.chunks(group).zip(head.chunks_mut(group)).zip(out.scales.iter_mut()) {
+            // A fixed length is worth a copy of the code: nearly all groups are whole.
+            if let (Some(from), Some(to)) = (from.first_chunk::<32>(), to.first_chunk_mut::<32>()) && group == 32 {
+                *scale = narrow_group(from, to);
+            } else {
+                *scale = narrow_group(from, to);
+            }
+        }
+        let sums = out.sums.iter_mut().zip(out.offsets.iter_mut()).zip(out.scales.iter());
+        for (numbers, ((sum, offset), scale)) in to.chunks(group).zip(sums) {
+            let total = numbers.iter().map(|number| i32::from(*number)).sum::<i32>();
+            (*sum, *offset) = (total as f32 * scale, -128 * total);
+        }
     }
 }
 
 per_isa! {
-    /// The sum of each group.
-    fn add_up(of: &[i8], group: usize, sums: &mut [f32]) {
-        for (numbers, sum) in of.chunks(group).zip(sums) {
-            *sum = numbers.iter().map(|number| i32::from(*number)).sum::<i32>() as f32;
-        }
+    /// 8 bits with one scale for all.
+    pub(super) fn quantise(from: &[f32], to: &mut [i8], scale: &mut f32) {
+        *scale = narrow_group(from, to);
     }
+}
+
+/// 8 bits and a scale, which is returned: `from ≈ to · scale`, the largest number becomes 127.
+#[inline(always)]
+fn narrow_group(from: &[f32], to: &mut [i8]) -> f32 {
+    let largest = from.iter().fold(0, |most, x| (x.to_bits() & 0x7fff_ffff).max(most));
+    let largest = f32::from_bits(largest);
+    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    // The inverse of a number close to zero is infinite: such a group counts as zeroes.
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = round(from * inverse) as i8;
+    }
+    if largest.is_finite() { largest / 127.0 } else { f32::NAN }
 }

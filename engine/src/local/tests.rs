@@ -5,8 +5,10 @@ use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Limits, Sampling};
 use protocol::units::Blocks;
 
-use crate::options::{EngineOptions, KvSize};
+use crate::options::{Backend, EngineOptions, KvSize};
 use crate::source::{Architecture, ModelConfig, RopeScaling};
+
+mod company;
 
 fn job(number: u128, prompt: Vec<u32>, answer: u64) -> Job {
     Job {
@@ -146,8 +148,15 @@ fn poisoned(options: &EngineOptions) -> LocalEngine {
 
 #[test]
 fn blocks_of_a_failed_or_cancelled_job_do_not_hurt_the_next_one() {
+    blocks_are_left_clean(&options());
+    let kv_quantization = protocol::config::KvQuantization::Int8;
+    blocks_are_left_clean(&EngineOptions { kv_quantization, ..options() });
+    blocks_are_left_clean(&EngineOptions { dtype: protocol::config::Dtype::Bf16, ..options() });
+}
+
+fn blocks_are_left_clean(options: &EngineOptions) {
     // One block: the second job gets what the first one left.
-    let one = EngineOptions { kv: KvSize::Blocks(Blocks(1)), prefill_chunk: 3, ..options() };
+    let one = EngineOptions { kv: KvSize::Blocks(Blocks(1)), prefill_chunk: 3, ..options.clone() };
     for cancelled in [false, true] {
         let mut engine = poisoned(&one);
         let mut events = Vec::new();
@@ -165,8 +174,14 @@ fn blocks_of_a_failed_or_cancelled_job_do_not_hurt_the_next_one() {
 
 #[test]
 fn a_failing_job_does_not_hurt_those_whose_tables_are_padded_beside_it() {
+    a_failing_job_hurts_nobody(&options());
+    let quantization = protocol::config::Quantization::Int8;
+    a_failing_job_hurts_nobody(&EngineOptions { quantization, ..options() });
+}
+
+fn a_failing_job_hurts_nobody(options: &EngineOptions) {
     // The poison lies in block 0; two answers with tables of 3 and 4 blocks are computed together.
-    let mut engine = poisoned(&options());
+    let mut engine = poisoned(options);
     let mut events = Vec::new();
     engine.admit(job(1, vec![63; 40], 2)).unwrap();
     engine.admit(job(2, vec![2; 25], 6)).unwrap();
@@ -183,7 +198,8 @@ fn a_broken_engine_takes_nothing_in() {
     assert_eq!(engine.admit(job(1, vec![1], 1)), Err(RefusalReason::NotReady));
 }
 
-struct TinyBench;
+/// Of either backend.
+struct TinyBench(Backend);
 
 impl Bench for TinyBench {
     fn engine(&self, shape: Shape) -> Box<dyn Engine> {
@@ -195,6 +211,7 @@ impl Bench for TinyBench {
             prefill_chunk: shape.prefill_chunk,
             max_batch: shape.max_batch,
             queue: shape.queue,
+            backend: self.0,
             ..options()
         };
         Box::new(start(config(), &options))
@@ -203,5 +220,17 @@ impl Bench for TinyBench {
 
 #[test]
 fn it_keeps_every_promise_of_an_engine() {
-    contract::all(&TinyBench);
+    contract::all(&TinyBench(Backend::Kernels));
+}
+
+#[test]
+fn it_keeps_every_promise_of_an_engine_in_libtorch() {
+    contract::all(&TinyBench(Backend::Libtorch));
+}
+
+#[test]
+fn libtorch_fails_a_spoilt_job_alone_and_leaves_its_blocks_clean() {
+    let libtorch = EngineOptions { backend: Backend::Libtorch, ..options() };
+    a_failing_job_hurts_nobody(&libtorch);
+    blocks_are_left_clean(&libtorch);
 }

@@ -8,7 +8,7 @@ use protocol::config::{Dtype, Quantization};
 
 use super::{Layer, Native, Scratch, Weights};
 use crate::kernels::attention::{MOST_DIM, Work};
-use crate::kernels::gemm::{Format, GroupKind, MOST_K, Matrix};
+use crate::kernels::gemm::{Format, GroupKind, Matrix};
 use crate::kernels::kv::{KvFormat, KvShape, LayerKv};
 use crate::kernels::{Isa, OutOfMemory, Pool};
 use crate::rope;
@@ -34,6 +34,12 @@ pub enum NativeLoadError {
         what: &'static str,
         /// What was refused.
         error: OutOfMemory,
+    },
+    /// Keys in 8 bits are taken four numbers at a time.
+    #[error("the width of a head is {value}: kv_quantization = \"int8\" needs a multiple of 4; write \"none\"")]
+    Odd {
+        /// As it is.
+        value: usize,
     },
     /// A number that the kernels have no room for.
     #[error("{what} is {value}: the CPU kernels go up to {most}")]
@@ -111,13 +117,11 @@ pub(crate) fn load<E: From<NativeLoadError>>(
 }
 
 fn check(config: &ModelConfig, plan: Plan) -> Result<(), NativeLoadError> {
-    let most = MOST_K;
-    let widest = config.hidden.max(config.ffn).max(config.heads * config.head_dim);
     if config.head_dim > MOST_DIM {
         return Err(NativeLoadError::TooWide { what: "the width of a head", value: config.head_dim, most: MOST_DIM });
     }
-    if plan.quantization != Quantization::None && widest > most {
-        return Err(NativeLoadError::TooWide { what: "the widest layer", value: widest, most });
+    if plan.kv == KvFormat::Int8 && !config.head_dim.is_multiple_of(4) {
+        return Err(NativeLoadError::Odd { value: config.head_dim });
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(crate) fn start(dtype: Dtype, change: impl FnOnce(&mut EngineOptions)) -> Lo
         prefill_chunk: 256,
         max_batch: 64,
         queue: 256,
-        threads: None,
+        threads: Some(1),
         isa: None,
     };
     change(&mut options);

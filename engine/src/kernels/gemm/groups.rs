@@ -1,5 +1,5 @@
 //! Weights of 4 or 8 bits in groups along `k`, each with a scale and a minimum, times 8-bit activations
-//! with a scale per row: `w = code · scale + minimum`.
+//! with a scale per group: `w = code · scale + minimum`.
 //!
 //! Packed `[n / 32][k / group]` of codes, 32 scales, 32 minima, so that one stream is read from end to
 //! end. Codes of a group: 8 bits `[group / 4][32][4]`; 4 bits `[group / 8][32][4]`, where a byte holds
@@ -7,7 +7,7 @@
 //! without loss, so GGUF's Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are held exactly; Q4_K, Q5_K and Q6_K are held
 //! exactly with floats.
 //!
-//! An entry is the sum over groups, in order, of `dot · scale + sum · minimum`, times the row's scale.
+//! An entry is the sum over groups, in order, of `dot · x_scale · scale + sum · minimum`.
 
 use half::f16;
 
@@ -168,8 +168,9 @@ struct Input<'a> {
     x: &'a [i8],
     stride: usize,
     panel: &'a [u8],
-    row_scales: &'a [f32],
     /// `[rows, groups]`; groups beyond those of the panel are padding.
+    row_scales: &'a [f32],
+    /// `[rows, groups]`.
     sums: &'a [f32],
     groups: usize,
 }
@@ -185,7 +186,7 @@ impl super::Tiles for Tiles<'_> {
             x: &x.bytes[row * x.stride..(row + R - 1) * x.stride + width],
             stride: x.stride,
             panel: self.packed.panel(panel),
-            row_scales: &x.scales[row..row + R],
+            row_scales: &x.scales[row * x.groups..(row + R) * x.groups],
             sums: &x.sums[row * x.groups..(row + R) * x.groups],
             groups: x.groups,
         };
@@ -215,7 +216,8 @@ per_isa! {
             let x = &input.x[r * input.stride..];
             *out = [0.0; PANEL];
             let groups = input.panel.chunks_exact(kind.group_bytes()).zip(x.chunks_exact(kind.group));
-            for ((bytes, x), sum) in groups.zip(&input.sums[r * input.groups..]) {
+            let numbers = input.sums[r * input.groups..].iter().zip(&input.row_scales[r * input.groups..]);
+            for ((bytes, x), (sum, row_scale)) in groups.zip(numbers) {
                 let mut dots = [0i32; PANEL];
                 let steps = if kind.four { 8 } else { 4 };
                 for (codes, x) in bytes[..kind.code_bytes()].chunks_exact(4 * PANEL).zip(x.chunks_exact(steps)) {
@@ -231,12 +233,9 @@ per_isa! {
                     }
                 }
                 for (lane, (out, dot)) in out.iter_mut().zip(dots).enumerate() {
-                    *out += dot as f32 * number(kind, bytes, lane);
+                    *out += dot as f32 * row_scale * number(kind, bytes, lane);
                     *out += sum * number(kind, bytes, PANEL + lane);
                 }
-            }
-            for out in out {
-                *out *= input.row_scales[r];
             }
         }
     }
@@ -317,8 +316,9 @@ mod avx512 {
                 let minima = [numbers::<HALF>(behind, 2), numbers::<HALF>(behind, 3)];
                 for (r, (totals, dots)) in totals.iter_mut().zip(&dots).enumerate() {
                     let sum = _mm512_set1_ps(*input.sums.as_ptr().add(r * input.groups + place));
+                    let row_scale = _mm512_set1_ps(*input.row_scales.as_ptr().add(r * input.groups + place));
                     for half in 0..2 {
-                        let dot = _mm512_cvtepi32_ps(dots[half]);
+                        let dot = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[half]), row_scale);
                         totals[half] = _mm512_fmadd_ps(dot, scales[half], totals[half]);
                         totals[half] = _mm512_fmadd_ps(sum, minima[half], totals[half]);
                     }
@@ -327,11 +327,10 @@ mod avx512 {
                 x = x.add(group);
             }
         }
-        for (r, (totals, out)) in totals.iter().zip(out).enumerate() {
-            let scale = _mm512_set1_ps(input.row_scales[r]);
+        for (totals, out) in totals.iter().zip(out) {
             for (half, total) in totals.iter().enumerate() {
                 // SAFETY: a row of `out` holds 32 floats.
-                unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(16 * half), _mm512_mul_ps(*total, scale)) };
+                unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(16 * half), *total) };
             }
         }
     }

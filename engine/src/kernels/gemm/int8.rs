@@ -1,9 +1,9 @@
-//! 8-bit weights with a scale per column, times 8-bit activations with a scale per row.
+//! 8-bit weights with a scale per column, times 8-bit activations with a scale per group of [`GROUP`].
 //!
 //! Packed `[n / 32][k / 4][32][4]`: four neighbours along `k` of one column lie together, as the dot
 //! product instruction takes them. Weights are stored as `q + 128`, since one factor of it must be
-//! unsigned; 128 times the sum of the activations is taken off at the end. Sums are exact in 32 bits for
-//! `k` up to [`MOST_K`].
+//! unsigned; each dot product starts at minus 128 times the sum of the activations. Dot products of a
+//! group are exact; they are scaled and added up in order.
 
 use super::super::isa::Level;
 use super::super::math::per_isa;
@@ -11,8 +11,8 @@ use super::super::rows::Activations;
 use super::{Isa, OutOfMemory, PANEL, Pool, Tile, each_panel};
 use crate::kernels::Buffer;
 
-/// 255 · 127 · `k` stays below 2³¹.
-pub(crate) const MOST_K: usize = 65_536;
+/// Activations that share a scale.
+pub(super) const GROUP: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -29,7 +29,7 @@ impl Packed {
         k: usize,
         row: &(impl Fn(usize, &mut [f32]) + Sync),
     ) -> Result<Self, OutOfMemory> {
-        let (panels, panel) = (n.div_ceil(PANEL), k.next_multiple_of(4) * PANEL);
+        let (panels, panel) = (n.div_ceil(PANEL), k.next_multiple_of(GROUP) * PANEL);
         let mut codes = Buffer::zeroed(panels * panel)?;
         let mut scales = Buffer::zeroed(panels * PANEL)?;
         // Two passes over the rows would read the file twice: scales are written from inside.
@@ -48,7 +48,7 @@ impl Packed {
     }
 
     fn panel(&self, number: usize) -> &[u8] {
-        let panel = self.k.next_multiple_of(4) * PANEL;
+        let panel = self.k.next_multiple_of(GROUP) * PANEL;
         &self.codes[number * panel..(number + 1) * panel]
     }
 
@@ -88,23 +88,23 @@ pub(super) struct Tiles<'a> {
 }
 
 impl super::Tiles for Tiles<'_> {
-    const MOST: usize = 12;
+    const MOST: usize = 6;
 
     fn tile<const R: usize>(&self, panel: usize, row: usize, out: &mut Tile<R>) {
         let x = self.x;
-        let rows = &x.bytes[row * x.stride..(row + R - 1) * x.stride + x.width.next_multiple_of(4)];
-        let scales = &self.packed.scales[panel * PANEL..(panel + 1) * PANEL];
+        let groups = row * x.groups..(row + R) * x.groups;
         let input = Input {
-            x: rows,
+            x: &x.bytes[row * x.stride..(row + R - 1) * x.stride + x.width.next_multiple_of(GROUP)],
             stride: x.stride,
             codes: self.packed.panel(panel),
-            scales,
-            row_scales: &x.scales[row..row + R],
-            sums: &x.sums[row..row + R],
+            scales: &self.packed.scales[panel * PANEL..(panel + 1) * PANEL],
+            row_scales: &x.scales[groups.clone()],
+            offsets: &x.offsets[groups],
+            groups: x.groups,
         };
         match self.isa.level() {
-            // SAFETY: such an `Isa` exists only on processors that have these instructions. `rows` reaches
-            // to the last row's last step, as `codes` does: both have `k / 4` steps.
+            // SAFETY: such an `Isa` exists only on processors that have these instructions. Rows, their groups
+            // and the panel all have `k / GROUP` groups, rounded up.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { avx512::tile(&input, out) },
             _ => portable(self.isa, &input, out),
@@ -118,33 +118,35 @@ struct Input<'a> {
     stride: usize,
     codes: &'a [u8],
     scales: &'a [f32],
+    /// `[rows, groups]`.
     row_scales: &'a [f32],
-    sums: &'a [f32],
-}
-
-impl Input<'_> {
-    /// From exact sums to floats.
-    #[inline(always)]
-    fn finish(&self, r: usize, sums: &[i32; PANEL], out: &mut [f32; PANEL]) {
-        let (scale, offset) = (self.row_scales[r], 128 * self.sums[r] as i32);
-        for ((out, sum), column) in out.iter_mut().zip(sums).zip(self.scales) {
-            *out = (sum - offset) as f32 * column * scale;
-        }
-    }
+    /// `[rows, groups]`.
+    offsets: &'a [i32],
+    groups: usize,
 }
 
 per_isa! {
     fn portable<const R: usize>(input: &Input<'_>, out: &mut Tile<R>) {
         for (r, out) in out.iter_mut().enumerate() {
             let x = &input.x[r * input.stride..];
-            let mut sums = [0i32; PANEL];
-            for (codes, x) in input.codes.chunks_exact(4 * PANEL).zip(x.chunks_exact(4)) {
-                for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(4)) {
-                    let pair = |i: usize| i32::from(i16::from(codes[i])) * i32::from(i16::from(x[i]));
-                    *sum += pair(0) + pair(1) + pair(2) + pair(3);
+            *out = [0.0; PANEL];
+            let groups = input.codes.chunks_exact(GROUP * PANEL).zip(x.chunks_exact(GROUP));
+            for (place, (codes, x)) in groups.enumerate() {
+                let mut dots = [input.offsets[r * input.groups + place]; PANEL];
+                for (codes, x) in codes.chunks_exact(4 * PANEL).zip(x.chunks_exact(4)) {
+                    for (dot, codes) in dots.iter_mut().zip(codes.chunks_exact(4)) {
+                        let pair = |i: usize| i32::from(i16::from(codes[i])) * i32::from(i16::from(x[i]));
+                        *dot += pair(0) + pair(1) + pair(2) + pair(3);
+                    }
+                }
+                let scale = input.row_scales[r * input.groups + place];
+                for (out, dot) in out.iter_mut().zip(dots) {
+                    *out += dot as f32 * scale;
                 }
             }
-            input.finish(r, &sums, out);
+            for (out, scale) in out.iter_mut().zip(input.scales) {
+                *out *= scale;
+            }
         }
     }
 }
@@ -153,39 +155,47 @@ per_isa! {
 mod avx512 {
     use std::arch::x86_64::*;
 
-    use super::{Input, PANEL, Tile};
+    use super::{GROUP, Input, PANEL, Tile};
 
     /// # Safety
-    /// The processor has the instructions, and each of the `R` rows of `x` has four bytes for every step
-    /// of `codes`.
+    /// The processor has the instructions, and each of the `R` rows of `x`, of scales and of offsets has as
+    /// many whole groups as `codes`.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn tile<const R: usize>(input: &Input<'_>, out: &mut Tile<R>) {
-        let mut sums = [[_mm512_setzero_si512(); 2]; R];
-        let (x, codes) = (input.x.as_ptr(), input.codes.as_ptr());
-        for step in 0..input.codes.len() / (4 * PANEL) {
-            // SAFETY: the step lies in `codes`.
-            let (w0, w1) = unsafe {
-                let at = codes.add(step * 4 * PANEL);
-                (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast()))
-            };
-            for (r, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's word.
-                let four = unsafe { x.add(r * input.stride + step * 4).cast::<i32>().read_unaligned() };
-                let four = _mm512_set1_epi32(four);
-                sums[0] = _mm512_dpbusd_epi32(sums[0], w0, four);
-                sums[1] = _mm512_dpbusd_epi32(sums[1], w1, four);
+        let mut totals = [[_mm512_setzero_ps(); 2]; R];
+        let (mut x, mut codes) = (input.x.as_ptr(), input.codes.as_ptr());
+        for place in 0..input.codes.len() / (GROUP * PANEL) {
+            let mut dots = [[_mm512_setzero_si512(); 2]; R];
+            // SAFETY: all loads lie in this group of the panel and of each row, which the caller vouches for.
+            unsafe {
+                for (r, dots) in dots.iter_mut().enumerate() {
+                    *dots = [_mm512_set1_epi32(*input.offsets.as_ptr().add(r * input.groups + place)); 2];
+                }
+                for step in 0..GROUP / 4 {
+                    let at = codes.add(step * 4 * PANEL);
+                    let (w0, w1) = (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast()));
+                    for (r, dots) in dots.iter_mut().enumerate() {
+                        let four = x.add(r * input.stride + step * 4).cast::<i32>().read_unaligned();
+                        let four = _mm512_set1_epi32(four);
+                        dots[0] = _mm512_dpbusd_epi32(dots[0], w0, four);
+                        dots[1] = _mm512_dpbusd_epi32(dots[1], w1, four);
+                    }
+                }
+                for (r, (totals, dots)) in totals.iter_mut().zip(&dots).enumerate() {
+                    let scale = _mm512_set1_ps(*input.row_scales.as_ptr().add(r * input.groups + place));
+                    totals[0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[0]), scale, totals[0]);
+                    totals[1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[1]), scale, totals[1]);
+                }
+                x = x.add(GROUP);
+                codes = codes.add(GROUP * PANEL);
             }
         }
-        for (r, (sums, out)) in sums.iter().zip(out).enumerate() {
-            let offset = _mm512_set1_epi32(128 * input.sums[r] as i32);
-            let scale = _mm512_set1_ps(input.row_scales[r]);
-            for half in 0..2 {
-                let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[half], offset));
+        for (totals, out) in totals.iter().zip(out) {
+            for (half, total) in totals.iter().enumerate() {
                 // SAFETY: `scales` and a row of `out` hold 32 floats each.
                 unsafe {
                     let column = _mm512_loadu_ps(input.scales.as_ptr().add(16 * half));
-                    let value = _mm512_mul_ps(_mm512_mul_ps(sum, column), scale);
-                    _mm512_storeu_ps(out.as_mut_ptr().add(16 * half), value);
+                    _mm512_storeu_ps(out.as_mut_ptr().add(16 * half), _mm512_mul_ps(*total, column));
                 }
             }
         }
