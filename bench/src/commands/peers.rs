@@ -84,7 +84,10 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
             say(&ratio)?;
         }
     } else {
-        println!("Tokens per second, {} threads, best of {} rounds\n", options.setting.threads, options.rounds);
+        println!(
+            "Tokens per second; threads: {}, rounds: {}, of which the best counts\n",
+            options.setting.threads, options.rounds
+        );
         println!("{}", comparison.table());
         for peer in missing {
             println!("Without {}, which is not installed.", peer.name());

@@ -151,6 +151,9 @@ impl Comparison {
         for (peer, format) in self.seen.iter().filter(|(peer, _)| peer != "llama.cpp") {
             line(&format!("{peer} {format}"), &|column| Some(tok_s(self.figure(peer, format, column)?)));
         }
+        if self.ratios().is_empty() {
+            return table;
+        }
         line("troupe's best / better peer", &|column| {
             self.ratio(column).map(|ratio| format!("{:.2} ({})", ratio.ratio, ratio.format))
         });
