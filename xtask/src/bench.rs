@@ -54,3 +54,19 @@ fn program(checkout: &Checkout) -> Result<PathBuf, BenchError> {
     let name = "../release/troupe-bench";
     checkout.program(name).map_err(|source| BenchError::Start { program: name.into(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::{Cli, Command};
+
+    #[test]
+    fn all_words_are_handed_on() {
+        for line in ["engine --json --formats int4,int8 --help", "--help", "peers --rounds 1 --quick"] {
+            let words = ["xtask", "bench"].into_iter().chain(line.split(' '));
+            let Command::Bench(options) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+            assert_eq!(options.words.join(" ".as_ref()), line);
+        }
+    }
+}
