@@ -74,8 +74,10 @@ impl BlockPool {
     pub fn new(blocks: Blocks) -> Self {
         let count = u32::try_from(blocks.0).unwrap_or(NONE).min(NONE - 1);
         let entry = Entry { holders: 0, hash: None, before: NONE, after: NONE };
-        let mut pool =
-            Self { entries: vec![entry; count as usize], cached: HashMap::new(), first: NONE, last: NONE, free: 0 };
+        let entries = vec![entry; count as usize];
+        // At most half full, the map cleans up after removals in place: it never grows again.
+        let cached = HashMap::with_capacity(entries.len() * 2);
+        let mut pool = Self { entries, cached, first: NONE, last: NONE, free: 0 };
         for id in 0..count {
             pool.push_last(id);
         }
@@ -104,18 +106,19 @@ impl BlockPool {
         found.fold((0, 0), |(all, free), id| (all + 1, free + usize::from(self.holders(*id) == 0)))
     }
 
-    /// Takes the cached blocks of these hashes, as far as they go from the front.
-    pub fn take_cached(&mut self, hashes: &[BlockHash]) -> Vec<BlockId> {
-        let ids: Vec<BlockId> = hashes.iter().map_while(|hash| self.cached.get(hash).copied()).collect();
-        for id in &ids {
-            if self.holders(*id) == 0 {
+    /// Takes the cached blocks of these hashes, as far as they go from the front, and appends them to a
+    /// table.
+    pub fn take_cached(&mut self, hashes: &[BlockHash], table: &mut Vec<BlockId>) {
+        for hash in hashes {
+            let Some(id) = self.cached.get(hash).copied() else { return };
+            if self.holders(id) == 0 {
                 self.unlink(id.0);
             }
             if let Some(entry) = self.entries.get_mut(id.index()) {
                 entry.holders += 1;
             }
+            table.push(id);
         }
-        ids
     }
 
     /// Hands out a block; its old content is forgotten. None if all are held.

@@ -13,10 +13,14 @@
 //! - Waiting sequences are admitted by class, then in the order in which they came; nobody overtakes one
 //!   that does not fit yet.
 //!
+//! A step costs no allocation once plan and sequences have their room, and no walk over those that wait:
+//! sequences keep their slot ([`slab`]), what is asked for after every step is kept as a sum, and
+//! [`Plan`] belongs to the caller, who brings it again.
+//!
 //! It is pure: tokens in, plan out. What a plan computes is the model's business, which token comes next
 //! the sampler's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, VecDeque};
 
 use protocol::engine::{Grant, Load, RefusalReason};
 use protocol::ids::{JobKey, TokenId};
@@ -25,9 +29,14 @@ use protocol::units::{Blocks, Tokens};
 
 use crate::blocks::{BlockId, BlockPool};
 
+mod planning;
+mod rules;
 mod sequence;
+mod slab;
 
-pub use sequence::{Rank, Sequence};
+use sequence::Sums;
+pub use sequence::{ROOM, Rank, Sequence};
+use slab::Slab;
 
 /// The bounds of a scheduler. All are at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +85,27 @@ pub struct Plan {
     pub preempted: u32,
 }
 
+impl Plan {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.begun.clear();
+        self.outgrown.clear();
+        self.preempted = 0;
+    }
+}
+
 /// All sequences of one engine.
 #[derive(Debug)]
 pub struct Scheduler {
     bounds: Bounds,
     pool: BlockPool,
-    sequences: BTreeMap<Rank, Sequence>,
-    running: BTreeSet<Rank>,
-    waiting: BTreeSet<Rank>,
+    sequences: Slab,
+    /// Sorted: the one that is served first is the first.
+    running: Vec<Rank>,
+    /// Sorted as well.
+    waiting: VecDeque<Rank>,
+    /// Over all sequences. Only [`Scheduler::change`] and the ends of a sequence touch it.
+    sums: Sums,
     ranks: HashMap<JobKey, Rank>,
     arrivals: u64,
     steps: u64,
@@ -103,9 +125,10 @@ impl Scheduler {
         Self {
             bounds,
             pool: BlockPool::new(Blocks::of(bounds.blocks)),
-            sequences: BTreeMap::new(),
-            running: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            sequences: Slab::default(),
+            running: Vec::new(),
+            waiting: VecDeque::new(),
+            sums: Sums::default(),
             ranks: HashMap::new(),
             arrivals: 0,
             steps: 0,
@@ -118,14 +141,15 @@ impl Scheduler {
     /// Why it cannot be taken; it leaves no trace.
     pub fn admit(&mut self, job: Job) -> Result<Grant, RefusalReason> {
         self.check(&job)?;
-        let queue = self.due();
+        let queue = Tokens::of(self.sums.prefill);
         self.arrivals += 1;
-        let rank = Rank::new(job.priority, self.arrivals);
+        let rank = Rank::new(job.priority, self.arrivals, self.sequences.next_slot());
         let mut sequence = Sequence::new(job, self.bounds.block);
         let cached = (self.pool.find(sequence.shareable()).0 * self.bounds.block).min(sequence.prompt);
         self.ranks.insert(sequence.job.key, rank);
-        self.waiting.insert(rank);
+        self.sums += sequence.sums();
         self.sequences.insert(rank, sequence);
+        self.wait(rank);
         Ok(Grant { cached: Tokens::of(cached), queue })
     }
 
@@ -165,20 +189,24 @@ impl Scheduler {
 
     /// Takes a sequence out and frees what it holds.
     pub fn remove(&mut self, rank: Rank) -> Option<Sequence> {
-        let mut sequence = self.sequences.remove(&rank)?;
+        let mut sequence = self.sequences.remove(rank)?;
+        self.sums -= sequence.sums();
         self.pool.release(sequence.table.drain(..));
         self.ranks.remove(&sequence.job.key);
-        self.running.remove(&rank);
-        self.waiting.remove(&rank);
+        if let Ok(place) = self.running.binary_search(&rank) {
+            self.running.remove(place);
+        } else if let Ok(place) = self.waiting.binary_search(&rank) {
+            self.waiting.remove(place);
+        }
         Some(sequence)
     }
 
     /// Takes a sequence out whose keys and values are spoilt: none of its blocks is found as a prefix any
     /// more. Returns those that nobody else holds.
     pub fn discard(&mut self, rank: Rank) -> Vec<BlockId> {
-        let alone = self.pool.forget(self.table(rank).to_vec().as_slice());
+        let alone = self.sequences.get(rank).map(|sequence| self.pool.forget(&sequence.table));
         self.remove(rank);
-        alone
+        alone.unwrap_or_default()
     }
 
     /// Blocks for work of the owner's own, if so many are free; to be given back before the next step.
@@ -196,177 +224,56 @@ impl Scheduler {
 
     /// A sequence.
     pub fn sequence(&self, rank: Rank) -> Option<&Sequence> {
-        self.sequences.get(&rank)
+        self.sequences.get(rank)
     }
 
-    /// Plans the next step and reserves its blocks. Every item must be committed, or its sequence
-    /// removed, before the next plan.
-    pub fn plan(&mut self) -> Plan {
-        let mut plan = Plan::default();
-        let mut budget = self.bounds.step_tokens;
-        let (mut due, prefills): (Vec<Rank>, Vec<Rank>) =
-            self.running.iter().partition(|rank| self.sequences.get(rank).is_some_and(|sequence| sequence.due() == 1));
-        due.extend(prefills);
-        for rank in due {
-            if budget == 0 {
-                break;
-            }
-            // An earlier one may have taken its blocks.
-            if self.running.contains(&rank) && !plan.outgrown.contains(&rank) {
-                self.plan_running(rank, &mut plan, &mut budget);
-            }
-        }
-        if plan.preempted == 0 && plan.outgrown.is_empty() {
-            self.plan_waiting(&mut plan, &mut budget);
-        }
-        if !plan.items.is_empty() {
-            self.steps += 1;
-        }
-        plan
-    }
-
-    fn plan_running(&mut self, rank: Rank, plan: &mut Plan, budget: &mut usize) {
-        let Some(sequence) = self.sequences.get(&rank) else { return };
-        let (start, total) = (sequence.computed, sequence.tokens.len());
-        let count = sequence.due().min(self.bounds.prefill_chunk).min(*budget);
-        while !self.reserve(rank, start + count) {
-            let Some(victim) = self.running.last().copied() else { return };
-            if victim == rank && self.running.len() == 1 {
-                plan.outgrown.push(rank);
-                return;
-            }
-            *budget += plan.items.iter().find(|item| item.rank == victim).map_or(0, |item| item.count);
-            plan.items.retain(|item| item.rank != victim);
-            plan.preempted += 1;
-            self.preempt(victim);
-            if victim == rank {
-                return;
-            }
-        }
-        *budget -= count;
-        plan.items.push(Item { rank, start, count, samples: start + count == total });
-    }
-
-    fn plan_waiting(&mut self, plan: &mut Plan, budget: &mut usize) {
-        while *budget > 0 && self.running.len() < self.bounds.max_batch {
-            let Some(rank) = self.waiting.first().copied() else { return };
-            // Prompts that are still being computed will take these.
-            let promised: usize =
-                self.running.iter().filter_map(|rank| self.sequences.get(rank)).map(Sequence::blocks_due).sum();
-            let Some(sequence) = self.sequences.get_mut(&rank) else { return };
-            let (hits, free_hits) = self.pool.find(sequence.shareable());
-            let total = sequence.tokens.len();
-            let needed = total.div_ceil(self.bounds.block).saturating_sub(hits);
-            let room = self.pool.free().saturating_sub(free_hits);
-            let reserve = if self.running.is_empty() { 0 } else { (self.pool.total() / 64).max(1) };
-            if needed + promised + reserve > room {
-                return;
-            }
-            sequence.table = self.pool.take_cached(sequence.shareable());
-            let cached = sequence.table.len() * self.bounds.block;
-            let first = sequence.begin(cached);
-            if first {
-                plan.begun.push((sequence.job.key, sequence.usage.cached));
-            }
-            let count = sequence.due().min(self.bounds.prefill_chunk).min(*budget);
-            self.waiting.remove(&rank);
-            self.running.insert(rank);
-            // It fits: that was checked, and nobody else takes blocks meanwhile.
-            if self.reserve(rank, cached + count) {
-                *budget -= count;
-                plan.items.push(Item { rank, start: cached, count, samples: cached + count == total });
-            }
-        }
-    }
-
-    /// Gives a sequence the blocks for its first `tokens` tokens. What it got it keeps, even if it was
-    /// not enough.
-    fn reserve(&mut self, rank: Rank, tokens: usize) -> bool {
-        let Some(sequence) = self.sequences.get_mut(&rank) else { return false };
-        let needed = tokens.div_ceil(self.bounds.block);
-        while sequence.table.len() < needed {
-            match self.pool.allocate() {
-                Some(block) => sequence.table.push(block),
-                None => return false,
-            }
-        }
-        true
-    }
-
-    fn preempt(&mut self, rank: Rank) {
-        if let Some(sequence) = self.sequences.get_mut(&rank) {
-            self.pool.release(sequence.table.drain(..));
-            sequence.pause();
-        }
-        self.running.remove(&rank);
-        self.waiting.insert(rank);
+    /// The block table of a sequence.
+    pub fn table(&self, rank: Rank) -> &[BlockId] {
+        self.sequences.get(rank).map_or(&[], |sequence| &sequence.table)
     }
 
     /// Says that an item was computed, and which token came out of it, if it samples. Returns why the
     /// answer is complete, if it is; the sequence is then to be removed.
     pub fn commit(&mut self, item: Item, sampled: Option<TokenId>) -> Option<Finish> {
-        let sequence = self.sequences.get_mut(&item.rank)?;
-        for (block, hash) in sequence.advance(item.start + item.count) {
-            self.pool.publish(block, hash);
-        }
-        sequence.push(sampled?, self.bounds.context)
-    }
-
-    /// Prefill tokens that are due.
-    fn due(&self) -> Tokens {
-        self.sequences.values().map(|sequence| Tokens::of(sequence.prefill_due())).sum()
+        let context = self.bounds.context;
+        self.change(item.rank, |sequence, pool| {
+            sequence.advance(item.start + item.count, pool);
+            sequence.push(sampled?, context)
+        })?
     }
 
     /// What it carries.
     pub fn load(&self) -> Load {
-        let running = self.running.iter().filter_map(|rank| self.sequences.get(rank));
         Load {
             step: self.steps,
             running: u32::try_from(self.running.len()).unwrap_or(u32::MAX),
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
-            prefill: self.due(),
-            context: running.map(|sequence| Tokens::of(sequence.tokens.len())).sum(),
+            prefill: Tokens::of(self.sums.prefill),
+            context: Tokens::of(self.sums.context),
             blocks_used: Blocks::of(self.pool.used()),
             blocks_total: Blocks::of(self.pool.total()),
         }
     }
 
-    /// Whether all its rules hold. For tests, after every step.
-    ///
-    /// # Errors
-    /// The rule that is broken.
-    pub fn check_rules(&self) -> Result<(), String> {
-        self.pool.check(self.sequences.values().map(|sequence| sequence.table.as_slice()))?;
-        let (all, parts) = (self.sequences.len(), self.running.len() + self.waiting.len());
-        if all != parts || all != self.ranks.len() || !self.running.is_disjoint(&self.waiting) {
-            return Err(format!("{all} sequences, {parts} running or waiting, {} keys", self.ranks.len()));
-        }
-        if self.running.len() > self.bounds.max_batch {
-            return Err(format!("{} sequences run, {} may", self.running.len(), self.bounds.max_batch));
-        }
-        for rank in &self.waiting {
-            if self.sequences.get(rank).is_none_or(|sequence| !sequence.table.is_empty()) {
-                return Err(format!("{rank:?} waits and holds blocks"));
-            }
-        }
-        for sequence in self.sequences.values() {
-            if sequence.computed >= sequence.tokens.len()
-                || sequence.computed > sequence.table.len() * self.bounds.block
-            {
-                return Err(format!(
-                    "{} tokens of {} are computed in {} blocks",
-                    sequence.computed,
-                    sequence.tokens.len(),
-                    sequence.table.len()
-                ));
-            }
-        }
-        Ok(())
+    /// Changes a sequence, and the sums with it.
+    fn change<T>(&mut self, rank: Rank, change: impl FnOnce(&mut Sequence, &mut BlockPool) -> T) -> Option<T> {
+        let sequence = self.sequences.get_mut(rank)?;
+        self.sums -= sequence.sums();
+        let outcome = change(sequence, &mut self.pool);
+        self.sums += sequence.sums();
+        Some(outcome)
     }
 
-    /// The block table of a sequence.
-    pub fn table(&self, rank: Rank) -> &[BlockId] {
-        self.sequences.get(&rank).map_or(&[], |sequence| &sequence.table)
+    fn run(&mut self, rank: Rank) {
+        if let Err(place) = self.running.binary_search(&rank) {
+            self.running.insert(place, rank);
+        }
+    }
+
+    fn wait(&mut self, rank: Rank) {
+        if let Err(place) = self.waiting.binary_search(&rank) {
+            self.waiting.insert(place, rank);
+        }
     }
 }
 

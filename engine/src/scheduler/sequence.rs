@@ -1,23 +1,65 @@
 //! One job inside the scheduler: its tokens, what is computed of them, the blocks that hold it.
+//!
+//! Rule: while it runs, a token costs no allocation. What grows with the answer gets its room when the
+//! sequence begins, for the next [`ROOM`] tokens at most; whatever lies beyond that grows by doubling.
 
 use std::cmp::Reverse;
+use std::ops::{AddAssign, SubAssign};
 
 use protocol::ids::TokenId;
 use protocol::job::{Finish, Job, JobUsage};
 use protocol::units::Tokens;
 
-use crate::blocks::{BlockHash, BlockId};
+use crate::blocks::{BlockHash, BlockId, BlockPool};
+
+/// Answer tokens that a sequence has room for when it begins: a job that asks for a billion gets no
+/// more than this in advance.
+pub const ROOM: usize = 4096;
 
 /// The order in which sequences are served: higher classes first, then the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank {
     class: Reverse<u8>,
+    /// No two sequences have the same, so what follows never decides.
     arrival: u64,
+    /// Where the slab keeps the sequence.
+    pub(super) slot: u32,
 }
 
 impl Rank {
-    pub(super) fn new(priority: u8, arrival: u64) -> Self {
-        Self { class: Reverse(priority), arrival }
+    pub(super) fn new(priority: u8, arrival: u64, slot: u32) -> Self {
+        Self { class: Reverse(priority), arrival, slot }
+    }
+
+    pub(super) fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// What sequences add up to. The scheduler keeps the sum over all of them, so that nobody has to walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    /// Prefill tokens that are due.
+    pub(super) prefill: usize,
+    /// Tokens in the contexts of running ones.
+    pub(super) context: usize,
+    /// Blocks that running ones need for their tokens beyond those they have.
+    pub(super) promised: usize,
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.prefill += other.prefill;
+        self.context += other.context;
+        self.promised += other.promised;
+    }
+}
+
+impl SubAssign for Sums {
+    fn sub_assign(&mut self, other: Self) {
+        self.prefill = self.prefill.saturating_sub(other.prefill);
+        self.context = self.context.saturating_sub(other.context);
+        self.promised = self.promised.saturating_sub(other.promised);
     }
 }
 
@@ -45,6 +87,7 @@ pub struct Sequence {
     /// Full blocks that were published.
     published: usize,
     begun: bool,
+    running: bool,
     /// Tokens that were computed before the last preemption.
     lost: usize,
 }
@@ -69,6 +112,7 @@ impl Sequence {
             root,
             published: 0,
             begun: false,
+            running: false,
             lost: 0,
         }
     }
@@ -78,14 +122,15 @@ impl Sequence {
         self.tokens.len() - self.computed
     }
 
-    /// Of these, all but the newest, which is a decode: what a newcomer has to wait for.
-    pub(super) fn prefill_due(&self) -> usize {
-        if self.computed == 0 || self.due() > 1 { self.due() } else { 0 }
-    }
-
-    /// Blocks that its tokens need beyond those it has.
-    pub(super) fn blocks_due(&self) -> usize {
-        self.tokens.len().div_ceil(self.block).saturating_sub(self.table.len())
+    /// What it adds to the sums of its scheduler.
+    pub(super) fn sums(&self) -> Sums {
+        // The newest token alone is a decode: no newcomer has to wait for it.
+        let prefill = if self.computed == 0 || self.due() > 1 { self.due() } else { 0 };
+        if !self.running {
+            return Sums { prefill, ..Sums::default() };
+        }
+        let promised = self.tokens.len().div_ceil(self.block).saturating_sub(self.table.len());
+        Sums { prefill, context: self.tokens.len(), promised }
     }
 
     /// Hashes of the blocks that it may take from the cache: never the one with its last token, which
@@ -105,8 +150,29 @@ impl Sequence {
         }
     }
 
-    /// Begins, or begins again, with so many tokens from the cache. True the first time.
-    pub(super) fn begin(&mut self, cached: usize) -> bool {
+    /// Begins, or begins again, with what the cache holds of it; at most `longest` tokens are its end.
+    /// True the first time.
+    pub(super) fn begin(&mut self, pool: &mut BlockPool, longest: usize) -> bool {
+        self.shareable();
+        let full = (self.tokens.len() - 1) / self.block;
+        pool.take_cached(self.hashes.get(..full).unwrap_or_default(), &mut self.table);
+        self.make_room(longest);
+        self.start(self.table.len() * self.block)
+    }
+
+    /// Room for what the next tokens append to.
+    fn make_room(&mut self, longest: usize) {
+        let wanted = usize::try_from(self.job.limits.max_tokens.0).unwrap_or(usize::MAX);
+        let tokens = self.prompt.saturating_add(wanted).min(longest).min(self.tokens.len() + ROOM);
+        let blocks = tokens.div_ceil(self.block);
+        self.tokens.reserve_exact(tokens.saturating_sub(self.tokens.len()));
+        self.hashes.reserve_exact(blocks.saturating_sub(self.hashes.len()));
+        self.table.reserve_exact(blocks.saturating_sub(self.table.len()));
+    }
+
+    /// As `begin`, when so many tokens lie in its table.
+    pub(super) fn start(&mut self, cached: usize) -> bool {
+        self.running = true;
         self.computed = cached;
         self.published = self.table.len();
         let again = self.lost.min(self.prompt).saturating_sub(cached);
@@ -120,22 +186,40 @@ impl Sequence {
         first
     }
 
-    /// Lost its blocks.
-    pub(super) fn pause(&mut self) {
+    /// Loses its blocks.
+    pub(super) fn pause(&mut self, pool: &mut BlockPool) {
+        pool.release(self.table.drain(..));
+        self.running = false;
         self.lost = self.computed;
         self.computed = 0;
         self.published = 0;
     }
 
-    /// So many tokens are computed now. Returns the blocks that became full, with their hashes.
-    pub(super) fn advance(&mut self, computed: usize) -> Vec<(BlockId, BlockHash)> {
+    /// Gets the blocks for its first `tokens` tokens. What it got it keeps, even if it was not enough.
+    pub(super) fn reserve(&mut self, tokens: usize, pool: &mut BlockPool) -> bool {
+        while self.table.len() < tokens.div_ceil(self.block) {
+            match pool.allocate() {
+                Some(block) => self.table.push(block),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// So many tokens are computed now: blocks that became full are published.
+    pub(super) fn advance(&mut self, computed: usize, pool: &mut BlockPool) {
         self.computed = computed;
         let full = computed / self.block;
+        if full <= self.published {
+            return;
+        }
         self.hash(full);
-        let fresh =
-            self.table.iter().copied().zip(self.hashes.iter().copied()).take(full).skip(self.published).collect();
-        self.published = self.published.max(full);
-        fresh
+        for place in self.published..full {
+            if let (Some(block), Some(hash)) = (self.table.get(place), self.hashes.get(place)) {
+                pool.publish(*block, *hash);
+            }
+        }
+        self.published = full;
     }
 
     /// Appends a token. Returns why the answer is complete, if it is.

@@ -31,7 +31,8 @@ fn job(number: u128, prompt: usize, answer: u64) -> Job {
 
 /// Runs one step; the token after position `n` is `n` itself. Returns what ended.
 fn step(scheduler: &mut Scheduler) -> (Plan, Vec<(JobKey, Finish)>) {
-    let plan = scheduler.plan();
+    let mut plan = Plan::default();
+    scheduler.plan(&mut plan);
     let budget: usize = plan.items.iter().map(|item| item.count).sum();
     assert!(budget <= bounds().step_tokens.max(scheduler.bounds.step_tokens));
     let mut ended = Vec::new();
@@ -168,19 +169,45 @@ fn a_grant_counts_cached_tokens_of_the_prompt_alone() {
 
 #[test]
 fn tokens_of_the_answer_are_not_counted_as_recomputed_prompt() {
+    let mut pool = BlockPool::new(Blocks(0));
     let mut sequence = Sequence::new(job(1, 8, 40), 4);
-    sequence.begin(0);
+    sequence.start(0);
     for token in 0..8 {
         sequence.push(TokenId(token), 64);
     }
-    sequence.advance(15);
-    sequence.pause();
-    sequence.begin(4);
+    sequence.advance(15, &mut pool);
+    sequence.pause(&mut pool);
+    sequence.start(4);
     assert_eq!(sequence.usage.recomputed, Tokens(4));
-    sequence.advance(15);
-    sequence.pause();
-    sequence.begin(8);
+    sequence.advance(15, &mut pool);
+    sequence.pause(&mut pool);
+    sequence.start(8);
     assert_eq!(sequence.usage.recomputed, Tokens(4), "the whole prompt was cached this time");
+}
+
+#[test]
+fn a_rank_of_the_past_finds_nothing_though_its_slot_is_used_again() {
+    let mut scheduler = Scheduler::new(bounds());
+    scheduler.admit(job(1, 3, 5)).unwrap();
+    let old = step(&mut scheduler).0.items[0];
+    scheduler.cancel(job(1, 1, 1).key);
+    scheduler.admit(job(2, 5, 5)).unwrap();
+    let new = step(&mut scheduler).0.items[0];
+    assert_ne!(old.rank, new.rank);
+    assert!(scheduler.sequence(old.rank).is_none() && scheduler.table(old.rank).is_empty());
+    assert_eq!(scheduler.commit(old, Some(TokenId(1))), None);
+    assert!(scheduler.remove(old.rank).is_none() && scheduler.discard(old.rank).is_empty());
+    assert_eq!(scheduler.sequence(new.rank).unwrap().tokens.len(), 6);
+    scheduler.check_rules().unwrap();
+}
+
+#[test]
+fn a_job_that_asks_for_a_billion_tokens_gets_no_room_for_them() {
+    let mut scheduler = Scheduler::new(Bounds { context: usize::MAX, blocks: 1 << 20, ..bounds() });
+    scheduler.admit(job(1, 3, 1_000_000_000)).unwrap();
+    let rank = step(&mut scheduler).0.items[0].rank;
+    let room = scheduler.sequence(rank).unwrap().tokens.capacity();
+    assert!((ROOM..2 * ROOM).contains(&room), "room for {room} tokens");
 }
 
 #[test]
