@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use protocol::ids::RequestId;
 use protocol::job::{Limits, Sampling};
 
+mod pressure;
+
 fn bounds() -> Bounds {
     Bounds {
         block: 4,
