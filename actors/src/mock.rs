@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use protocol::engine::{Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{CacheEvent, Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job, JobUsage};
 use protocol::units::{Blocks, Tokens};
@@ -292,6 +292,14 @@ impl Engine for MockEngine {
             blocks_used: Blocks::of(self.pool.used()),
             blocks_total: self.card.blocks,
         }
+    }
+
+    fn cache_events(&mut self, events: &mut Vec<CacheEvent>) {
+        self.pool.cache_events(events);
+    }
+
+    fn restart_cache_events(&mut self) {
+        self.pool.restart_cache_events();
     }
 }
 

@@ -7,12 +7,14 @@
 //!   prefix cache, it costs nothing and cannot overflow.
 //! - Blocks without a hash are handed out before any cached one. A released sequence's last blocks go
 //!   before its first ones, since a longer prefix is of use to fewer.
+//! - What is published and what loses its hash is noted in order, for whoever keeps an index.
 //!
 //! What lies in a block is the model's business.
 
 use std::collections::HashMap;
 
-use protocol::ids::TokenId;
+pub use protocol::engine::BlockHash;
+use protocol::engine::{CacheEvent, CacheLog};
 use protocol::units::Blocks;
 
 /// A block, by its place in the cache.
@@ -26,34 +28,18 @@ impl BlockId {
     }
 }
 
-/// Names the tokens of a block and of all blocks before it, and who may share them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BlockHash([u8; 32]);
-
-impl BlockHash {
-    /// The hash before the first block: tenants with different salts share nothing.
-    pub fn root(salt: [u8; 16]) -> Self {
-        Self(*blake3::Hasher::new().update(b"troupe kv 1").update(&salt).finalize().as_bytes())
-    }
-
-    /// The hash of the block that holds these tokens after a parent.
-    #[must_use]
-    pub fn child(self, tokens: &[TokenId]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.0);
-        for token in tokens {
-            hasher.update(&token.0.to_le_bytes());
-        }
-        Self(*hasher.finalize().as_bytes())
-    }
-}
-
 const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    hash: BlockHash,
+    parent: Option<BlockHash>,
+}
 
 #[derive(Clone, Debug)]
 struct Entry {
     holders: u32,
-    hash: Option<BlockHash>,
+    name: Option<Name>,
     before: u32,
     after: u32,
 }
@@ -63,6 +49,7 @@ struct Entry {
 pub struct BlockPool {
     entries: Vec<Entry>,
     cached: HashMap<BlockHash, BlockId>,
+    log: CacheLog,
     /// Free blocks, the next to be handed out first: a list through the entries.
     first: u32,
     last: u32,
@@ -73,11 +60,12 @@ impl BlockPool {
     /// A pool of so many free blocks; more than fit an id are left out.
     pub fn new(blocks: Blocks) -> Self {
         let count = u32::try_from(blocks.0).unwrap_or(NONE).min(NONE - 1);
-        let entry = Entry { holders: 0, hash: None, before: NONE, after: NONE };
+        let entry = Entry { holders: 0, name: None, before: NONE, after: NONE };
         let entries = vec![entry; count as usize];
         // At most half full, the map cleans up after removals in place: it never grows again.
         let cached = HashMap::with_capacity(entries.len() * 2);
-        let mut pool = Self { entries, cached, first: NONE, last: NONE, free: 0 };
+        let log = CacheLog::new(entries.len());
+        let mut pool = Self { entries, cached, log, first: NONE, last: NONE, free: 0 };
         for id in 0..count {
             pool.push_last(id);
         }
@@ -126,25 +114,42 @@ impl BlockPool {
         let id = self.first;
         let entry = self.entries.get_mut(id as usize)?;
         entry.holders = 1;
-        if let Some(hash) = entry.hash.take() {
-            self.cached.remove(&hash);
-        }
+        self.unpublish(id);
         self.unlink(id);
         Some(BlockId(id))
     }
 
-    /// Says what a held, full block holds. If another block holds the same already, that one stays
-    /// the cached one: tables of running sequences never change.
-    pub fn publish(&mut self, id: BlockId, hash: BlockHash) {
+    /// Says what a held, full block holds, and what lies before it. If another block holds the same
+    /// already, that one stays the cached one: tables of running sequences never change.
+    pub fn publish(&mut self, id: BlockId, hash: BlockHash, parent: Option<BlockHash>) {
         if self.cached.contains_key(&hash) {
             return;
         }
         if let Some(entry) = self.entries.get_mut(id.index())
-            && entry.hash.is_none()
+            && entry.name.is_none()
         {
-            entry.hash = Some(hash);
+            entry.name = Some(Name { hash, parent });
             self.cached.insert(hash, id);
+            self.log.note(CacheEvent::Stored { hash, parent });
         }
+    }
+
+    fn unpublish(&mut self, id: u32) {
+        if let Some(Name { hash, .. }) = self.entry(id).and_then(|entry| entry.name.take()) {
+            self.cached.remove(&hash);
+            self.log.note(CacheEvent::Removed { hash });
+        }
+    }
+
+    /// Tells what was published and what lost its hash since the last call, or all that is cached.
+    pub fn cache_events(&mut self, events: &mut Vec<CacheEvent>) {
+        let names = self.entries.iter().filter_map(|entry| entry.name);
+        self.log.tell(events, names.map(|Name { hash, parent }| CacheEvent::Stored { hash, parent }));
+    }
+
+    /// Makes the next telling one of all that is cached.
+    pub fn restart_cache_events(&mut self) {
+        self.log.restart();
     }
 
     /// Lets go of a sequence's blocks, given in the order of the sequence.
@@ -155,16 +160,14 @@ impl BlockPool {
             if entry.holders > 0 {
                 continue;
             }
-            if entry.hash.is_some() { self.push_last(id.0) } else { self.push_first(id.0) }
+            if entry.name.is_some() { self.push_last(id.0) } else { self.push_first(id.0) }
         }
     }
 
     /// Unpublishes blocks; returns those with a single holder.
     pub fn forget(&mut self, ids: &[BlockId]) -> Vec<BlockId> {
         for id in ids {
-            if let Some(hash) = self.entries.get_mut(id.index()).and_then(|entry| entry.hash.take()) {
-                self.cached.remove(&hash);
-            }
+            self.unpublish(id.0);
         }
         ids.iter().copied().filter(|id| self.holders(*id) == 1).collect()
     }
@@ -232,11 +235,15 @@ impl BlockPool {
             if entry.holders != *held {
                 return Err(format!("block {id} counts {} holders, but {held} hold it", entry.holders));
             }
-            if let Some(hash) = entry.hash
+            if let Some(Name { hash, .. }) = entry.name
                 && self.cached.get(&hash).map(|id| id.index()) != Some(id)
             {
                 return Err(format!("block {id} has a hash that leads elsewhere"));
             }
+        }
+        let named = self.entries.iter().filter(|entry| entry.name.is_some()).count();
+        if named != self.cached.len() {
+            return Err(format!("{named} blocks have a hash, {} hashes lead to one", self.cached.len()));
         }
         let mut listed = 0;
         let mut at = self.first;

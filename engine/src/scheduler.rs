@@ -22,7 +22,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use protocol::engine::{Grant, Load, RefusalReason};
+use protocol::engine::{CacheEvent, Grant, Load, RefusalReason};
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job};
 use protocol::units::{Blocks, Tokens};
@@ -253,6 +253,16 @@ impl Scheduler {
             blocks_used: Blocks::of(self.pool.used()),
             blocks_total: Blocks::of(self.pool.total()),
         }
+    }
+
+    /// Tells what its prefix cache stored and removed since the last call.
+    pub fn cache_events(&mut self, events: &mut Vec<CacheEvent>) {
+        self.pool.cache_events(events);
+    }
+
+    /// Makes the next telling one of all that is cached.
+    pub fn restart_cache_events(&mut self) {
+        self.pool.restart_cache_events();
     }
 
     /// Changes a sequence, and the sums with it.

@@ -14,6 +14,9 @@ use crate::units::{Blocks, Tokens};
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod prefix;
+
+pub use prefix::{BlockHash, CacheEvent, CacheLog};
 
 /// One model on one device.
 ///
@@ -23,6 +26,7 @@ pub mod contract;
 /// - After its end a job holds no block: `blocks_used` counts running and waiting jobs alone.
 /// - The same job gives the same tokens alone, beside others, after a preemption, and continued
 ///   from any of its own prefixes through [`Job::generated`].
+/// - Whoever replays [`Engine::cache_events`] knows what [`Grant::cached`] will say.
 pub trait Engine: Send {
     /// What this engine serves; it does not change.
     fn card(&self) -> &Card;
@@ -44,6 +48,14 @@ pub trait Engine: Send {
 
     /// How much it carries now. Cheap: called after every step.
     fn load(&self) -> Load;
+
+    /// Tells, in order, what its prefix cache stored and removed since the last call. The first telling
+    /// begins with [`CacheEvent::Cleared`], and so does one after more than two events for each block:
+    /// then all that is cached follows.
+    fn cache_events(&mut self, events: &mut Vec<CacheEvent>);
+
+    /// Makes the next [`Engine::cache_events`] tell all that is cached, for a listener that comes late.
+    fn restart_cache_events(&mut self);
 }
 
 /// What an engine serves. It stands in a node's hello.

@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use protocol::engine::{BlockHash, CacheEvent, CacheLog};
+
 /// A block's place in the pool.
 pub(super) type BlockId = usize;
 
 #[derive(Clone, Debug, Default)]
 struct Block {
     holders: u32,
-    hash: Option<u64>,
+    hash: Option<BlockHash>,
+    /// The hash of the block before it, if there is one.
+    parent: Option<BlockHash>,
     /// Its place in `free` while nobody holds it.
     freed: u64,
 }
@@ -21,7 +25,8 @@ pub(super) struct Pool {
     /// Blocks without a holder, by when they lost the last.
     free: BTreeMap<u64, BlockId>,
     /// Full blocks by the hash of all tokens up to their end.
-    cached: HashMap<u64, BlockId>,
+    cached: HashMap<BlockHash, BlockId>,
+    log: CacheLog,
     clock: u64,
     size: usize,
 }
@@ -29,8 +34,9 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(blocks: usize, size: usize) -> Self {
         let free = (0..blocks).map(|id| (id as u64, id)).collect();
+        let (cached, log) = (HashMap::new(), CacheLog::new(blocks));
         let all = (0..blocks).map(|id| Block { freed: id as u64, ..Block::default() }).collect();
-        Self { blocks: all, free, cached: HashMap::new(), clock: blocks as u64, size }
+        Self { blocks: all, free, cached, log, clock: blocks as u64, size }
     }
 
     /// Tokens in a block.
@@ -43,12 +49,12 @@ impl Pool {
     }
 
     /// How many of these hashes, from the first on, are cached.
-    pub(super) fn cached(&self, chain: &[u64]) -> usize {
+    pub(super) fn cached(&self, chain: &[BlockHash]) -> usize {
         chain.iter().take_while(|hash| self.cached.contains_key(hash)).count()
     }
 
     /// Takes the cached blocks of `chain` and enough fresh ones for `count` in all; nothing if there are too few.
-    pub(super) fn take(&mut self, chain: &[u64], count: usize) -> Option<Vec<BlockId>> {
+    pub(super) fn take(&mut self, chain: &[BlockHash], count: usize) -> Option<Vec<BlockId>> {
         let hits: Vec<BlockId> = chain.iter().map_while(|hash| self.cached.get(hash).copied()).collect();
         let idle = hits.iter().filter(|id| self.blocks.get(**id).is_some_and(|block| block.holders == 0)).count();
         if count.saturating_sub(hits.len()) > self.free.len() - idle {
@@ -76,19 +82,30 @@ impl Pool {
         block.holders = 1;
         if let Some(hash) = block.hash.take() {
             self.cached.remove(&hash);
+            self.log.note(CacheEvent::Removed { hash });
         }
         Some(id)
     }
 
     /// Makes a full block findable, unless another one with the same content is.
-    pub(super) fn publish(&mut self, id: BlockId, hash: u64) {
+    pub(super) fn publish(&mut self, id: BlockId, hash: BlockHash, parent: Option<BlockHash>) {
         if let Some(block) = self.blocks.get_mut(id)
             && block.hash.is_none()
             && !self.cached.contains_key(&hash)
         {
-            block.hash = Some(hash);
+            (block.hash, block.parent) = (Some(hash), parent);
             self.cached.insert(hash, id);
+            self.log.note(CacheEvent::Stored { hash, parent });
         }
+    }
+
+    pub(super) fn cache_events(&mut self, events: &mut Vec<CacheEvent>) {
+        let stored = |block: &Block| block.hash.map(|hash| CacheEvent::Stored { hash, parent: block.parent });
+        self.log.tell(events, self.blocks.iter().filter_map(stored));
+    }
+
+    pub(super) fn restart_cache_events(&mut self) {
+        self.log.restart();
     }
 
     /// Lets blocks go, the last of a sequence first, so that prefixes live longest.

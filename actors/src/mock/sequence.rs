@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use protocol::engine::Event;
+use protocol::engine::{BlockHash, Event};
 use protocol::ids::TokenId;
 use protocol::job::{Finish, Job};
 use protocol::units::Tokens;
@@ -25,7 +25,7 @@ pub(super) struct Sequence {
     computed: usize,
     blocks: Vec<BlockId>,
     /// One hash per full block of `tokens`, each over all tokens up to its end.
-    chain: Vec<u64>,
+    chain: Vec<BlockHash>,
     /// Hash of all tokens.
     context: u64,
     arrival: u64,
@@ -115,8 +115,9 @@ impl Sequence {
         let before = self.computed / pool.size();
         self.computed += tokens;
         let full = self.computed / pool.size();
-        for (block, hash) in self.blocks.iter().zip(&self.chain).take(full).skip(before) {
-            pool.publish(*block, *hash);
+        let parents = std::iter::once(None).chain(self.chain.iter().copied().map(Some));
+        for ((block, hash), parent) in self.blocks.iter().zip(&self.chain).zip(parents).take(full).skip(before) {
+            pool.publish(*block, *hash, parent);
         }
     }
 
@@ -162,11 +163,10 @@ impl Sequence {
     }
 
     fn extend_chain(&mut self, size: usize) {
-        let salt = || self.job.salt.iter().fold(0, |hash, byte| words::mix(hash, u64::from(*byte)));
-        let mut parent = self.chain.last().copied().unwrap_or_else(salt);
+        let mut parent = self.chain.last().copied().unwrap_or_else(|| BlockHash::root(self.job.salt));
         let done = self.chain.len();
         for block in self.tokens.chunks_exact(size).skip(done) {
-            parent = block.iter().fold(words::mix(parent, 1), |hash, token| words::mix(hash, token.0.into()));
+            parent = parent.child(block);
             self.chain.push(parent);
         }
     }

@@ -216,7 +216,8 @@ impl Sequence {
         self.hash(full);
         for place in self.published..full {
             if let (Some(block), Some(hash)) = (self.table.get(place), self.hashes.get(place)) {
-                pool.publish(*block, *hash);
+                let parent = place.checked_sub(1).and_then(|before| self.hashes.get(before)).copied();
+                pool.publish(*block, *hash, parent);
             }
         }
         self.published = full;

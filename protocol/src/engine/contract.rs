@@ -1,7 +1,7 @@
 //! The suite that every implementation of [`Engine`] passes: one function per promise of the trait.
 //!
 //! Rules: an engine is seen through the trait alone, so the suite knows nothing of blocks or kernels
-//! but what [`Load`](super::Load) says. Every step is watched ([`watched`]): what must hold always is checked there,
+//! but what [`Load`](super::Load) and its cache events say. Every step is watched ([`watched`]): what must hold always is checked there,
 //! what a promise adds is checked by its function. A broken promise is a panic that says which.
 //!
 //! A crate with an engine enables the feature `contract` in its dev-dependencies, implements
@@ -11,7 +11,9 @@
 
 use super::Engine;
 
+mod caching;
 mod endings;
+mod index;
 mod jobs;
 mod progress;
 mod refusals;
@@ -19,6 +21,10 @@ mod sameness;
 mod sharing;
 mod watched;
 
+pub use caching::{
+    another_salt_has_other_names, late_listeners_hear_all, removed_blocks_are_told, stored_blocks_are_told,
+    unheard_events_do_not_pile_up,
+};
 pub use endings::{
     cancel_frees_at_every_stage, cancel_of_a_stranger_is_refused, every_job_ends_once, min_tokens_hold_the_stop_back,
     outgrowing_the_cache_ends, stop_ids_end_the_answer,
@@ -94,6 +100,11 @@ pub const PROMISES: &[fn(&dyn Bench)] = &[
     a_prefix_is_shared,
     the_last_prompt_token_is_computed,
     another_salt_shares_nothing,
+    stored_blocks_are_told,
+    removed_blocks_are_told,
+    another_salt_has_other_names,
+    late_listeners_hear_all,
+    unheard_events_do_not_pile_up,
     load_is_consistent,
     idle_engine_stays_idle,
     prompts_come_in_chunks,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::index::Index;
 use super::{Bench, Shape, jobs};
-use crate::engine::{Card, Engine, Event, Grant, Load, Progress, RefusalReason};
+use crate::engine::{CacheEvent, Card, Engine, Event, Grant, Load, Progress, RefusalReason};
 use crate::ids::{JobKey, TokenId};
 use crate::job::{Finish, Job, JobUsage, Sampled};
 use crate::units::{Blocks, Tokens};
@@ -71,6 +72,8 @@ pub(super) struct Watched {
     engine: Box<dyn Engine>,
     shape: Shape,
     pub(super) traces: BTreeMap<JobKey, Trace>,
+    /// What is cached, by what the engine told.
+    pub(super) index: Index,
     pub(super) preempted: u32,
     pub(super) prefilled: Tokens,
 }
@@ -84,8 +87,10 @@ impl Watched {
         assert_eq!(card.context, Tokens(shape.context.into()), "the card's context is not what was asked for");
         assert_eq!(card.jobs, shape.queue, "the card's jobs are not what was asked for");
         assert!(card.vocabulary >= 32, "the suite needs 32 tokens, the vocabulary has {}", card.vocabulary);
-        let watched = Self { engine, shape, traces: BTreeMap::new(), preempted: 0, prefilled: Tokens::ZERO };
+        let (traces, index) = (BTreeMap::new(), Index::default());
+        let mut watched = Self { engine, shape, traces, index, preempted: 0, prefilled: Tokens::ZERO };
         watched.check_load();
+        assert_eq!(watched.listen(), [CacheEvent::Cleared], "the first telling begins the first epoch");
         watched
     }
 
@@ -106,11 +111,31 @@ impl Watched {
         self.traces.get(&key).unwrap_or_else(|| panic!("{key} was never granted"))
     }
 
+    /// Hears what was stored and removed in the cache.
+    pub(super) fn listen(&mut self) -> Vec<CacheEvent> {
+        let mut events = Vec::new();
+        self.engine.cache_events(&mut events);
+        let blocks = self.shape.blocks as usize;
+        assert!(events.len() <= 2 * blocks + 1, "{} cache events of {blocks} blocks are too many", events.len());
+        self.index.replay(&events);
+        assert!(self.index.len() <= blocks, "{} blocks are cached of {blocks}", self.index.len());
+        events
+    }
+
+    /// Hears all that is in the cache.
+    pub(super) fn listen_anew(&mut self) -> Vec<CacheEvent> {
+        self.engine.restart_cache_events();
+        self.listen()
+    }
+
     pub(super) fn admit(&mut self, job: Job) -> Grant {
+        self.listen();
+        let told = self.index.cached(&job, self.shape.block as usize);
         let grant = self
             .engine
             .admit(job.clone())
             .unwrap_or_else(|reason| panic!("{} should be granted, but: {reason}", job.key));
+        assert_eq!(grant.cached, told, "{}: the grant and the cache events disagree", job.key);
         self.traces.insert(job.key, Trace { job, cached: None, answer: Vec::new(), end: None });
         self.check_load();
         grant
