@@ -1,8 +1,9 @@
 //! The suite that every implementation of [`Engine`] passes: one function per promise of the trait.
 //!
 //! Rules: an engine is seen through the trait alone, so the suite knows nothing of blocks or kernels
-//! but what [`Load`](super::Load) and its cache events say. Every step is watched ([`watched`]): what must hold always is checked there,
-//! what a promise adds is checked by its function. A broken promise is a panic that says which.
+//! but what [`Load`](super::Load) and cache events say. Every step is watched ([`watched`]): what must
+//! hold always is checked there, what a promise adds is checked by its function. A broken promise is a
+//! panic that says which.
 //!
 //! A crate with an engine enables the feature `contract` in its dev-dependencies, implements
 //! [`Bench`], and calls [`all`] (or one function per test, for better names) from a test.
@@ -19,6 +20,7 @@ mod progress;
 mod refusals;
 mod sameness;
 mod sharing;
+mod trace;
 mod watched;
 
 pub use caching::{
