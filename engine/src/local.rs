@@ -4,7 +4,7 @@
 //! alone; when the device fails, the engine is done for: every later step says so, and its owner makes
 //! a new one.
 
-use protocol::engine::{Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{CacheEvent, Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job};
 use protocol::units::Tokens;
@@ -32,6 +32,8 @@ pub struct LocalEngine {
     bundle: TextBundle,
     model: Model,
     scheduler: Scheduler,
+    /// The last step's: its memory is used again.
+    plan: Plan,
     batch: Batch,
     sampler: Sampler,
     profile: Profile,
@@ -85,7 +87,14 @@ impl LocalEngine {
 
     fn run(&mut self, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         self.profile.begin();
-        let plan = self.scheduler.plan();
+        let mut plan = std::mem::take(&mut self.plan);
+        self.scheduler.plan(&mut plan);
+        let outcome = self.run_plan(&plan, events);
+        self.plan = plan;
+        outcome
+    }
+
+    fn run_plan(&mut self, plan: &Plan, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         events.extend(plan.begun.iter().map(|(key, cached)| Event::Started { key: *key, cached: *cached }));
         for rank in &plan.outgrown {
             if let Some(sequence) = self.scheduler.remove(*rank) {
@@ -96,8 +105,8 @@ impl LocalEngine {
         if plan.items.is_empty() {
             return Ok(progress);
         }
-        self.fill_batch(&plan);
-        let begun = if self.model.needs_begun() { self.begun(&plan) } else { Vec::new() };
+        self.fill_batch(plan);
+        let begun = if self.model.needs_begun() { self.begun(plan) } else { Vec::new() };
         self.profile.lap(Part::Other);
         let vocabulary = self.card.vocabulary.max(1) as usize;
         let mut logits = self.model.forward(&self.batch, &begun, &mut self.profile)?;
@@ -181,6 +190,14 @@ impl Engine for LocalEngine {
 
     fn load(&self) -> Load {
         self.scheduler.load()
+    }
+
+    fn cache_events(&mut self, events: &mut Vec<CacheEvent>) {
+        self.scheduler.cache_events(events);
+    }
+
+    fn restart_cache_events(&mut self) {
+        self.scheduler.restart_cache_events();
     }
 }
 

@@ -138,6 +138,7 @@ impl LocalEngine {
             bundle,
             model,
             scheduler: Scheduler::new(bounds),
+            plan: crate::scheduler::Plan::default(),
             batch: Batch::default(),
             sampler: Sampler::new(config.vocabulary),
             profile: Profile::default(),
