@@ -1,4 +1,5 @@
-//! GGUF files: the container. Versions 2 and 3, little-endian, mapped into memory.
+//! GGUF files: the container. Versions 2 and 3, little-endian. Keys and the tensor
+//! table are read at once, a tensor when it is asked for.
 //!
 //! Rules: the file is not to be trusted. Every count, length and offset is checked against the bytes
 //! that are there before anything is allocated or sliced, so a damaged file is an error that names the
@@ -6,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use crate::source::ModelFile;
 
 pub(crate) mod codes;
 mod dequant;
@@ -28,6 +30,11 @@ const MOST_DIMENSIONS: u32 = 4;
 const LEAST_KEY_BYTES: u64 = 8 + 4 + 1;
 /// The shortest a tensor can be described: an empty name, no dimension, type, offset.
 const LEAST_TENSOR_BYTES: u64 = 8 + 4 + 4 + 8;
+
+/// So much of a file is read for its tables at first; vocabularies take up a few times that.
+const FIRST_READ: u64 = 1 << 20;
+/// And no more than this in the end, whatever lengths a damaged file claims.
+const LARGEST_FRONT: u64 = 1 << 29;
 
 /// A damaged or unsupported container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +98,7 @@ pub struct TensorInfo {
 /// An open file.
 #[derive(Debug)]
 pub struct Gguf {
-    bytes: Bytes,
+    file: ModelFile,
     /// Keys and values.
     pub metadata: BTreeMap<String, Value>,
     /// Tensors by name.
@@ -99,45 +106,95 @@ pub struct Gguf {
     data: u64,
 }
 
-#[derive(Debug)]
-enum Bytes {
-    Mapped(Mmap),
-    #[cfg(test)]
-    Owned(Vec<u8>),
-}
-
-impl Bytes {
-    fn all(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            #[cfg(test)]
-            Self::Owned(bytes) => bytes,
-        }
-    }
+/// What stands before the tensors.
+struct Tables {
+    metadata: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, TensorInfo>,
+    data: u64,
 }
 
 impl Gguf {
-    /// Maps a file and reads its tables.
+    /// Opens a file and reads its tables.
     ///
     /// # Errors
     /// The system's word, or what is wrong with the file.
     pub fn open(path: &Path) -> std::io::Result<Result<Self, GgufError>> {
-        let file = File::open(path)?;
-        // SAFETY: the map is only read. A file that another process shortens while it is mapped would
-        // stop this process; model files are replaced, not rewritten, and the same holds for every
-        // program that maps them.
-        let map = unsafe { Mmap::map(&file)? };
-        Ok(Self::read(Bytes::Mapped(map)))
+        Self::read(File::open(path)?, FIRST_READ)
     }
 
-    /// Reads a file that is in memory.
-    #[cfg(test)]
-    pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, GgufError> {
-        Self::read(Bytes::Owned(bytes))
+    /// Reads the tables from a front of the file that doubles until they are whole.
+    fn read(file: File, first: u64) -> std::io::Result<Result<Self, GgufError>> {
+        let file = ModelFile::new(file)?;
+        let length = file.length();
+        let (mut front, mut target) = (Vec::new(), first.max(1));
+        let tables = loop {
+            let begun = front.len() as u64;
+            file.extend(&mut front, begun..target.min(length))?;
+            match Tables::read(&front, length) {
+                Ok(tables) => break tables,
+                Err(GgufError::CutOff { end, .. }) if end < length && end < LARGEST_FRONT => target *= 2,
+                Err(GgufError::CutOff { what, end, .. }) if end < length => {
+                    let problem = format!("keys and tables take up at most {LARGEST_FRONT} bytes");
+                    return Ok(Err(GgufError::Number { what: format!("the place of {what}"), value: end, problem }));
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        };
+        drop(front);
+        let Tables { metadata, tensors, data } = tables;
+        let gguf = Self { file, metadata, tensors, data };
+        for name in gguf.tensors.keys() {
+            if let Err(error) = gguf.range(name) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(gguf))
     }
 
-    fn read(bytes: Bytes) -> Result<Self, GgufError> {
-        let mut reader = Reader::new(bytes.all());
+    /// The bytes of a tensor.
+    ///
+    /// # Errors
+    /// The system's word; there is no such tensor, or its type is not known.
+    pub fn tensor_bytes(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        self.file.bytes(self.place(name)?)
+    }
+
+    /// A few bytes from its middle.
+    fn tensor_sample(&self, name: &str, most: u64) -> std::io::Result<Vec<u8>> {
+        self.file.sample(&self.place(name)?, most)
+    }
+
+    fn place(&self, name: &str) -> std::io::Result<Range<u64>> {
+        let nothing = || std::io::Error::new(ErrorKind::NotFound, format!("the tensor '{name}' has no place"));
+        self.range(name).ok().flatten().ok_or_else(nothing)
+    }
+
+    fn range(&self, name: &str) -> Result<Option<Range<u64>>, GgufError> {
+        let Some(info) = self.tensors.get(name) else { return Ok(None) };
+        let Ok(dtype) = info.dtype else { return Ok(None) };
+        let elements = info.shape.iter().try_fold(1usize, |product, dimension| product.checked_mul(*dimension));
+        let row = info.shape.last().copied().unwrap_or(1);
+        let length = elements.filter(|_| row.is_multiple_of(dtype.block())).and_then(|n| dtype.bytes(n));
+        let length = length.ok_or_else(|| GgufError::Number {
+            what: format!("the row length of the tensor '{name}'"),
+            value: row as u64,
+            problem: format!("{dtype:?} stores blocks of {} numbers", dtype.block()),
+        })?;
+        let all = self.file.length();
+        let start = self.data.checked_add(info.offset);
+        let end = start.and_then(|start| start.checked_add(length as u64)).filter(|end| *end <= all);
+        let (Some(start), Some(end)) = (start, end) else {
+            let at = start.unwrap_or(u64::MAX);
+            return Err(GgufError::CutOff { what: format!("the tensor '{name}' ({length} bytes)"), at, end: all });
+        };
+        Ok(Some(start..end))
+    }
+}
+
+impl Tables {
+    /// Reads them from a front of a file of some length.
+    fn read(front: &[u8], length: u64) -> Result<Self, GgufError> {
+        let mut reader = Reader::new(front, length);
         let magic = reader.array::<4>("the magic number")?;
         if &magic != b"GGUF" {
             return Err(GgufError::Magic(magic));
@@ -175,41 +232,7 @@ impl Gguf {
             }
         }
         let data = reader.position().next_multiple_of(alignment);
-        let file = Self { data, metadata, tensors, bytes };
-        for name in file.tensors.keys() {
-            file.range(name)?;
-        }
-        Ok(file)
-    }
-
-    /// The bytes of a tensor. None if there is no such tensor, or its type is not known.
-    pub fn tensor_bytes(&self, name: &str) -> Option<&[u8]> {
-        let range = self.range(name).ok().flatten()?;
-        self.bytes.all().get(range)
-    }
-
-    fn range(&self, name: &str) -> Result<Option<Range<usize>>, GgufError> {
-        let Some(info) = self.tensors.get(name) else { return Ok(None) };
-        let Ok(dtype) = info.dtype else { return Ok(None) };
-        let elements = info.shape.iter().try_fold(1usize, |product, dimension| product.checked_mul(*dimension));
-        let row = info.shape.last().copied().unwrap_or(1);
-        let length = elements.filter(|_| row.is_multiple_of(dtype.block())).and_then(|n| dtype.bytes(n));
-        let length = length.ok_or_else(|| GgufError::Number {
-            what: format!("the row length of the tensor '{name}'"),
-            value: row as u64,
-            problem: format!("{dtype:?} stores blocks of {} numbers", dtype.block()),
-        })?;
-        let all = self.bytes.all().len() as u64;
-        let start = self.data.checked_add(info.offset);
-        let end = start.and_then(|start| start.checked_add(length as u64)).filter(|end| *end <= all);
-        let (Some(start), Some(end)) = (start, end) else {
-            let at = start.unwrap_or(u64::MAX);
-            return Err(GgufError::CutOff { what: format!("the tensor '{name}' ({length} bytes)"), at, end: all });
-        };
-        match (usize::try_from(start), usize::try_from(end)) {
-            (Ok(start), Ok(end)) => Ok(Some(start..end)),
-            _ => Ok(None),
-        }
+        Ok(Self { metadata, tensors, data })
     }
 }
 

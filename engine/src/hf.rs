@@ -1,25 +1,26 @@
 //! A model as a Hugging Face folder: `config.json`, `*.safetensors`, `tokenizer.json` and its companions.
 //!
 //! Rules as for GGUF: files are not to be trusted, faults name file, key or tensor. The safetensors
-//! container is checked by its own crate; several shards are one model through their index.
+//! container is [`shard`]'s business; several shards are one model through their index.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde_json::Value;
 use text::bundle::TextBundle;
 
 use crate::source::{LoadError, ModelConfig, Part, Role, Stored, TensorType, WeightSource, refuse_biases};
 
 mod config;
+mod shard;
 mod words;
+
+use shard::Shard;
 
 const SUPPORTED: &str = "F32, F16, BF16";
 /// Bytes of each tensor that go into the fingerprint.
-const SAMPLE: usize = 64;
+const SAMPLE: u64 = 64;
 /// JSON files of a model are small; a larger one is not what it claims.
 const LONGEST_JSON: u64 = 64 << 20;
 
@@ -31,12 +32,6 @@ pub struct HfModel {
     shards: Vec<Shard>,
     /// Which shard holds a tensor.
     places: BTreeMap<String, usize>,
-}
-
-#[derive(Debug)]
-struct Shard {
-    path: PathBuf,
-    map: Mmap,
 }
 
 impl HfModel {
@@ -51,7 +46,7 @@ impl HfModel {
         let mut places = BTreeMap::new();
         for path in shard_paths(folder)? {
             let shard = Shard::open(path)?;
-            for name in shard.tensors()?.names() {
+            for name in shard.tensors.keys() {
                 if places.insert(name.to_owned(), shards.len()).is_some() {
                     return Err(shard.fault(format!("the tensor '{name}' is in another file too")));
                 }
@@ -78,52 +73,31 @@ impl WeightSource for HfModel {
     fn stored(&self, role: Role) -> Result<Option<Stored>, LoadError> {
         let name = tensor_name(role);
         let Some(shard) = self.places.get(&name).and_then(|place| self.shards.get(*place)) else { return Ok(None) };
-        let tensors = shard.tensors()?;
-        let tensor = tensors.tensor(&name).map_err(|error| shard.fault(format!("the tensor '{name}': {error}")))?;
+        let Some(info) = shard.tensors.get(&name) else { return Ok(None) };
         let expected = role.shape(&self.config);
-        if tensor.shape() != expected {
-            let found = tensor.shape().to_vec();
+        if info.shape != expected {
+            let found = info.shape.clone();
             return Err(LoadError::Shape { path: shard.path.clone(), name, found, expected });
         }
-        let dtype = tensor_type(tensor.dtype()).ok_or_else(|| LoadError::Dtype {
+        let dtype = tensor_type(info.dtype).ok_or_else(|| LoadError::Dtype {
             path: shard.path.clone(),
             name: name.clone(),
-            dtype: format!("{:?}", tensor.dtype()),
+            dtype: format!("{:?}", info.dtype),
             supported: SUPPORTED,
         })?;
-        Ok(Some(Stored { shape: expected, dtype, bytes: tensor.data().to_vec() }))
+        Ok(Some(Stored { shape: expected, dtype, bytes: shard.bytes(&name, info)? }))
     }
 
     fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", self.config).as_bytes());
         for (name, place) in &self.places {
-            let tensors = self.shards.get(*place).and_then(|shard| shard.tensors().ok());
-            let Some(tensor) = tensors.as_ref().and_then(|tensors| tensors.tensor(name).ok()) else { continue };
-            hasher.update(format!("{name}\0{:?}{:?}", tensor.shape(), tensor.dtype()).as_bytes());
-            let middle = tensor.data().len() / 2;
-            hasher.update(tensor.data().get(middle..(middle + SAMPLE).min(tensor.data().len())).unwrap_or_default());
+            let Some(shard) = self.shards.get(*place) else { continue };
+            let Some(info) = shard.tensors.get(name) else { continue };
+            hasher.update(format!("{name}\0{:?}{:?}", info.shape, info.dtype).as_bytes());
+            hasher.update(&shard.sample(info, SAMPLE));
         }
         *hasher.finalize().as_bytes()
-    }
-}
-
-impl Shard {
-    fn open(path: PathBuf) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { path: path.clone(), source };
-        let file = File::open(&path).map_err(io)?;
-        // SAFETY: the map is only read; see `Gguf::open`.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { path, map })
-    }
-
-    /// The table, read anew: it borrows from the map and costs microseconds.
-    fn tensors(&self) -> Result<SafeTensors<'_>, LoadError> {
-        SafeTensors::deserialize(&self.map).map_err(|error| self.fault(format!("cut off or damaged: {error}")))
-    }
-
-    fn fault(&self, problem: String) -> LoadError {
-        LoadError::Folder { path: self.path.clone(), problem }
     }
 }
 

@@ -12,10 +12,12 @@ use crate::gguf::model::GgufModel;
 use crate::hf::HfModel;
 
 mod config;
+mod file;
 mod stored;
 
 pub use crate::gguf::TensorType;
 pub use config::{Architecture, ConfigFault, ModelConfig, Rope, RopeScaling};
+pub(crate) use file::ModelFile;
 pub use stored::Stored;
 
 /// A tensor of the model, by what it is for.
@@ -217,6 +219,14 @@ pub enum LoadError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl LoadError {
+    /// A tensor that could not be read.
+    pub(crate) fn tensor_io(path: &Path, name: &str, error: &std::io::Error) -> Self {
+        let source = std::io::Error::new(error.kind(), format!("the tensor '{name}': {error}"));
+        Self::Io { path: path.to_owned(), source }
+    }
 }
 
 /// Opens a GGUF file or a Hugging Face folder.

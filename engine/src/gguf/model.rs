@@ -16,7 +16,7 @@ use crate::source::{
 const SPLIT_COUNT: &str = "split.count";
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 /// Bytes of each tensor that go into the fingerprint.
-const SAMPLE: usize = 64;
+const SAMPLE: u64 = 64;
 
 /// An open GGUF model.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ impl GgufModel {
             dtype: TensorType::name_of(number),
             supported: SUPPORTED,
         })?;
-        let bytes = self.file.tensor_bytes(name).ok_or_else(missing)?;
-        Ok(Stored { shape: info.shape.clone(), dtype, bytes: bytes.to_vec() })
+        let bytes = self.file.tensor_bytes(name).map_err(|error| LoadError::tensor_io(&self.path, name, &error))?;
+        Ok(Stored { shape: info.shape.clone(), dtype, bytes })
     }
 }
 
@@ -98,9 +98,7 @@ impl WeightSource for GgufModel {
         hasher.update(format!("{:?}", self.config).as_bytes());
         for (name, info) in &self.file.tensors {
             hasher.update(format!("{name}\0{:?}{:?}", info.shape, info.dtype).as_bytes());
-            let bytes = self.file.tensor_bytes(name).unwrap_or_default();
-            let middle = bytes.len() / 2;
-            hasher.update(bytes.get(middle..(middle + SAMPLE).min(bytes.len())).unwrap_or_default());
+            hasher.update(&self.file.tensor_sample(name, SAMPLE).unwrap_or_default());
         }
         *hasher.finalize().as_bytes()
     }

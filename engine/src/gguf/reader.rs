@@ -1,16 +1,21 @@
 //! Reads little-endian values from the front of a file, never past its end.
+//!
+//! Only that front is in memory, but counts are measured against the whole file. What the front lacks is
+//! reported as cut off at the front's end, what the file lacks as cut off at the file's.
 
 use super::GgufError;
 
 /// A position in a file.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
+    /// Of the whole file.
+    length: u64,
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(super) fn new(bytes: &'a [u8], length: u64) -> Self {
+        Self { bytes, length, at: 0 }
     }
 
     /// Where the next value begins.
@@ -25,7 +30,11 @@ impl<'a> Reader<'a> {
                 self.at += length;
                 Ok(taken)
             }
-            None => Err(GgufError::CutOff { what: what.to_owned(), at: self.at as u64, end: self.bytes.len() as u64 }),
+            None => {
+                let in_file = end.is_some_and(|end| end as u64 <= self.length);
+                let end = if in_file { self.bytes.len() as u64 } else { self.length };
+                Err(GgufError::CutOff { what: what.to_owned(), at: self.at as u64, end })
+            }
         }
     }
 
@@ -46,7 +55,7 @@ impl<'a> Reader<'a> {
     /// A number of things that take up at least `least` bytes each: no more than the file has room for.
     pub(super) fn count(&mut self, what: &str, least: u64) -> Result<usize, GgufError> {
         let value = self.u64(what)?;
-        let room = (self.bytes.len() - self.at) as u64 / least.max(1);
+        let room = self.length.saturating_sub(self.at as u64) / least.max(1);
         match usize::try_from(value) {
             Ok(count) if value <= room => Ok(count),
             _ => {

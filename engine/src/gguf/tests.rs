@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -67,6 +69,13 @@ impl Maker {
     }
 }
 
+/// Reads what a file of these bytes holds, by way of ever larger fronts.
+pub(super) fn parse(bytes: &[u8]) -> Result<Gguf, GgufError> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Gguf::read(file, 16).unwrap()
+}
+
 fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
@@ -81,34 +90,34 @@ fn small() -> Maker {
 
 #[test]
 fn keys_and_tensors_are_read_with_the_outermost_dimension_first() {
-    let file = Gguf::parse(small().bytes()).unwrap();
+    let file = parse(&small().bytes()).unwrap();
     assert_eq!(file.metadata["llama.block_count"].as_u64(), Some(2));
     assert_eq!(file.metadata["tokenizer.ggml.tokens"].as_list().unwrap()[1].as_text(), Some("b"));
     assert_eq!(file.tensors["t"].shape, [3, 2]);
-    let values = TensorType::F32.dequantise(file.tensor_bytes("t").unwrap());
+    let values = TensorType::F32.dequantise(&file.tensor_bytes("t").unwrap());
     assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
 }
 
 #[test]
 fn what_is_no_such_file_is_said_so() {
-    let parse = |bytes: Vec<u8>| Gguf::parse(bytes).unwrap_err();
-    assert_eq!(parse(b"GGML....".to_vec()), GgufError::Magic(*b"GGML"));
+    let error = |bytes: &[u8]| parse(bytes).unwrap_err();
+    assert_eq!(error(b"GGML...."), GgufError::Magic(*b"GGML"));
     let mut other = small().bytes();
     other[4] = 1;
-    assert_eq!(parse(other.clone()), GgufError::Version(1));
+    assert_eq!(error(&other), GgufError::Version(1));
     other[4..8].copy_from_slice(&3u32.to_be_bytes());
-    assert_eq!(parse(other), GgufError::BigEndian);
+    assert_eq!(error(&other), GgufError::BigEndian);
     let version2 = {
         let mut bytes = small().bytes();
         bytes[4] = 2;
         bytes
     };
-    assert!(Gguf::parse(version2).is_ok());
+    assert!(parse(&version2).is_ok());
 }
 
 #[test]
 fn faults_name_the_key_or_the_tensor() {
-    let error = |maker: Maker| Gguf::parse(maker.bytes()).unwrap_err().to_string();
+    let error = |maker: Maker| parse(&maker.bytes()).unwrap_err().to_string();
     assert!(error(small().key("odd", 99, &[])).contains("'odd'"));
     assert!(error(small().u32("llama.block_count", 3)).contains("'llama.block_count'"));
     assert!(error(small().u32("general.alignment", 7)).contains("general.alignment"));
@@ -130,9 +139,9 @@ fn faults_name_the_key_or_the_tensor() {
 fn a_claim_that_the_file_has_no_room_for_is_refused_before_memory_is_taken() {
     let mut bytes = small().bytes();
     bytes[8..16].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
-    assert!(matches!(Gguf::parse(bytes), Err(GgufError::Number { .. })));
+    assert!(matches!(parse(&bytes), Err(GgufError::Number { .. })));
     let list = [8u32.to_le_bytes().to_vec(), u64::MAX.to_le_bytes().to_vec()].concat();
-    assert!(matches!(Gguf::parse(small().key("list", 9, &list).bytes()), Err(GgufError::Number { .. })));
+    assert!(matches!(parse(&small().key("list", 9, &list).bytes()), Err(GgufError::Number { .. })));
 }
 
 #[test]
@@ -140,7 +149,7 @@ fn every_truncation_is_an_error() {
     let whole = small().bytes();
     // The last block is padding: what lies before it is needed.
     for length in 0..whole.len() - 8 {
-        assert!(Gguf::parse(whole[..length].to_vec()).is_err(), "cut at {length}");
+        assert!(parse(&whole[..length]).is_err(), "cut at {length}");
     }
 }
 
@@ -152,12 +161,24 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        if let Ok(file) = Gguf::parse(bytes) {
+        if let Ok(file) = parse(&bytes) {
             for (name, info) in &file.tensors {
-                if let (Ok(dtype), Some(bytes)) = (info.dtype, file.tensor_bytes(name)) {
-                    dtype.dequantise(bytes);
+                if let (Ok(dtype), Ok(bytes)) = (info.dtype, file.tensor_bytes(name)) {
+                    dtype.dequantise(&bytes);
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_open_is_an_error() {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    std::fs::write(&path, small().bytes()).unwrap();
+    let file = Gguf::open(&path).unwrap().unwrap();
+    assert_eq!(file.tensor_bytes("t").unwrap().len(), 24);
+    File::options().write(true).open(&path).unwrap().set_len(file.data + 4).unwrap();
+    let error = file.tensor_bytes("t").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    assert!(error.to_string().contains("cut short"), "{error}");
 }

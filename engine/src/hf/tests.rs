@@ -141,3 +141,46 @@ fn words_come_from_the_tokenizer_and_its_companions() {
     std::fs::write(folder.0.path().join("chat_template.jinja"), "J").unwrap();
     assert_eq!(folder.open().unwrap().bundle().unwrap().chat_template.as_deref(), Some("J"));
 }
+
+#[test]
+fn a_shard_that_is_cut_short_after_opening_is_an_error_of_the_system() {
+    let folder = Folder::new();
+    let model = folder.open().unwrap();
+    let path = folder.0.path().join("one.safetensors");
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(length - 8).unwrap();
+    let error = model.weights(Role::Embedding).unwrap_err();
+    assert!(matches!(error, LoadError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("'model.embed_tokens.weight'"), "{error}");
+    model.fingerprint();
+}
+
+#[test]
+fn a_table_that_does_not_fit_its_file_is_refused() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("one.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        assert!(folder.error().contains("one.safetensors"), "cut at {length}");
+    }
+    std::fs::write(&path, [whole.as_slice(), &[0]].concat()).unwrap();
+    assert!(folder.error().contains("97 bytes follow the table"), "{}", folder.error());
+    let table = |tensors: Value, bytes: usize| {
+        let json = tensors.to_string();
+        let file = [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &vec![0; bytes]].concat();
+        std::fs::write(&path, file).unwrap();
+        folder.error()
+    };
+    let tensor =
+        |shape: Value, from: u64, to: u64| json!({ "dtype": "F32", "shape": shape, "data_offsets": [from, to] });
+    let unknown = json!({ "a": { "dtype": "Q7", "shape": [1], "data_offsets": [0, 1] } });
+    assert!(table(unknown, 1).contains("'a': unknown variant `Q7`"));
+    assert!(table(json!({ "a": tensor(json!([2]), 0, 4) }), 4).contains("'a'"));
+    assert!(table(json!({ "a": tensor(json!([1]), 4, 8) }), 8).contains("'a'"));
+    assert!(table(json!({ "a": tensor(json!([1]), 8, 4) }), 8).contains("'a'"));
+    assert!(table(json!({ "a": tensor(json!([u64::MAX, 2]), 0, 8) }), 8).contains("'a'"));
+    assert!(table(json!({ "a": tensor(json!([1u64 << 40]), 0, 1 << 42) }), 8).contains("'a'"));
+    std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
+    assert!(folder.error().contains(&u64::MAX.to_string()));
+}

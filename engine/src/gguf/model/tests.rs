@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::tests::Maker;
+use super::super::tests::{Maker, parse};
 use super::*;
 
 /// One layer of width 4 with two heads.
@@ -23,7 +23,7 @@ fn tiny() -> Maker {
 }
 
 fn open(maker: &Maker) -> Result<GgufModel, LoadError> {
-    GgufModel::new(Path::new("m.gguf"), Gguf::parse(maker.bytes()).unwrap())
+    GgufModel::new(Path::new("m.gguf"), parse(&maker.bytes()).unwrap())
 }
 
 #[test]
@@ -72,7 +72,7 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        if let Ok(file) = Gguf::parse(bytes)
+        if let Ok(file) = parse(&bytes)
             && let Ok(model) = GgufModel::new(Path::new("m.gguf"), file)
         {
             let _ = model.bundle().map(text::Text::new);
@@ -92,4 +92,40 @@ fn fingerprints_tell_weights_apart() {
     assert_eq!(one, open(&tiny()).unwrap().fingerprint());
     let other = tiny().tensor("output_norm.weight", &[8], 0, &[1; 32]);
     assert_ne!(one, open(&other).unwrap().fingerprint());
+}
+
+#[test]
+fn a_model_that_is_cut_short_after_opening_is_an_error_of_the_system() {
+    let path = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap().into_temp_path();
+    std::fs::write(&path, tiny().bytes()).unwrap();
+    let model = GgufModel::open(&path).unwrap();
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(length - 100).unwrap();
+    let error = model.stored(Role::Layer(0, Part::Q)).unwrap_err();
+    assert!(matches!(error, LoadError::Io { .. }) && error.to_string().contains("'blk.0.attn_q.weight'"), "{error}");
+    model.fingerprint();
+}
+
+#[test]
+fn rows_of_blocks_are_reordered_whole() {
+    // Each row is one block whose numbers are the row's.
+    let block = |row: u8| [0x00, 0x3c].into_iter().chain([row; 32]);
+    let rows: Vec<u8> = (0..4).flat_map(block).collect();
+    let maker = Maker::default()
+        .text("general.architecture", "llama")
+        .u32("llama.block_count", 1)
+        .u32("llama.context_length", 16)
+        .u32("llama.embedding_length", 32)
+        .u32("llama.feed_forward_length", 4)
+        .u32("llama.attention.head_count", 8)
+        .u32("llama.attention.head_count_kv", 1)
+        .tensor("token_embd.weight", &[32, 1], 8, &rows[..34])
+        .tensor("blk.0.attn_k.weight", &[32, 4], 8, &rows);
+    let stored = open(&maker).unwrap().stored(Role::Layer(0, Part::K)).unwrap().unwrap();
+    assert_eq!((stored.rows(), stored.width(), stored.dtype), (4, 32, TensorType::Q8_0));
+    let order: Vec<u8> = (0..4).map(|row| stored.row(row)[33]).collect();
+    assert_eq!(order, [0, 2, 1, 3]);
+    let mut out = [0.0; 32];
+    stored.dequantise_row(1, &mut out);
+    assert_eq!(out, [2.0; 32]);
 }
