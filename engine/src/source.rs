@@ -13,6 +13,7 @@ use crate::hf::HfModel;
 
 mod config;
 mod file;
+pub mod random;
 mod stored;
 
 pub use crate::gguf::TensorType;
