@@ -39,6 +39,12 @@ pub(super) fn read(json: &Value, has: &dyn Fn(&str) -> bool) -> Result<ModelConf
             format!("is {part}: only 1, the whole head, is supported"),
         ));
     }
+    // Such folders hold codes under names of their own, or numbers that mean nothing without a scale.
+    if let Some(scheme) = json.get("quantization_config").filter(|value| !value.is_null()) {
+        let method = scheme.get("quant_method").map_or_else(|| scheme.to_string(), Value::to_string);
+        let problem = format!("is {method}: only folders of F32, F16 and BF16 are supported, and quantised GGUF files");
+        return Err(ConfigFault::new("quantization_config.quant_method", problem));
+    }
     // Without this a folder that lost a shard would speak with its embedding.
     let tied = json.get("tie_word_embeddings").and_then(Value::as_bool);
     if tied == Some(false) && !has("lm_head.weight") {

@@ -59,8 +59,22 @@ fn tensors_that_do_not_fit_are_named() {
     let k = Role::Layer(0, Part::K);
     let shape = error(tiny().tensor("blk.0.attn_k.weight", &[8, 3], 0, &[0; 96]), k);
     assert!(shape.contains("'blk.0.attn_k.weight'") && shape.contains("[3, 8]") && shape.contains("[4, 8]"), "{shape}");
-    let dtype = error(tiny().tensor("blk.0.attn_k.weight", &[8, 4], 16, &[0; 96]), k);
-    assert!(dtype.contains("'blk.0.attn_k.weight'") && dtype.contains("IQ types (ggml type 16)"), "{dtype}");
+}
+
+#[test]
+fn an_unknown_scheme_is_named_with_file_tensor_and_what_is_supported() {
+    let error = |number: u32| {
+        let maker = tiny().tensor("blk.0.attn_k.weight", &[8, 4], number, &[0; 96]);
+        open(&maker).unwrap().stored(Role::Layer(0, Part::K)).unwrap_err().to_string()
+    };
+    let supported =
+        "which is not supported; supported are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K";
+    let stored = "m.gguf: the tensor 'blk.0.attn_k.weight' is stored as";
+    assert_eq!(error(16), format!("{stored} IQ2_XXS (ggml type 16), {supported}"));
+    assert_eq!(error(77), format!("{stored} ggml type 77, {supported}"));
+    // The list is of all that can be read.
+    let known = (0..256).filter_map(TensorType::from_number).map(|dtype| format!("{dtype:?}"));
+    assert!(known.into_iter().all(|name| SUPPORTED.split(", ").any(|supported| supported == name)));
 }
 
 proptest! {
