@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use engine::source::random::RandomModel;
 use engine::source::{self, WeightSource};
 use engine::{EngineOptions, LocalEngine};
 use protocol::engine::Engine;
@@ -46,11 +47,10 @@ impl fmt::Display for ModelChoice {
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(crate) fn open(choice: &ModelChoice, _seed: u64) -> Result<Box<dyn WeightSource>, BenchError> {
+pub(crate) fn open(choice: &ModelChoice, seed: u64) -> Result<Box<dyn WeightSource>, BenchError> {
     match choice {
         ModelChoice::File(path) => Ok(source::open(path)?),
-        // WIRE HERE: `Ok(Box::new(engine::source::random::RandomModel::llama_1b(seed)))`.
-        ModelChoice::Random1b => Err(BenchError::NotBuilt("the model with random weights")),
+        ModelChoice::Random1b => Ok(Box::new(RandomModel::llama_1b(seed))),
     }
 }
 

@@ -80,16 +80,23 @@ impl Plan {
         }
     }
 
+    /// Of the head and the embedding: never below 8 bits. What is lost there is lost for every token: 4 bits
+    /// cost the small model 5 % of perplexity, where the layers together cost 1 %.
+    fn end_quantization(&self) -> Quantization {
+        if self.quantization == Quantization::Int4 { Quantization::Int8 } else { self.quantization }
+    }
+
     /// Bytes that the weights will take, but for groups with wide scales, which take a fifth more.
     pub(crate) fn weight_bytes(&self, config: &ModelConfig) -> u64 {
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
         let of = |n: usize, k: usize| Matrix::bytes_of(self.format(), n, k) as u64;
+        let end = Self { quantization: self.end_quantization(), ..*self }.format();
+        let end = Matrix::bytes_of(end, config.vocabulary, config.hidden) as u64;
         let layer = of(q + 2 * kv, config.hidden)
             + of(config.hidden, q)
             + of(2 * config.ffn, config.hidden)
             + of(config.hidden, config.ffn);
-        let ends = if config.tied { 1 } else { 2 } * of(config.vocabulary, config.hidden);
-        layer * config.layers as u64 + ends
+        layer * config.layers as u64 + if config.tied { end } else { 2 * end }
     }
 
     /// The shape of a layer's cache.
@@ -135,8 +142,8 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn weights(&self) -> Result<Weights, NativeLoadError> {
         let config = self.source.config();
-        let head = self.matrix(&[if config.tied { Role::Embedding } else { Role::Head }])?;
-        let embedding = if config.tied { None } else { Some(self.matrix(&[Role::Embedding])?) };
+        let head = self.end(if config.tied { Role::Embedding } else { Role::Head })?;
+        let embedding = if config.tied { None } else { Some(self.end(Role::Embedding)?) };
         let layers = (0..config.layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
         let (cos, sin) = rope::tables(config, self.plan.context);
         Ok(Weights { embedding, layers, norm: self.vector(Role::OutputNorm)?, head, cos, sin })
@@ -160,6 +167,12 @@ impl Loader<'_> {
             gate_up: matrix(&[Part::Gate, Part::Up])?,
             down: matrix(&[Part::Down])?,
         })
+    }
+
+    /// The head or the embedding.
+    fn end(&self, role: Role) -> Result<Matrix, NativeLoadError> {
+        let plan = Plan { quantization: self.plan.end_quantization(), ..self.plan };
+        Self { plan, ..*self }.matrix(&[role])
     }
 
     /// Tensors one below the other, packed.

@@ -12,7 +12,7 @@ use super::{Isa, OutOfMemory, PANEL, Pool, Tile, each_panel};
 use crate::kernels::Buffer;
 
 /// Activations that share a scale.
-pub(super) const GROUP: usize = 64;
+pub(super) const GROUP: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Packed {
