@@ -23,7 +23,7 @@ mod pool;
 pub(crate) mod rows;
 pub(crate) mod steps;
 
+pub(crate) use buffer::Buffer;
 pub use buffer::OutOfMemory;
 pub use isa::Isa;
-pub(crate) use buffer::Buffer;
 pub(crate) use pool::Pool;

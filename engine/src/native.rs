@@ -112,12 +112,7 @@ impl Native {
     pub(crate) fn forward(&mut self, batch: &Batch, profile: &mut Profile) -> &mut [f32] {
         let Self { config, isa, pool, weights, caches, scratch, work } = self;
         let (isa, rows) = (*isa, batch.tokens.len().min(scratch.rows));
-        let heads = Heads {
-            query: config.heads,
-            key: config.kv_heads,
-            dim: config.head_dim,
-            window: config.window,
-        };
+        let heads = Heads { query: config.heads, key: config.kv_heads, dim: config.head_dim, window: config.window };
         let (hidden, q) = (config.hidden, heads.query * heads.dim);
         let wide = q + 2 * heads.key * heads.dim;
         let eps = config.norm_eps as f32;

@@ -72,7 +72,9 @@ impl TensorType {
                     (*scale, *minimum) = (d(0) * small, -(d(2) * least));
                 }
                 let (fifth, quarters) = if self == Self::Q4_K { (None, 16) } else { (Some(&block[16..48]), 48) };
-                for (i, (bytes, codes)) in block[quarters..].chunks_exact(32).zip(codes.chunks_exact_mut(64)).enumerate() {
+                for (i, (bytes, codes)) in
+                    block[quarters..].chunks_exact(32).zip(codes.chunks_exact_mut(64)).enumerate()
+                {
                     for (j, byte) in bytes.iter().enumerate() {
                         let bit = |n: usize| fifth.map_or(0, |fifth| (fifth[j] >> n & 1) << 4);
                         codes[j] = byte & 15 | bit(2 * i);
@@ -114,7 +116,8 @@ mod tests {
         for number in 0..32 {
             let Some(dtype) = TensorType::from_number(number) else { continue };
             let Some(Grouping { four, group, half }) = dtype.grouping() else { continue };
-            let mut bytes: Vec<u8> = (0..dtype.block_bytes() * 40).map(|i| (i * 37 + i / 7 + i * i % 11) as u8).collect();
+            let mut bytes: Vec<u8> =
+                (0..dtype.block_bytes() * 40).map(|i| (i * 37 + i / 7 + i * i % 11) as u8).collect();
             // Scales that are numbers: keep the exponents of all halves small.
             for block in bytes.chunks_exact_mut(dtype.block_bytes()) {
                 for at in [1, 3, 209] {
@@ -126,7 +129,8 @@ mod tests {
             let count = 40 * dtype.block();
             let mut exact = vec![0.0; count];
             dtype.dequantise_into(&bytes, &mut exact);
-            let (mut codes, mut scales, mut minima) = (vec![0; count], vec![0.0; count / group], vec![0.0; count / group]);
+            let (mut codes, mut scales, mut minima) =
+                (vec![0; count], vec![0.0; count / group], vec![0.0; count / group]);
             dtype.split(&bytes, &mut codes, &mut scales, &mut minima);
             for (at, exact) in exact.iter().enumerate() {
                 let found = f32::from(codes[at]) * scales[at / group] + minima[at / group];

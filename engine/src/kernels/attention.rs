@@ -371,7 +371,12 @@ impl Queries {
                     }
                 }
                 KvFormat::Int8 => {
-                    super::rows::quantise(isa, &all.floats[row][..dim], &mut all.bytes[row][..dim], &mut all.scales[row]);
+                    super::rows::quantise(
+                        isa,
+                        &all.floats[row][..dim],
+                        &mut all.bytes[row][..dim],
+                        &mut all.scales[row],
+                    );
                     all.sums[row] = all.bytes[row][..dim].iter().map(|byte| i32::from(*byte)).sum();
                 }
             }

@@ -43,7 +43,10 @@ enum Memory {
     None,
     Heap(std::alloc::Layout),
     #[cfg(unix)]
-    Map { base: *mut libc::c_void, bytes: usize },
+    Map {
+        base: *mut libc::c_void,
+        bytes: usize,
+    },
 }
 
 // SAFETY: a buffer owns its memory alone, as a `Vec` does, and `T` is plain data.

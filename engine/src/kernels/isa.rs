@@ -53,8 +53,12 @@ impl Isa {
     pub fn advice(self) -> Option<&'static str> {
         match self.0 {
             Level::Avx512 => None,
-            Level::Avx2 => Some("this processor has no AVX-512 with VNNI and BF16: the AVX2 kernels are several times slower"),
-            Level::Portable => Some("this processor has neither AVX-512 nor AVX2: the portable kernels are many times slower"),
+            Level::Avx2 => {
+                Some("this processor has no AVX-512 with VNNI and BF16: the AVX2 kernels are several times slower")
+            }
+            Level::Portable => {
+                Some("this processor has neither AVX-512 nor AVX2: the portable kernels are many times slower")
+            }
         }
     }
 }

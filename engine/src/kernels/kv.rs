@@ -95,7 +95,11 @@ impl LayerKv {
 
     /// For several threads to write to, each its own tokens.
     pub(super) fn writer(&mut self) -> Writer {
-        Writer { shape: self.shape, blocks: self.bytes.len() / self.shape.block_bytes().max(1), bytes: Shared(self.bytes.as_mut_ptr()) }
+        Writer {
+            shape: self.shape,
+            blocks: self.bytes.len() / self.shape.block_bytes().max(1),
+            bytes: Shared(self.bytes.as_mut_ptr()),
+        }
     }
 
     /// A token's keys and values as they are stored: `[dim]` each. For tests.

@@ -104,11 +104,8 @@ impl Activations {
         };
         let groups = if let Form::Int8 { group } = form { padded.div_ceil(group) } else { 0 };
         (self.rows, self.width, self.stride, self.form, self.groups) = (rows, width, stride, form, groups);
-        let (floats, halves, bytes) = (
-            Shared(self.floats.as_mut_ptr()),
-            Shared(self.halves.as_mut_ptr()),
-            Shared(self.bytes.as_mut_ptr()),
-        );
+        let (floats, halves, bytes) =
+            (Shared(self.floats.as_mut_ptr()), Shared(self.halves.as_mut_ptr()), Shared(self.bytes.as_mut_ptr()));
         let (scales, sums) = (Shared(self.scales.as_mut_ptr()), Shared(self.sums.as_mut_ptr()));
         let offsets = Shared(self.offsets.as_mut_ptr());
         let work = |range: std::ops::Range<usize>| {

@@ -142,7 +142,9 @@ pub(crate) fn place(isa: Isa, pool: &Pool, qkv: &mut [f32], place: &Place<'_>, k
             let (cos, sin) = (&place.cos[first..first + half], &place.sin[first..first + half]);
             let (queries, rest) = row_of.split_at_mut(place.query * dim);
             let (keys, values) = rest.split_at_mut(shape.heads * dim);
-            for (heads, norm) in [(queries, place.norms.map(|norms| norms.0)), (&mut *keys, place.norms.map(|norms| norms.1))] {
+            for (heads, norm) in
+                [(queries, place.norms.map(|norms| norms.0)), (&mut *keys, place.norms.map(|norms| norms.1))]
+            {
                 for head in heads.chunks_exact_mut(dim) {
                     if let Some(norm) = norm {
                         norm_row(isa, head, norm, place.eps);

@@ -81,7 +81,9 @@ pub enum StartError {
         free: ByteSize,
     },
     /// How much is free cannot be told.
-    #[error("kv_memory is a share, but how much memory is free on '{0}' cannot be told: write a size, such as \"2GiB\"")]
+    #[error(
+        "kv_memory is a share, but how much memory is free on '{0}' cannot be told: write a size, such as \"2GiB\""
+    )]
     NoShare(String),
 }
 
@@ -190,12 +192,16 @@ fn kernels(source: &dyn WeightSource, options: &EngineOptions, context: usize) -
 }
 
 /// Whether the weights fit, and if not, what would.
-fn room(config: &ModelConfig, options: &EngineOptions, plan: native::Plan, free: Option<u64>) -> Result<(), StartError> {
+fn room(
+    config: &ModelConfig,
+    options: &EngineOptions,
+    plan: native::Plan,
+    free: Option<u64>,
+) -> Result<(), StartError> {
     let needed = plan.weight_bytes(config);
     let Some(free) = free.filter(|free| needed > *free) else { return Ok(()) };
-    let smaller = [(Quantization::Int8, "int8"), (Quantization::Int4, "int4")].map(|(quantization, name)| {
-        (native::Plan { quantization, ..plan }.weight_bytes(config), name)
-    });
+    let smaller = [(Quantization::Int8, "int8"), (Quantization::Int4, "int4")]
+        .map(|(quantization, name)| (native::Plan { quantization, ..plan }.weight_bytes(config), name));
     let remedy = match smaller.into_iter().find(|(bytes, _)| *bytes <= free && *bytes < needed) {
         Some((bytes, name)) => format!("quantization = \"{name}\" needs {}", mebibytes(bytes)),
         None => format!("even quantization = \"int4\" needs {}", mebibytes(smaller[1].0)),

@@ -9,7 +9,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use text::bundle::TextBundle;
 
 use crate::options::{Backend, EngineOptions, KvSize};
-use crate::source::{Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, Stored, TensorType, WeightSource, Weights};
+use crate::source::{
+    Architecture, LoadError, ModelConfig, Part, Role, Rope, RopeScaling, Stored, TensorType, WeightSource, Weights,
+};
 
 /// Two layers, grouped heads, a tied head.
 pub(crate) fn config() -> ModelConfig {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::source::Rope;
 use crate::local::tiny::config;
+use crate::source::Rope;
 
 fn with(scaling: RopeScaling) -> Vec<f64> {
     let mut config = config();

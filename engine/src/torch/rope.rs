@@ -23,9 +23,7 @@ impl Rotary {
     pub(super) fn new(config: &ModelConfig, context: usize, device: Device) -> Result<Self> {
         let (cos, sin) = rope::tables(config, context);
         let half = (config.head_dim / 2) as i64;
-        let table = |values: &[f32]| {
-            Tensor::from_slice(values).f_reshape([context as i64, half])?.f_to_device(device)
-        };
+        let table = |values: &[f32]| Tensor::from_slice(values).f_reshape([context as i64, half])?.f_to_device(device);
         Ok(Self { cos: table(&cos)?, sin: table(&sin)? })
     }
 

@@ -118,9 +118,8 @@ unsafe fn bf16<const R: usize, const W: usize>(queries: &Queries, chunk: &Chunk<
     // SAFETY: bits of a vector are those of any other; all loads lie in the unit, by the caller's word.
     let (load, pair) = unsafe {
         let load = |at: *const u16| -> __m512bh { std::mem::transmute(_mm512_loadu_si512(at.cast())) };
-        let pair = |at: *const u16| -> __m512bh {
-            std::mem::transmute(_mm512_set1_epi32(at.cast::<i32>().read_unaligned()))
-        };
+        let pair =
+            |at: *const u16| -> __m512bh { std::mem::transmute(_mm512_set1_epi32(at.cast::<i32>().read_unaligned())) };
         (load, pair)
     };
     let mut scores = [[_mm512_setzero_ps(); W]; R];

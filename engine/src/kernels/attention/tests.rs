@@ -62,8 +62,7 @@ impl Case {
         let mut out = vec![f32::NAN; self.rows * width];
         let mut work = Work::default();
         work.plan(spans, self.heads);
-        let reads =
-            Reads { q: &self.q, stride: width, spans, tables: &self.tables, kv: &self.kv, heads: self.heads };
+        let reads = Reads { q: &self.q, stride: width, spans, tables: &self.tables, kv: &self.kv, heads: self.heads };
         attend(isa, &Pool::new(threads), &mut work, &reads, &mut out);
         out
     }

@@ -78,7 +78,8 @@ impl Packed {
         let (groups, panel) = (k.div_ceil(kind.group), kind.panel_bytes(k));
         let mut bytes = Buffer::zeroed(n.div_ceil(PANEL) * panel)?;
         each_panel(pool, &mut bytes, panel, |number, bytes| {
-            let (mut codes, mut scales, mut minima) = (vec![0; groups * kind.group], vec![0.0; groups], vec![0.0; groups]);
+            let (mut codes, mut scales, mut minima) =
+                (vec![0; groups * kind.group], vec![0.0; groups], vec![0.0; groups]);
             for lane in 0..PANEL.min(n - number * PANEL) {
                 let mut all = Codes { codes: &mut codes[..k], scales: &mut scales, minima: &mut minima };
                 row(number * PANEL + lane, &mut all);

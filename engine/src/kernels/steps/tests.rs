@@ -97,7 +97,11 @@ fn queries_are_turned_and_keys_and_values_are_stored() {
                         let turn = |at: usize| {
                             let angle = angle(positions[row] as usize, at % (dim / 2));
                             let (a, b) = (normed[at % (dim / 2)], normed[at % (dim / 2) + dim / 2]);
-                            if at < dim / 2 { a * angle.cos() - b * angle.sin() } else { b * angle.cos() + a * angle.sin() }
+                            if at < dim / 2 {
+                                a * angle.cos() - b * angle.sin()
+                            } else {
+                                b * angle.cos() + a * angle.sin()
+                            }
                         };
                         (0..dim).map(turn).collect()
                     };

@@ -82,8 +82,10 @@ fn logits_have_the_same_bits_alone_together_in_chunks_on_threads_and_from_a_cach
             let options = EngineOptions { isa: Some(isa), ..format.clone() };
             let named = format!("{isa} {:?} {:?} {:?}", options.dtype, options.quantization, options.kv_quantization);
             let mut engine = start(wide(), &EngineOptions { prefill_chunk: 64, ..options.clone() });
-            let alone: Vec<Vec<Event>> =
-                jobs.iter().flat_map(|job| answers(&mut start(wide(), &options), std::slice::from_ref(job)).0).collect();
+            let alone: Vec<Vec<Event>> = jobs
+                .iter()
+                .flat_map(|job| answers(&mut start(wide(), &options), std::slice::from_ref(job)).0)
+                .collect();
             assert_eq!(answers(&mut engine, &jobs).0, alone, "{named}: together");
             assert_eq!(answers(&mut engine, &jobs).0, alone, "{named}: from cached prefixes");
             let chunked = EngineOptions { prefill_chunk: 7, threads: Some(3), ..options.clone() };

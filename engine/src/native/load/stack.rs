@@ -40,17 +40,19 @@ impl Stack {
         })
     }
 
-    /// The groups that hold all parts exactly, if their codes are as fine as was asked for: 4 bits stay
-    /// 4 bits, and numbers of 5 to 8 bits stay what they are when 8 are asked for.
+    /// The groups that hold all parts exactly, if their codes are no finer than what was asked for: 4 bits stay
+    /// 4 bits, or become 8 where 8 are asked for, since rounding them anew, per channel, costs more than the
+    /// wider scales do.
     fn exact(&self, quantization: Quantization) -> Option<GroupKind> {
+        let first = self.parts.first()?.dtype.grouping()?;
+        let alike = self.parts.iter().all(|part| part.dtype.grouping() == Some(first));
         let four = match quantization {
             Quantization::None => return None,
             Quantization::Int8 => false,
-            Quantization::Int4 => true,
+            Quantization::Int4 if first.four => true,
+            Quantization::Int4 => return None,
         };
-        let first = self.parts.first()?.dtype.grouping()?;
-        let alike = self.parts.iter().all(|part| part.dtype.grouping() == Some(first));
-        (alike && first.four == four).then(|| GroupKind {
+        alike.then(|| GroupKind {
             four,
             group: first.group,
             half: first.half && self.parts.iter().all(has_half_minima),
