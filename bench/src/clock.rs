@@ -1,5 +1,6 @@
 //! The one place of the benchmarks that reads the clock.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Time since a moment.
@@ -15,4 +16,10 @@ impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// Time since this was first asked: the clock that an engine's profile reads.
+pub(crate) fn since_first() -> Duration {
+    static FIRST: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+    FIRST.elapsed()
 }

@@ -16,8 +16,11 @@ pub(crate) struct Figure {
     pub(crate) peer: String,
     /// As `int4`, or `Q4_0` and `native` of llama.cpp.
     pub(crate) format: String,
-    /// `decode`, `prefill`, and of Troupe alone `ttft`, `waste`, `load`.
+    /// `decode`, `prefill`, and of Troupe alone `ttft`, `waste`, `load`, `split`.
     pub(crate) what: String,
+    /// The part of a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<String>,
     /// Sequences at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) batch: Option<u32>,

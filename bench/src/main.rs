@@ -16,6 +16,7 @@ mod memory;
 mod mixed;
 mod model;
 mod setting;
+mod split;
 mod stats;
 mod table;
 mod workload;

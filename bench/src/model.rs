@@ -8,7 +8,6 @@ use std::str::FromStr;
 use engine::source::random::RandomModel;
 use engine::source::{self, WeightSource};
 use engine::{EngineOptions, LocalEngine};
-use protocol::engine::Engine;
 use protocol::ids::TokenId;
 
 use crate::error::BenchError;
@@ -58,7 +57,7 @@ pub(crate) fn open(choice: &ModelChoice, seed: u64) -> Result<Box<dyn WeightSour
 ///
 /// # Errors
 /// What is wrong with the model, the options or the device.
-pub(crate) fn start(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<dyn Engine>, BenchError> {
+pub(crate) fn start(source: &dyn WeightSource, options: &EngineOptions) -> Result<Box<LocalEngine>, BenchError> {
     Ok(Box::new(LocalEngine::from_source(source, options)?))
 }
 

@@ -13,6 +13,11 @@
 //!
 //! What is computed when is the decoder's business; nothing here knows a model.
 
+#![expect(
+    unsafe_code,
+    reason = "vector instructions, memory for them, and threads that share it: each block says why it holds"
+)]
+
 pub(crate) mod attention;
 mod buffer;
 pub(crate) mod gemm;

@@ -57,6 +57,12 @@ impl LocalEngine {
         self.scheduler.check_rules()
     }
 
+    /// What a person who runs it should know: who computes, in which format, on how many threads, where
+    /// libtorch takes over, and what makes it slow, if anything does.
+    pub fn describe(&self) -> Vec<String> {
+        self.model.describe(&self.card)
+    }
+
     /// Where the time of steps goes.
     pub fn profile(&mut self) -> &mut Profile {
         &mut self.profile

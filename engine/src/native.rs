@@ -16,6 +16,7 @@ use crate::kernels::{Buffer, Isa, OutOfMemory, Pool};
 use crate::profile::{Part, Profile};
 use crate::source::ModelConfig;
 
+mod crossover;
 mod load;
 
 pub use load::NativeLoadError;
@@ -31,6 +32,8 @@ pub(crate) struct Native {
     caches: Vec<LayerKv>,
     scratch: Scratch,
     work: Work,
+    /// Rows from which libtorch computes products; never if none.
+    crossover: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -107,15 +110,29 @@ impl Native {
         self.pool.threads()
     }
 
+    /// Rows from which libtorch computes products; never if none.
+    pub(crate) fn crossover(&self) -> Option<usize> {
+        self.crossover
+    }
+
+    /// Bytes of weights.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let layer =
+            |layer: &Layer| layer.qkv.bytes() + layer.output.bytes() + layer.gate_up.bytes() + layer.down.bytes();
+        let ends = self.weights.head.bytes() + self.weights.embedding.as_ref().map_or(0, Matrix::bytes);
+        self.weights.layers.iter().map(layer).sum::<usize>() + ends
+    }
+
     /// Computes the batch, fills its slots of the cache, and returns the logits of the rows that the batch
     /// asks for: `[rows, vocabulary]`. A batch holds at most as many rows as the decoder was made for.
     pub(crate) fn forward(&mut self, batch: &Batch, profile: &mut Profile) -> &mut [f32] {
-        let Self { config, isa, pool, weights, caches, scratch, work } = self;
+        let Self { config, isa, pool, weights, caches, scratch, work, crossover } = self;
         let (isa, rows) = (*isa, batch.tokens.len().min(scratch.rows));
         let heads = Heads { query: config.heads, key: config.kv_heads, dim: config.head_dim, window: config.window };
         let (hidden, q) = (config.hidden, heads.query * heads.dim);
         let wide = q + 2 * heads.key * heads.dim;
         let eps = config.norm_eps as f32;
+        let product = Product { isa, pool, libtorch: crossover.is_some_and(|least| rows >= least) };
         let Scratch { stream, normed, qkv, mixed, gate_up, inner, logits, x, .. } = scratch;
         let (stream, normed) = (&mut stream[..rows * hidden], &mut normed[..rows * hidden]);
         let (qkv, mixed) = (&mut qkv[..rows * wide], &mut mixed[..rows * q]);
@@ -128,9 +145,9 @@ impl Native {
         profile.lap(Part::Other);
         for (layer, kv) in weights.layers.iter().zip(caches) {
             steps::norm(isa, pool, stream, &layer.attention_norm, eps, normed);
-            x.fill(isa, pool, layer.qkv.form(), normed, hidden);
+            product.prepare(&layer.qkv, normed, x);
             profile.lap(Part::Norms);
-            layer.qkv.multiply(isa, pool, x, layer.qkv_bias.as_deref(), Store::Set, qkv);
+            product.run(&layer.qkv, normed, x, layer.qkv_bias.as_deref(), Store::Set, qkv);
             profile.lap(Part::Products);
             let setting = Place {
                 query: heads.query,
@@ -147,18 +164,18 @@ impl Native {
             let reads = Reads { q: qkv, stride: wide, spans: &batch.spans, tables: &batch.tables, kv, heads };
             attention::attend(isa, pool, work, &reads, mixed);
             profile.lap(Part::Attention);
-            x.fill(isa, pool, layer.output.form(), mixed, q);
-            layer.output.multiply(isa, pool, x, None, Store::Add, stream);
+            product.prepare(&layer.output, mixed, x);
+            product.run(&layer.output, mixed, x, None, Store::Add, stream);
             profile.lap(Part::Products);
             steps::norm(isa, pool, stream, &layer.ffn_norm, eps, normed);
-            x.fill(isa, pool, layer.gate_up.form(), normed, hidden);
+            product.prepare(&layer.gate_up, normed, x);
             profile.lap(Part::Norms);
-            layer.gate_up.multiply(isa, pool, x, None, Store::Set, gate_up);
+            product.run(&layer.gate_up, normed, x, None, Store::Set, gate_up);
             profile.lap(Part::Products);
             steps::gate(isa, pool, gate_up, config.ffn, inner);
-            x.fill(isa, pool, layer.down.form(), inner, config.ffn);
+            product.prepare(&layer.down, inner, x);
             profile.lap(Part::Gate);
-            layer.down.multiply(isa, pool, x, None, Store::Add, stream);
+            product.run(&layer.down, inner, x, None, Store::Add, stream);
             profile.lap(Part::Products);
         }
         // Rows to sample come in order, so each moves towards the front, over rows that are done with.
@@ -168,11 +185,46 @@ impl Native {
         }
         let (last, normed) = (&stream[..wanted * hidden], &mut normed[..wanted * hidden]);
         steps::norm(isa, pool, last, &weights.norm, eps, normed);
-        x.fill(isa, pool, weights.head.form(), normed, hidden);
+        product.prepare(&weights.head, normed, x);
         let logits = &mut logits[..wanted * config.vocabulary];
         profile.lap(Part::Norms);
-        weights.head.multiply(isa, pool, x, None, Store::Set, logits);
+        product.run(&weights.head, normed, x, None, Store::Set, logits);
         profile.lap(Part::Head);
         logits
+    }
+}
+
+/// Who computes the products of a step.
+struct Product<'a> {
+    isa: Isa,
+    pool: &'a Pool,
+    libtorch: bool,
+}
+
+impl Product<'_> {
+    /// Brings activations into the form that the kernels want, if they are to compute.
+    fn prepare(&self, matrix: &Matrix, from: &[f32], x: &mut Activations) {
+        if !self.libtorch {
+            x.fill(self.isa, self.pool, matrix.form(), from, matrix.k());
+        }
+    }
+
+    fn run(
+        &self,
+        matrix: &Matrix,
+        from: &[f32],
+        x: &mut Activations,
+        bias: Option<&[f32]>,
+        store: Store,
+        y: &mut [f32],
+    ) {
+        if self.libtorch && crossover::multiply(matrix, from, bias, store, y) {
+            return;
+        }
+        if self.libtorch {
+            // Refused before anything was stored: the kernels take over.
+            x.fill(self.isa, self.pool, matrix.form(), from, matrix.k());
+        }
+        matrix.multiply(self.isa, self.pool, x, bias, store, y);
     }
 }

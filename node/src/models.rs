@@ -33,6 +33,9 @@ fn torch(name: &str, model: &Model, node: &Node) -> Factory {
     Arc::new(move || {
         tracing::info!("loading {} from {}", options.name, path.display());
         let engine = LocalEngine::load(&path, &options).map_err(|error| error.to_string())?;
+        for line in engine.describe() {
+            tracing::info!("{}: {line}", options.name);
+        }
         let bundle = engine.bundle().clone();
         Ok(Loaded { engine: Box::new(engine), bundle })
     })

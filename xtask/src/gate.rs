@@ -5,6 +5,7 @@
 
 mod layers;
 mod lines;
+mod sanitizer;
 
 use std::process::{Command, Stdio};
 
@@ -43,6 +44,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "lints", work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]) },
     Stage { name: "build", work: Work::Cargo(&["build", "--workspace", "--bins", "--examples"]) },
     Stage { name: "tests", work: Work::Cargo(&["test", "--workspace"]) },
+    Stage { name: "kernels under AddressSanitizer", work: Work::Check(sanitizer::check) },
 ];
 
 /// Sets up, then runs every stage.

@@ -5,6 +5,7 @@ use std::process::Command;
 /// Lets the kernel end the child with this program (on Linux; elsewhere only an orderly end does it).
 /// Start the child on the main thread: the kernel looks at the thread that started it.
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "what a child does before it runs can only be said so")]
 pub(crate) fn end_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::LocalEngine;
 use engine::source::WeightSource;
 use protocol::engine::Engine;
 
@@ -15,7 +16,7 @@ use crate::mixed::{self, Batching};
 use crate::setting::Setting;
 use crate::stats::{millis, per_second, percentile};
 use crate::workload::Prompts;
-use crate::{memory, model};
+use crate::{memory, model, split};
 
 mod tables;
 
@@ -107,8 +108,9 @@ fn alone(
     let room = fits.iter().map(|fit| fit.room).max().unwrap_or(0).max(2 * (TTFT_PROMPT + PEER_PREFILL));
     let largest = options.batches.iter().copied().max().unwrap_or(1);
     let mut engine = start(options, source, format, room, largest, note)?;
-    let engine = engine.as_mut();
-    let mut prompts = Prompts::new(setting.seed, engine.card().vocabulary);
+    let local = engine.as_mut();
+    let mut prompts = Prompts::new(setting.seed, local.card().vocabulary);
+    let engine: &mut dyn Engine = local;
 
     eprintln!("{format}: prefill of {PEER_PREFILL} tokens");
     let tok_s = measure::prefill(engine, &mut prompts, PEER_PREFILL)?;
@@ -126,7 +128,7 @@ fn alone(
         let cached = u32::try_from(cached).ok();
         note(Figure { tokens: short(TTFT_PROMPT), cached, ms, ..Figure::ours(format, "ttft") })?;
     }
-    for Fit { batch, context, .. } in fits {
+    for Fit { batch, context, .. } in fits.iter().copied() {
         eprintln!("{format}: {batch} sequences of {context} tokens");
         let steps = measure::steady_steps(engine, &mut prompts, batch, context as usize, options.steps)?;
         let tok_s = per_second(steps.len() * batch as usize, steps.iter().sum::<Duration>());
@@ -146,6 +148,19 @@ fn alone(
         let percent = carried.waste.map(|waste| rounded(waste * 100.0));
         note(Figure { batch: Some(carried.most), percent, ..Figure::ours(format, "waste") })?;
     }
+    let ends = [fits.first(), fits.iter().max_by_key(|fit| fit.batch)];
+    for Fit { batch, context, .. } in ends.into_iter().flatten().copied() {
+        eprintln!("{format}: where a step of {batch} sequences of {context} tokens goes");
+        for (part, percent) in split::decode(local, &mut prompts, batch, context as usize)? {
+            note(Figure {
+                part: Some(part.as_str().to_owned()),
+                batch: Some(batch),
+                context: Some(context),
+                percent: Some(rounded(percent)),
+                ..Figure::ours(format, "split")
+            })?;
+        }
+    }
     Ok(())
 }
 
@@ -156,7 +171,7 @@ fn start(
     room: usize,
     largest: u32,
     note: Note<'_>,
-) -> Result<Box<dyn Engine>, BenchError> {
+) -> Result<Box<LocalEngine>, BenchError> {
     eprintln!("{format}: loading {}", options.setting.model);
     memory::forget_peak();
     let watch = Stopwatch::start();

@@ -75,7 +75,21 @@ pub(crate) struct Work {
     partials: Vec<f32>,
     /// Items whose sums are merged: the first, how many.
     merges: Vec<(usize, usize)>,
-    dim: usize,
+    /// One per thread.
+    scratch: Vec<Scratch>,
+}
+
+/// What a thread works in.
+struct Scratch {
+    queries: Box<Queries>,
+    sums: Box<Sums>,
+    merged: Box<Merged>,
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratch")
+    }
 }
 
 impl Work {
@@ -84,7 +98,6 @@ impl Work {
         self.items.clear();
         self.costs.clear();
         self.merges.clear();
-        self.dim = heads.dim;
         let group = heads.query / heads.key.max(1);
         let (mut cost, mut partials) = (0, 0);
         for (number, span) in spans.iter().enumerate() {
@@ -157,12 +170,16 @@ pub(crate) fn attend(isa: Isa, pool: &Pool, work: &mut Work, reads: &Reads<'_>, 
         assert!(reads.tables.len() >= span.table + blocks && reads.heads.dim <= MOST_DIM, "{span:?}");
     }
     let threads = pool.threads();
+    work.scratch.resize_with(threads, Scratch::new);
+    let scratch = Shared(work.scratch.as_mut_ptr());
     let (places, target) = (Shared(work.partials.as_mut_ptr()), Shared(out.as_mut_ptr()));
     let (work, step) = (&*work, reads.heads.dim + 2);
     pool.run(&|part| {
+        // SAFETY: there is one for each thread.
+        let [scratch] = (unsafe { scratch.slice(part, 1) }) else { return };
         for item in &work.items[work.share(part, threads)] {
             // SAFETY: the rows of an item are its own, in `out` (checked above) as in the partial sums.
-            unsafe { run_item(isa, reads, item, step, places, target) };
+            unsafe { run_item(isa, reads, item, scratch, step, places, target) };
         }
     });
     if !work.merges.is_empty() {
@@ -204,6 +221,8 @@ struct Queries {
 struct Chunk<'a> {
     kv: &'a LayerKv,
     unit: &'a [u8],
+    /// What is read after it, to be fetched meanwhile.
+    next: Option<&'a [u8]>,
     /// Position of the first.
     position: usize,
     /// Place of the first in its block.
@@ -214,22 +233,37 @@ struct Chunk<'a> {
 
 /// # Safety
 /// Nobody else touches the item's rows of `out`, or its partial sums.
-unsafe fn run_item(isa: Isa, reads: &Reads<'_>, item: &Item, step: usize, partials: Shared<f32>, out: Shared<f32>) {
+unsafe fn run_item(
+    isa: Isa,
+    reads: &Reads<'_>,
+    item: &Item,
+    scratch: &mut Scratch,
+    step: usize,
+    partials: Shared<f32>,
+    out: Shared<f32>,
+) {
     let (heads, span) = (reads.heads, reads.spans[item.span]);
     let (shape, dim) = (reads.kv.shape(), heads.dim);
-    let queries = Queries::gather(isa, reads, item);
+    let Scratch { queries, sums, merged } = scratch;
+    queries.gather(isa, reads, item);
     let lanes = shape.block.min(32);
     let (lowest, highest) = (queries.from[0], queries.to[item.rows - 1]);
-    let mut sums = Sums::new();
-    let mut merged = Merged::new();
+    let unit = |position: usize| reads.kv.unit(reads.tables[span.table + position / shape.block] as usize, item.head);
+    merged.clear();
     for split in item.splits.0..item.splits.1 {
         sums.reset(item.rows, dim);
         let mut position = lowest.max(split * SPLIT) / lanes * lanes;
-        while position < highest.min((split + 1) * SPLIT) {
-            let block = reads.tables[span.table + position / shape.block] as usize;
-            let unit = reads.kv.unit(block, item.head);
-            let slot = position % shape.block;
-            add(isa, &queries, &Chunk { kv: reads.kv, unit, position, slot, tokens: lanes }, &mut sums, dim);
+        let end = highest.min((split + 1) * SPLIT);
+        while position < end {
+            let chunk = Chunk {
+                kv: reads.kv,
+                unit: unit(position),
+                next: (position + lanes < highest).then(|| unit(position + lanes)),
+                position,
+                slot: position % shape.block,
+                tokens: lanes,
+            };
+            add(isa, queries, &chunk, sums, dim);
             position += lanes;
         }
         for row in 0..item.rows {
@@ -278,6 +312,10 @@ struct Merged {
 impl Merged {
     fn new() -> Self {
         Self { most: [f32::NEG_INFINITY; ROWS], total: [0.0; ROWS], mixed: [[0.0; MOST_DIM]; ROWS] }
+    }
+
+    fn clear(&mut self) {
+        self.most = [f32::NEG_INFINITY; ROWS];
     }
 
     fn add(&mut self, row: usize, most: f32, total: f32, mixed: &[f32]) {
@@ -339,13 +377,10 @@ fn add(isa: Isa, queries: &Queries, chunk: &Chunk<'_>, sums: &mut Sums, dim: usi
     portable::add(isa, queries, chunk, sums, dim);
 }
 
-impl Queries {
-    fn gather(isa: Isa, reads: &Reads<'_>, item: &Item) -> Self {
-        let (heads, span) = (reads.heads, reads.spans[item.span]);
-        let (group, dim) = (heads.query / heads.key, heads.dim);
-        let scale = 1.0 / (dim as f32).sqrt();
-        let mut all = Self {
-            rows: item.rows,
+impl Scratch {
+    fn new() -> Self {
+        let queries = Queries {
+            rows: 0,
             floats: [[0.0; MOST_DIM]; ROWS],
             halves: [[0; MOST_DIM]; ROWS],
             bytes: [[0; MOST_DIM]; ROWS],
@@ -354,6 +389,17 @@ impl Queries {
             from: [0; ROWS],
             to: [0; ROWS],
         };
+        Self { queries: Box::new(queries), sums: Box::new(Sums::new()), merged: Box::new(Merged::new()) }
+    }
+}
+
+impl Queries {
+    fn gather(&mut self, isa: Isa, reads: &Reads<'_>, item: &Item) {
+        let (heads, span) = (reads.heads, reads.spans[item.span]);
+        let (group, dim) = (heads.query / heads.key, heads.dim);
+        let scale = 1.0 / (dim as f32).sqrt();
+        let all = self;
+        all.rows = item.rows;
         for row in 0..item.rows {
             let (token, head) = ((item.first + row) / group, item.head * group + (item.first + row) % group);
             let q = &reads.q[(span.row + token) * reads.stride + head * dim..][..dim];
@@ -381,6 +427,5 @@ impl Queries {
                 }
             }
         }
-        all
     }
 }

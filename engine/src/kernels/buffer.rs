@@ -1,13 +1,16 @@
 //! Zeroed memory that vectors can be loaded from without crossing cache lines.
 //!
 //! Large buffers are mapped, in huge pages where the system has them: weights are read from end to end
-//! for every token, and 4 KiB pages would spend that time in page walks. Pages that nobody touched take
-//! no memory.
+//! for every token, and 4 KiB pages would spend that time in page walks, and stop the processor from
+//! fetching ahead at their ends. An [`Arena`] lets small buffers share huge pages. Pages that nobody
+//! touched take no memory.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// A cache line, and the width of the widest vector.
 const LINE: usize = 64;
@@ -42,11 +45,60 @@ pub(crate) struct Buffer<T: Plain> {
 enum Memory {
     None,
     Heap(std::alloc::Layout),
+    /// Part of it, perhaps.
+    Map(#[expect(dead_code, reason = "it is held, not read")] Arc<Mapping>),
+}
+
+/// Zeroed pages.
+struct Mapping {
     #[cfg(unix)]
-    Map {
-        base: *mut libc::c_void,
-        bytes: usize,
-    },
+    base: *mut libc::c_void,
+    #[cfg(unix)]
+    all: usize,
+    start: NonNull<u8>,
+}
+
+// SAFETY: a mapping is memory that can be used from any thread; who may touch which part is the buffers'
+// business.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+/// Memory that buffers are cut from.
+#[derive(Default)]
+pub(crate) struct Arena {
+    /// What is left of the last mapping: the mapping, the place, the end.
+    rest: RefCell<Option<(Arc<Mapping>, usize, usize)>>,
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Arena")
+    }
+}
+
+/// What an arena maps at once.
+const CHUNK: usize = 32 << 20;
+
+impl Arena {
+    /// So many zeroes. They live as long as the buffer does.
+    pub(crate) fn zeroed<T: Plain>(&self, len: usize) -> Result<Buffer<T>, OutOfMemory> {
+        let bytes = len.checked_mul(size_of::<T>()).ok_or(OutOfMemory { bytes: usize::MAX })?;
+        if bytes == 0 || bytes >= CHUNK {
+            return Buffer::zeroed(len);
+        }
+        let mut rest = self.rest.borrow_mut();
+        let room = rest.as_ref().is_some_and(|(_, at, end)| end - at >= bytes);
+        if !room {
+            let Some(mapping) = Mapping::new(CHUNK) else { return Buffer::zeroed(len) };
+            *rest = Some((Arc::new(mapping), 0, CHUNK));
+        }
+        let Some((mapping, at, end)) = rest.as_mut() else { return Buffer::zeroed(len) };
+        // SAFETY: `at + bytes` lies in the mapping, as was just checked, and no other buffer gets this part.
+        let start = unsafe { mapping.start.add(*at) }.cast::<T>();
+        *at = (*at + bytes).next_multiple_of(LINE).min(*end);
+        Ok(Buffer { start, len, memory: Memory::Map(Arc::clone(mapping)), numbers: PhantomData })
+    }
 }
 
 // SAFETY: a buffer owns its memory alone, as a `Vec` does, and `T` is plain data.
@@ -64,7 +116,9 @@ impl<T: Plain> Buffer<T> {
         }
         #[cfg(unix)]
         if bytes >= HUGE {
-            return Self::mapped(len, bytes).ok_or(out_of_memory);
+            let mapping = Arc::new(Mapping::new(bytes).ok_or(out_of_memory)?);
+            let start = mapping.start.cast();
+            return Ok(Self { start, len, memory: Memory::Map(mapping), numbers: PhantomData });
         }
         let layout = std::alloc::Layout::from_size_align(bytes, LINE).map_err(|_| out_of_memory)?;
         // SAFETY: the layout is not empty.
@@ -72,9 +126,12 @@ impl<T: Plain> Buffer<T> {
         let start = NonNull::new(start.cast::<T>()).ok_or(out_of_memory)?;
         Ok(Self { start, len, memory: Memory::Heap(layout), numbers: PhantomData })
     }
+}
 
+impl Mapping {
+    /// At least so many zeroed bytes from the beginning of a huge page on; none if the system refuses.
     #[cfg(unix)]
-    fn mapped(len: usize, bytes: usize) -> Option<Self> {
+    fn new(bytes: usize) -> Option<Self> {
         let all = bytes.checked_next_multiple_of(HUGE)?.checked_add(HUGE)?;
         // SAFETY: a private, anonymous mapping at a place of the system's choice touches nothing that exists.
         let base = unsafe {
@@ -90,22 +147,30 @@ impl<T: Plain> Buffer<T> {
         #[cfg(target_os = "linux")]
         // SAFETY: the range lies in the mapping. It is advice: where it is refused, pages stay small.
         let _ = unsafe { libc::madvise(start, bytes, libc::MADV_HUGEPAGE) };
-        let start = NonNull::new(start.cast::<T>())?;
-        Some(Self { start, len, memory: Memory::Map { base, bytes: all }, numbers: PhantomData })
+        Some(Self { base, all, start: NonNull::new(start.cast())? })
+    }
+
+    /// Nothing like it here.
+    #[cfg(not(unix))]
+    fn new(_: usize) -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped so, no buffer uses it any more, and it is unmapped once; a refusal leaves it
+        // mapped, which harms nobody.
+        let _ = unsafe { libc::munmap(self.base, self.all) };
     }
 }
 
 impl<T: Plain> Drop for Buffer<T> {
     fn drop(&mut self) {
-        match self.memory {
-            Memory::None => {}
+        if let Memory::Heap(layout) = self.memory {
             // SAFETY: it was allocated with this layout and is freed once.
-            Memory::Heap(layout) => unsafe { std::alloc::dealloc(self.start.as_ptr().cast(), layout) },
-            #[cfg(unix)]
-            // SAFETY: it was mapped so and is unmapped once; a refusal leaves it mapped, which harms nobody.
-            Memory::Map { base, bytes } => unsafe {
-                let _ = libc::munmap(base, bytes);
-            },
+            unsafe { std::alloc::dealloc(self.start.as_ptr().cast(), layout) };
         }
     }
 }
@@ -148,6 +213,23 @@ mod tests {
             }
             assert!(len == 0 || buffer[len - 1] == 3.0);
         }
+    }
+
+    #[test]
+    fn buffers_of_an_arena_lie_apart_and_outlive_it() {
+        let arena = Arena::default();
+        let mut buffers: Vec<Buffer<u8>> = (0..40).map(|number| arena.zeroed(number * 50_001).unwrap()).collect();
+        let whole = arena.zeroed::<f32>(CHUNK).unwrap();
+        drop(arena);
+        for (number, buffer) in buffers.iter_mut().enumerate() {
+            assert!(buffer.iter().all(|byte| *byte == 0) && buffer.len() == number * 50_001);
+            assert!(buffer.is_empty() || buffer.as_ptr().addr().is_multiple_of(LINE));
+            buffer.fill(number as u8);
+        }
+        for (number, buffer) in buffers.iter().enumerate() {
+            assert!(buffer.iter().all(|byte| *byte == number as u8));
+        }
+        assert!(whole.iter().all(|float| *float == 0.0));
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl Matrix {
         panels * panel
     }
 
+    /// Whether it is held in 32 bits.
+    pub(crate) fn is_f32(&self) -> bool {
+        matches!(self.packed, Packed::F32(_))
+    }
+
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         match &self.packed {
@@ -205,6 +210,8 @@ fn drive<T: Tiles>(pool: &Pool, tiles: &T, rows: usize, target: &Target<'_>) {
                 row += match rows - row {
                     left if left >= 12 && T::MOST >= 12 => one::<T, 12>(tiles, panel, row, target),
                     left if left >= 8 && T::MOST >= 8 => one::<T, 8>(tiles, panel, row, target),
+                    // Two and six take longer than eight, even where eight overflow the registers.
+                    8 => one::<T, 8>(tiles, panel, row, target),
                     left if left >= 6 => one::<T, 6>(tiles, panel, row, target),
                     left if left >= 4 => one::<T, 4>(tiles, panel, row, target),
                     left if left >= 2 => one::<T, 2>(tiles, panel, row, target),

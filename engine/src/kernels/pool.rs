@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
+use super::buffer::Arena;
+
 /// Looks at the clock-free spin loop before sleeping: about 100 µs.
 const SPINS: u32 = 4_000;
 
@@ -22,6 +24,8 @@ pub(crate) struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// It hands out one job at a time: it may move to another thread, not be shared.
     alone: Cell<()>,
+    /// Memory for what they read.
+    pub(super) arena: Arena,
 }
 
 struct Shared {
@@ -64,7 +68,7 @@ impl Pool {
             thread::Builder::new().name(format!("troupe-engine-{part}")).spawn(move || shared.work(part)).ok()
         };
         let workers = (1..threads).map_while(start).collect();
-        Self { shared, workers, alone: Cell::new(()) }
+        Self { shared, workers, alone: Cell::new(()), arena: Arena::default() }
     }
 
     /// Parts of every job.

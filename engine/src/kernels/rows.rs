@@ -48,8 +48,15 @@ pub(crate) struct Activations {
 }
 
 /// A raw pointer that threads may share: what they write lies apart.
-#[derive(Clone, Copy)]
 pub(super) struct Shared<T>(pub(super) *mut T);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
 
 // SAFETY: whoever uses it writes to places that nobody else touches, and says so there.
 unsafe impl<T: Send> Send for Shared<T> {}

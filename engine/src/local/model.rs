@@ -1,6 +1,6 @@
 //! Who computes a step: our own kernels, or libtorch.
 
-use protocol::engine::EngineError;
+use protocol::engine::{Card, EngineError};
 use tch::TchError;
 
 use crate::batch::Batch;
@@ -50,6 +50,29 @@ impl Model {
                 Ok(Logits::Owned(logits))
             }
         }
+    }
+
+    /// For the log at the start.
+    pub(super) fn describe(&self, card: &Card) -> Vec<String> {
+        let Self::Kernels(native) = self else {
+            return vec![format!(
+                "computed by libtorch on {} in {}: a token's logits may depend in their last bits on the batch",
+                card.device, card.dtype
+            )];
+        };
+        let (isa, threads) = (native.isa(), native.threads());
+        let weights = native.weight_bytes() >> 20;
+        let mut lines = vec![format!(
+            "computed by the {isa} kernels in {} on {threads} threads: {weights} MiB of weights, {} of {} each",
+            card.dtype, card.blocks, card.block
+        )];
+        if let Some(rows) = native.crossover() {
+            lines.push(format!(
+                "steps of {rows} rows and more go to libtorch, which was faster there: their last bits may depend on the batch"
+            ));
+        }
+        lines.extend(isa.advice().map(str::to_owned));
+        lines
     }
 
     /// Whether [`Model::forward`] wants to know which blocks are begun. Our kernels never read what was not

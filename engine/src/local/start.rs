@@ -180,6 +180,7 @@ fn kernels(source: &dyn WeightSource, options: &EngineOptions, context: usize) -
         rows: options.step_tokens.max(1) as usize,
         kv,
         block: options.block.max(1) as usize,
+        batch_invariant: options.batch_invariant,
     };
     room(config, options, plan, memory::available())?;
     let block = plan.kv_shape(config).block_bytes() as u64 * config.layers as u64;

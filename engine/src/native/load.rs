@@ -6,7 +6,7 @@
 
 use protocol::config::{Dtype, Quantization};
 
-use super::{Layer, Native, Scratch, Weights};
+use super::{Layer, Native, Scratch, Weights, crossover};
 use crate::kernels::attention::{MOST_DIM, Work};
 use crate::kernels::gemm::{Format, GroupKind, Matrix};
 use crate::kernels::kv::{KvFormat, KvShape, LayerKv};
@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) kv: KvFormat,
     /// Tokens in a KV block.
     pub(crate) block: usize,
+    /// Whether libtorch may never compute a product.
+    pub(crate) batch_invariant: bool,
 }
 
 impl Plan {
@@ -120,7 +122,11 @@ pub(crate) fn load<E: From<NativeLoadError>>(
     let (blocks, shape) = (blocks()?, plan.kv_shape(&config));
     let caches = (0..config.layers).map(|_| LayerKv::new(shape, blocks)).collect::<Result<_, _>>();
     let caches = caches.map_err(memory("the KV cache"))?;
-    Ok(Native { config, isa: plan.isa, pool, weights, caches, scratch, work: Work::default() })
+    // Quantised weights are what they are in our kernels alone.
+    let libtorch_may = !plan.batch_invariant && plan.quantization == Quantization::None;
+    let widest = weights.layers.first().filter(|_| libtorch_may);
+    let crossover = widest.and_then(|layer| crossover::measure(plan.isa, &pool, &layer.gate_up, plan.rows));
+    Ok(Native { config, isa: plan.isa, pool, weights, caches, scratch, work: Work::default(), crossover })
 }
 
 fn check(config: &ModelConfig, plan: Plan) -> Result<(), NativeLoadError> {

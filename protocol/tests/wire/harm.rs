@@ -24,6 +24,7 @@ struct Watching;
 #[global_allocator]
 static WATCHING: Watching = Watching;
 
+#[expect(unsafe_code, reason = "an allocator that watches can only be written so")]
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

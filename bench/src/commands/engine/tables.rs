@@ -23,6 +23,37 @@ pub(super) fn print(figures: &[Figure]) {
         let most = figure.batch.unwrap_or(0);
         println!("KV memory wasted under a load of mixed lengths, up to {most} requests at once: {percent} %\n");
     }
+    if of(figures, "split").next().is_some() {
+        println!("Where the time of a decode step goes, %\n\n{}", split(figures, formats.as_slice()));
+    }
+}
+
+/// Where steps go: a line per format and batch.
+fn split(figures: &[Figure], formats: &[String]) -> Table {
+    let all: Vec<&Figure> = of(figures, "split").collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in all.iter().filter_map(|figure| figure.part.as_deref()) {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    let mut table = Table::new(std::iter::once("").chain(parts.iter().copied()));
+    let places: BTreeSet<_> = all.iter().map(|figure| (figure.batch, figure.context)).collect();
+    for format in formats {
+        for (batch, context) in &places {
+            let here = |part: &str| {
+                all.iter().find(|figure| {
+                    figure.format == *format
+                        && (figure.batch, figure.context) == (*batch, *context)
+                        && figure.part.as_deref() == Some(part)
+                })
+            };
+            let name = format!("{format}, batch {} at {}", batch.unwrap_or(0), context.unwrap_or(0));
+            let cells = parts.iter().map(|part| number(here(part).and_then(|figure| figure.percent), 1));
+            table.row(std::iter::once(name).chain(cells));
+        }
+    }
+    table
 }
 
 /// Load, prefill and the first token.

@@ -55,6 +55,11 @@ pub(super) fn vllm_python() -> PathBuf {
     home().join("vllm/bin/python")
 }
 
+/// llama.cpp's Python: its package puts the links between its libraries in place when it is first imported.
+pub(super) fn llama_python() -> PathBuf {
+    home().join("llama/bin/python")
+}
+
 /// Where setup.sh puts them: `$TROUPE_PEERS`, else `$XDG_CACHE_HOME/troupe-peers`, else `~/.cache/troupe-peers`.
 fn home() -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

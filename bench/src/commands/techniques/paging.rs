@@ -4,6 +4,7 @@
 //! scheduler and the same kernels, so nothing but the reservation differs.
 
 use engine::source::WeightSource;
+use protocol::engine::Engine as _;
 
 use super::Options;
 use super::outcome::{Outcome, Wanted};

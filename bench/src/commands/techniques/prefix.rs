@@ -1,5 +1,6 @@
 //! Prefix caching: the first token of a prompt of which most was asked before.
 
+use protocol::engine::Engine as _;
 use std::time::Duration;
 
 use engine::source::WeightSource;

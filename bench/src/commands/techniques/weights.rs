@@ -1,5 +1,6 @@
 //! INT8 and INT4 weights: decode of one sequence, which is bound by reading the weights.
 
+use protocol::engine::Engine as _;
 use std::time::Duration;
 
 use engine::source::WeightSource;

@@ -23,7 +23,7 @@ impl Packed {
         row: &(impl Fn(usize, &mut [f32]) + Sync),
     ) -> Result<Self, OutOfMemory> {
         let panel = k.next_multiple_of(2) * PANEL;
-        let mut numbers = Buffer::zeroed(n.div_ceil(PANEL) * panel)?;
+        let mut numbers = pool.arena.zeroed(n.div_ceil(PANEL) * panel)?;
         each_panel(pool, &mut numbers, panel, |number, numbers| {
             let mut floats = vec![0.0; k];
             for lane in 0..PANEL.min(n - number * PANEL) {

@@ -21,7 +21,7 @@ impl Packed {
         k: usize,
         row: &(impl Fn(usize, &mut [f32]) + Sync),
     ) -> Result<Self, OutOfMemory> {
-        let mut numbers = Buffer::zeroed(n.div_ceil(PANEL) * k * PANEL)?;
+        let mut numbers = pool.arena.zeroed(n.div_ceil(PANEL) * k * PANEL)?;
         each_panel(pool, &mut numbers, k * PANEL, |number, numbers| {
             let mut floats = vec![0.0; k];
             for lane in 0..PANEL.min(n - number * PANEL) {

@@ -76,7 +76,7 @@ impl Packed {
         row: &(impl Fn(usize, &mut Codes<'_>) + Sync),
     ) -> Result<Self, OutOfMemory> {
         let (groups, panel) = (k.div_ceil(kind.group), kind.panel_bytes(k));
-        let mut bytes = Buffer::zeroed(n.div_ceil(PANEL) * panel)?;
+        let mut bytes = pool.arena.zeroed(n.div_ceil(PANEL) * panel)?;
         each_panel(pool, &mut bytes, panel, |number, bytes| {
             let (mut codes, mut scales, mut minima) =
                 (vec![0; groups * kind.group], vec![0.0; groups], vec![0.0; groups]);

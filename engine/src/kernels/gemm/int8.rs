@@ -30,8 +30,8 @@ impl Packed {
         row: &(impl Fn(usize, &mut [f32]) + Sync),
     ) -> Result<Self, OutOfMemory> {
         let (panels, panel) = (n.div_ceil(PANEL), k.next_multiple_of(GROUP) * PANEL);
-        let mut codes = Buffer::zeroed(panels * panel)?;
-        let mut scales = Buffer::zeroed(panels * PANEL)?;
+        let mut codes = pool.arena.zeroed(panels * panel)?;
+        let mut scales = pool.arena.zeroed(panels * PANEL)?;
         // Two passes over the rows would read the file twice: scales are written from inside.
         let places = super::Shared(scales.as_mut_ptr());
         each_panel(pool, &mut codes, panel, |number, codes| {

@@ -40,6 +40,7 @@ fn weights_beyond_memory_name_a_smaller_format() {
         rows: 8,
         kv: KvFormat::F32,
         block: 8,
+        batch_invariant: true,
     };
     let (config, options) = (ModelConfig { ffn: 1 << 20, ..config() }, options());
     let needed = plan.weight_bytes(&config);
