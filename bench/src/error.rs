@@ -16,8 +16,6 @@ pub(crate) enum BenchError {
     File(#[from] LoadError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("{0} is not built yet")]
-    NotBuilt(&'static str),
     #[error("the engine refused a job: {0}")]
     Refused(#[from] RefusalReason),
     #[error("the job {key} failed: {fault}")]

@@ -25,7 +25,24 @@ pub(crate) struct Batch {
     pub(crate) block: usize,
 }
 
+/// Blocks of tables for which there is room from the start; more are found room for once.
+const MOST_ROOM: usize = 1 << 16;
+
 impl Batch {
+    /// With room for so many rows, and tables of so many blocks together.
+    pub(crate) fn with_room(rows: usize, blocks: usize) -> Self {
+        Self {
+            tokens: Vec::with_capacity(rows),
+            positions: Vec::with_capacity(rows),
+            slots: Vec::with_capacity(rows),
+            spans: Vec::with_capacity(rows),
+            tables: Vec::with_capacity(blocks.min(MOST_ROOM)),
+            last: Vec::with_capacity(rows),
+            sampled: Vec::with_capacity(rows),
+            block: 1,
+        }
+    }
+
     /// Empties it for the next step.
     pub(crate) fn clear(&mut self, block: usize) {
         self.tokens.clear();

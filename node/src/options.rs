@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-use protocol::config::{Config, ConfigError, Dtype, Model};
+use protocol::config::{Config, ConfigError, Dtype, KvQuantization, Model, Quantization};
 use protocol::units::Memory;
 
 /// Serves models to a Troupe cluster from this machine.
@@ -42,7 +42,13 @@ pub(crate) struct Options {
     /// The arithmetic, `bf16` or `f32`, of every model.
     #[arg(long, value_parser = dtype)]
     dtype: Option<Dtype>,
-    /// Memory for the KV cache of every model, as `512MiB`.
+    /// How weights of every model are stored, `none`, `int8` or `int4`.
+    #[arg(long, value_parser = quantization)]
+    quantization: Option<Quantization>,
+    /// How keys and values of every model are stored, `none` or `int8`.
+    #[arg(long, value_parser = kv_quantization)]
+    kv_quantization: Option<KvQuantization>,
+    /// Memory for the KV cache of every model, as `512MiB`, or `60%` of what is free.
     #[arg(long, value_name = "SIZE")]
     kv_memory: Option<Memory>,
     /// `mock` needs no model: it answers with made-up words, to try a cluster out.
@@ -53,7 +59,7 @@ pub(crate) struct Options {
 /// Which engine runs the models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineKind {
-    /// libtorch.
+    /// The model itself, in our kernels or libtorch.
     Torch,
     /// None at all.
     Mock,
@@ -127,6 +133,8 @@ impl Options {
         }
         for model in models.values_mut() {
             model.dtype = self.dtype.unwrap_or(model.dtype);
+            model.quantization = self.quantization.unwrap_or(model.quantization);
+            model.kv_quantization = self.kv_quantization.unwrap_or(model.kv_quantization);
             model.kv_memory = self.kv_memory.unwrap_or(model.kv_memory);
             if !model.kv_memory.is_possible() {
                 return Err(BadOptions::KvMemory(model.kv_memory));
@@ -164,6 +172,16 @@ fn dtype(text: &str) -> Result<Dtype, String> {
         .into_iter()
         .find(|dtype| dtype.as_str() == text)
         .ok_or_else(|| "write bf16 or f32".to_owned())
+}
+
+fn quantization(text: &str) -> Result<Quantization, String> {
+    let found = Quantization::ALL.into_iter().find(|quantization| quantization.as_str() == text);
+    found.ok_or_else(|| "write none, int8 or int4".to_owned())
+}
+
+fn kv_quantization(text: &str) -> Result<KvQuantization, String> {
+    let found = KvQuantization::ALL.into_iter().find(|quantization| quantization.as_str() == text);
+    found.ok_or_else(|| "write none or int8".to_owned())
 }
 
 #[cfg(test)]

@@ -199,6 +199,20 @@ pub enum Quantization {
     Int4,
 }
 
+impl Quantization {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Int8, Self::Int4];
+
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        }
+    }
+}
+
 /// How keys and values are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -208,6 +222,19 @@ pub enum KvQuantization {
     None,
     /// 8 bits, with a scale per token and head.
     Int8,
+}
+
+impl KvQuantization {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::None, Self::Int8];
+
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Int8 => "int8",
+        }
+    }
 }
 
 /// How requests are tried.

@@ -13,7 +13,14 @@ use crate::torch::{Decoder, KvCache};
 #[derive(Debug)]
 pub(super) enum Model {
     Kernels(Box<Native>),
-    Libtorch { decoder: Decoder, cache: KvCache },
+    Libtorch(Box<Libtorch>),
+}
+
+/// libtorch's decoder, and its cache.
+#[derive(Debug)]
+pub(super) struct Libtorch {
+    pub(super) decoder: Decoder,
+    pub(super) cache: KvCache,
 }
 
 /// Logits of the rows that were asked for, one after the other.
@@ -41,7 +48,8 @@ impl Model {
     ) -> Result<Logits<'_>, EngineError> {
         match self {
             Self::Kernels(native) => Ok(Logits::Borrowed(native.forward(batch, profile))),
-            Self::Libtorch { decoder, cache } => {
+            Self::Libtorch(libtorch) => {
+                let Libtorch { decoder, cache } = &mut **libtorch;
                 cache.clear(begun).map_err(|error| device_error("clearing blocks", &error))?;
                 let logits = decoder.forward(batch, cache).map_err(|error| device_error("forward", &error))?;
                 let numbers = logits.f_flatten(0, -1).and_then(|logits| Vec::<f32>::try_from(&logits));
@@ -78,15 +86,15 @@ impl Model {
     /// Whether [`Model::forward`] wants to know which blocks are begun. Our kernels never read what was not
     /// written; libtorch does, behind a mask, which hides no NaN.
     pub(super) fn needs_begun(&self) -> bool {
-        matches!(self, Self::Libtorch { .. })
+        matches!(self, Self::Libtorch(_))
     }
 
     /// Zeroes blocks that hold numbers that are none.
     pub(super) fn clear(&mut self, blocks: &[BlockId]) -> Result<(), EngineError> {
         match self {
             Self::Kernels(_) => Ok(()),
-            Self::Libtorch { cache, .. } => {
-                cache.clear(blocks).map_err(|error| device_error("clearing blocks", &error))
+            Self::Libtorch(libtorch) => {
+                libtorch.cache.clear(blocks).map_err(|error| device_error("clearing blocks", &error))
             }
         }
     }

@@ -7,7 +7,8 @@ use protocol::engine::Card;
 use protocol::units::{Blocks, ByteSize, Tokens};
 use tch::{Device, Kind, TchError};
 
-use super::{LocalEngine, Model};
+use super::LocalEngine;
+use super::model::{Libtorch, Model};
 use crate::batch::Batch;
 use crate::kernels::Isa;
 use crate::kernels::kv::KvFormat;
@@ -141,7 +142,7 @@ impl LocalEngine {
             model,
             scheduler: Scheduler::new(bounds),
             plan: crate::scheduler::Plan::default(),
-            batch: Batch::default(),
+            batch: Batch::with_room(options.step_tokens as usize, blocks),
             sampler: Sampler::new(config.vocabulary),
             profile: Profile::default(),
             block,
@@ -155,8 +156,7 @@ impl LocalEngine {
 fn format(options: &EngineOptions) -> &'static str {
     match options.quantization {
         Quantization::None => options.dtype.as_str(),
-        Quantization::Int8 => "int8",
-        Quantization::Int4 => "int4",
+        quantized => quantized.as_str(),
     }
 }
 
@@ -243,7 +243,7 @@ fn libtorch(
     // No sequence outgrows the cache, so no position beyond it is ever computed.
     let decoder = torch::load(source, context.min(blocks.saturating_mul(block)), kind, device)?;
     let cache = KvCache::new(config, blocks, block, kind, device)?;
-    Ok((Model::Libtorch { decoder, cache }, blocks))
+    Ok((Model::Libtorch(Box::new(Libtorch { decoder, cache })), blocks))
 }
 
 fn device(name: &str) -> Result<Device, StartError> {

@@ -34,6 +34,12 @@ fn the_command_line_wins_over_the_file() {
         "5",
         "--dtype",
         "f32",
+        "--quantization",
+        "int4",
+        "--kv-quantization",
+        "int8",
+        "--kv-memory",
+        "60%",
         "--name",
         "line",
     ];
@@ -41,6 +47,8 @@ fn the_command_line_wins_over_the_file() {
     assert_eq!(both.config.node.coordinators, ["b:2", "c:3"]);
     assert_eq!((both.config.node.threads, both.config.node.name.as_deref()), (Some(5), Some("line")));
     let [(name, model)] = both.models.iter().collect::<Vec<_>>()[..] else { panic!("{:?}", both.models) };
+    assert_eq!((model.quantization.as_str(), model.kv_quantization.as_str()), ("int4", "int8"));
+    assert_eq!(model.kv_memory.to_string(), "60%");
     assert_eq!((name.as_str(), model.path.to_str().unwrap(), model.block, model.dtype), ("small", "q", 64, Dtype::F32));
 }
 
@@ -54,13 +62,15 @@ fn what_is_missing_is_said_with_a_remedy() {
 
 #[test]
 fn malformed_options_are_refused() {
-    let bad: [&[&str]; 8] = [
+    let bad: [&[&str]; 10] = [
         &["--join", "nowhere"],
         &["--join", "host:0"],
         &["--model", "noequals"],
         &["--model", "=path"],
         &["--threads", "0"],
         &["--dtype", "f16"],
+        &["--quantization", "int2"],
+        &["--kv-quantization", "int4"],
         &["--kv-memory", "lots"],
         &["--metrics", "9100"],
     ];

@@ -19,14 +19,8 @@ const CONTEXT: usize = 128;
 const STEPS: usize = 48;
 
 pub(super) fn run(options: &Options) -> Result<Vec<Outcome>, BenchError> {
-    let seed = options.setting.seed;
-    let (source, model) = match model::open(&options.big, seed) {
-        Err(BenchError::NotBuilt(what)) => {
-            eprintln!("{what} is not built yet: weights are tried with {}", options.setting.model);
-            (model::open(&options.setting.model, seed)?, &options.setting.model)
-        }
-        opened => (opened?, &options.big),
-    };
+    let model = &options.big;
+    let source = model::open(model, options.setting.seed)?;
     let mut best = [0.0_f64; FORMATS.len()];
     for round in 1..=options.rounds {
         for (best, format) in best.iter_mut().zip(FORMATS) {

@@ -1,6 +1,8 @@
 //! The sums of a chunk in AVX-512: both products of bf16 and of 8-bit caches are dot products of
 //! neighbours. Weights are rounded to the format of the values: bf16, or 8 bits with a scale per chunk.
 
+#![expect(clippy::needless_range_loop, reason = "halves and rows are numbers of registers, in several arrays at once")]
+
 use std::arch::x86_64::*;
 
 use super::super::isa::{Isa, Level};

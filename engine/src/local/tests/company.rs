@@ -25,7 +25,7 @@ fn jobs(count: usize, seed: u64) -> Vec<Job> {
         let common = [0, 0, 40, 70][below(&mut random, 4)];
         let own = 1 + below(&mut random, 40);
         let prompt = shared[..common].iter().copied().chain((0..own).map(|_| below(&mut random, 64) as u32)).collect();
-        let mut job = job(number as u128, prompt, 1 + below(&mut random, 12) as u64);
+        let mut job = job(number as u128, prompt, 1 + below(&mut random, 60) as u64);
         job.sampling.logprobs = Some(3);
         job
     };
@@ -90,7 +90,7 @@ fn logits_have_the_same_bits_alone_together_in_chunks_on_threads_and_from_a_cach
             assert_eq!(answers(&mut engine, &jobs).0, alone, "{named}: from cached prefixes");
             let chunked = EngineOptions { prefill_chunk: 7, threads: Some(3), ..options.clone() };
             assert_eq!(answers(&mut start(wide(), &chunked), &jobs).0, alone, "{named}: in chunks");
-            let tight = EngineOptions { kv: KvSize::Blocks(Blocks(9)), ..options.clone() };
+            let tight = EngineOptions { kv: KvSize::Blocks(Blocks(8)), ..options.clone() };
             let (tight, preempted) = answers(&mut start(wide(), &tight), &jobs);
             assert_eq!(tight, alone, "{named}: with preemptions");
             assert!(preempted > 0, "the cache was meant to be too small");
@@ -115,7 +115,7 @@ fn a_thousand_mixed_requests_get_the_answers_they_get_alone() {
 fn libtorch_and_the_kernels_agree_on_what_is_probable() {
     let jobs = jobs(12, 3);
     for dtype in [Dtype::F32, Dtype::Bf16] {
-        let tolerance = if dtype == Dtype::F32 { 1e-4 } else { 0.1 };
+        let tolerance = if dtype == Dtype::F32 { 1e-4 } else { 0.3 };
         let kernels = EngineOptions { dtype, block: 32, ..options() };
         let libtorch = EngineOptions { backend: Backend::Libtorch, ..kernels.clone() };
         let (ours, _) = answers(&mut start(wide(), &kernels), &jobs);
