@@ -29,25 +29,25 @@ pub(crate) struct Options {
     #[arg(long, default_value = "random-1b")]
     big: ModelChoice,
     /// Rounds for INT8 and INT4; the best of them counts.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// The format in which the other techniques are tried.
-    #[arg(long, default_value_t = Format::BF16)]
+    #[arg(long, default_value_t = Format::INT4)]
     format: Format,
     /// Paging: the context that is reserved for every sequence where memory is not paged.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(64..))]
     reserve: u32,
     /// Paging: so many such contexts are all the memory.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     contexts: u32,
     /// Paging: requests of the mixed load.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 30)]
     paging_requests: usize,
     /// Batching: sequences at once.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// Batching: requests of the mixed load.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 64)]
     requests: usize,
 }
 
