@@ -10,8 +10,10 @@ pub mod hub;
 pub mod job;
 pub mod link;
 pub mod metrics;
+pub mod placing;
 pub mod speech;
 pub mod texts;
+pub mod waiting;
 
 use std::time::Duration;
 

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use policy::restart::Backoff;
+use protocol::engine::HASHING;
 use protocol::ids::{Incarnation, NodeId};
-use protocol::message::{Hello, Report};
+use protocol::message::{Hello, Report, Role};
 use protocol::version::Versions;
 use ractor::Actor;
 use tokio::sync::{Semaphore, watch};
@@ -165,6 +166,9 @@ impl Shared {
             incarnation: self.settings.incarnation,
             build: self.settings.build.clone(),
             cards: self.workers.iter().map(|(_, served)| served.card.clone()).collect(),
+            hashing: HASHING,
+            role: Role::default(),
+            peer: None,
         }
     }
 

@@ -130,6 +130,8 @@ async fn hellos_that_cannot_be_are_refused_with_the_reason() {
     let bench = Bench::new();
     let wrong_id = bench.refused(1, |hello| hello.node = protocol::ids::NodeId(9)).await;
     assert!(matches!(wrong_id, Refusal::Identity { .. }), "{wrong_id}");
+    let hashing = bench.refused(1, |hello| hello.hashing = 99).await;
+    assert!(matches!(hashing, Refusal::Hashing { theirs: 99, .. }), "{hashing}");
     let versions = bench.refused(1, |hello| hello.versions.oldest = protocol::version::Version(99)).await;
     assert!(matches!(versions, Refusal::Version(_)), "{versions}");
     let _newer = bench.node(1, Script::Say("x")).await;

@@ -1,6 +1,6 @@
 //! Builds requests. What is left out is decided by the coordinator, see [`Params`].
 
-use protocol::request::{ChatMessage, Input, Params, Request};
+use protocol::request::{Care, ChatMessage, Input, Params, Request};
 
 /// A request in the making.
 ///
@@ -13,6 +13,7 @@ pub struct Ask {
     model: String,
     prompt: Prompt,
     params: Params,
+    care: Care,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,12 +25,17 @@ enum Prompt {
 impl Ask {
     /// A conversation, rendered by the model's chat template.
     pub fn chat(model: impl Into<String>) -> Self {
-        Self { model: model.into(), prompt: Prompt::Chat(Vec::new()), params: Params::default() }
+        Self { model: model.into(), prompt: Prompt::Chat(Vec::new()), params: Params::default(), care: Care::default() }
     }
 
     /// Plain text to go on with.
     pub fn text(model: impl Into<String>, prompt: impl Into<String>) -> Self {
-        Self { model: model.into(), prompt: Prompt::Text(prompt.into()), params: Params::default() }
+        Self {
+            model: model.into(),
+            prompt: Prompt::Text(prompt.into()),
+            params: Params::default(),
+            care: Care::default(),
+        }
     }
 
     /// A turn of the system. In a text prompt, where there are no turns, it is put in front.
@@ -110,13 +116,27 @@ impl Ask {
         self
     }
 
+    /// Names the conversation: its requests go to one node, as far as that is wise.
+    #[must_use]
+    pub fn session(mut self, name: impl Into<String>) -> Self {
+        self.care.session = Some(name.into());
+        self
+    }
+
+    /// How it is to be treated on its way; replaces what was set before.
+    #[must_use]
+    pub fn care(mut self, care: Care) -> Self {
+        self.care = care;
+        self
+    }
+
     /// The request.
     pub fn build(self) -> Request {
         let input = match self.prompt {
             Prompt::Chat(turns) => Input::Chat(turns),
             Prompt::Text(text) => Input::Text(text),
         };
-        Request { model: self.model, input, params: self.params }
+        Request { model: self.model, input, params: self.params, care: self.care }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod auth;
 mod body;
+mod care;
 mod health;
 mod meter;
 mod openai;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actors::cluster::job::Task;
 use protocol::answer::{ErrorKind, JobError};
-use protocol::engine::Card;
+use protocol::engine::{BlockHash, Card};
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Limits, Sampling};
 use protocol::request::{Input, Params, Request};
@@ -61,7 +61,7 @@ pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
 pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -> Result<Task, JobError> {
     let chat = matches!(request.input, Input::Chat(_));
     let prompt = tokenise(request.input, card, &text)?;
-    let params = request.params;
+    let (params, care) = (request.params, request.care);
     let room = card.context.checked_sub(Tokens::of(prompt.len())).filter(|room| *room > Tokens::ZERO);
     let Some(room) = room else {
         let field = if chat { "messages" } else { "prompt" };
@@ -75,12 +75,12 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
     let mut stop_ids = if params.ignore_eos { Vec::new() } else { text.eos().to_vec() };
     stop_ids.extend(known_tokens("stop_token_ids", params.stop_token_ids.iter(), card)?);
     known_tokens("logit_bias", params.logit_bias.iter().map(|(token, _)| token), card)?;
+    let chain = BlockHash::chain(origin.caller.salt, &prompt, card.block.as_usize()).collect();
     Ok(Task {
         request: origin.request,
         model: card.model.clone(),
         words: card.text,
         text,
-        prompt,
         choices: params.n.unwrap_or(1),
         limits: Limits {
             max_tokens,
@@ -100,9 +100,23 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
             logprobs: params.logprobs,
         },
         stops: params.stop,
+        chain,
+        prompt,
+        block: card.block,
+        class: care.class.unwrap_or_default(),
+        session: care.session.map(|session| session_key(&origin.caller, &session)),
+        degraded: Vec::new(),
         salt: origin.caller.salt,
+        tenant: origin.caller.key,
         random: origin.random,
     })
+}
+
+/// Conversations of different tenants never meet.
+fn session_key(caller: &Caller, session: &str) -> u64 {
+    let hash = blake3::Hasher::new().update(&caller.salt).update(session.as_bytes()).finalize();
+    let (first, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_le_bytes(*first)
 }
 
 fn tokenise(input: Input, card: &Card, text: &Text) -> Result<Vec<TokenId>, JobError> {

@@ -11,10 +11,11 @@ use std::time::{Duration, SystemTime};
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::hub::Work;
-use actors::cluster::job::JobSettings;
+use actors::cluster::job::{JobSettings, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
+use actors::cluster::waiting::Waiting;
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
 use futures_util::future::BoxFuture;
 use policy::restart::{Backoff, Intensity};
@@ -172,12 +173,15 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
         state: Arc::clone(state),
-        directory: Arc::clone(&directory),
         texts: Arc::clone(&texts),
         hub: hub.clone(),
-        settings: JobSettings::from(&config.requests),
+        shared: Shared {
+            directory: Arc::clone(&directory),
+            waiting: Arc::new(Waiting::default()),
+            settings: JobSettings::from(&config.requests),
+            metrics: ClusterMetrics::new(),
+        },
         max_requests: config.coordinator.max_requests as usize,
-        metrics: ClusterMetrics::new(),
     });
     Ok(Running { door, hub, directory, texts })
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use actors::cluster::directory::Directory;
 use actors::cluster::hub::{Hub, Work};
-use actors::cluster::job::{Answers, JobSettings, run};
-use actors::cluster::metrics::ClusterMetrics;
+use actors::cluster::job::{Answers, Shared, run};
 use actors::cluster::texts::Texts;
 use protocol::answer::{ClusterStatus, ErrorKind, JobError};
 use protocol::engine::Card;
@@ -31,18 +29,14 @@ pub struct Parts {
     pub name: String,
     /// Keys and certificates.
     pub state: Arc<State>,
-    /// Who is there.
-    pub directory: Arc<Directory>,
     /// The words of models.
     pub texts: Arc<Texts>,
     /// Who runs requests.
     pub hub: ActorRef<Work>,
-    /// How requests are tried.
-    pub settings: JobSettings,
+    /// What all requests share.
+    pub shared: Shared,
     /// The most requests at once.
     pub max_requests: usize,
-    /// What is counted.
-    pub metrics: ClusterMetrics,
 }
 
 /// The coordinator.
@@ -89,22 +83,22 @@ impl Service for Server {
     fn ask(&self, caller: &Caller, request: Request) -> Result<AnswerStream, JobError> {
         check(&request)?;
         let parts = Arc::clone(&self.parts);
-        let card = parts.directory.card(&request.model);
-        let card = card.ok_or_else(|| unknown_model(&request.model, &parts.directory.models()))?;
+        let card = parts.shared.directory.card(&request.model);
+        let card = card.ok_or_else(|| unknown_model(&request.model, &parts.shared.directory.models()))?;
         let full = || {
             let message = format!("all {} places for requests are taken: try again", parts.max_requests);
             JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY)
         };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
         let (sender, pieces) = mpsc::channel(PIECES);
-        let answers = Answers::new(sender, parts.metrics.clone(), place).ok_or_else(full)?;
+        let answers = Answers::new(sender, parts.shared.metrics.clone(), place).ok_or_else(full)?;
         let (request_id, random) = random()?;
         let origin = Origin { request: RequestId(request_id), caller: caller.clone(), random };
         let hub = parts.hub.clone();
         let future = Box::pin(async move {
             match ready(&parts, request, origin, card).await {
                 Ok(task) => {
-                    run(task, answers, Arc::clone(&parts.directory), parts.settings, parts.metrics.clone()).await;
+                    run(task, answers, parts.shared.clone()).await;
                 }
                 Err(error) => answers.fail(error),
             }
@@ -115,16 +109,16 @@ impl Service for Server {
     }
 
     fn models(&self) -> Vec<ModelInfo> {
-        let cards = self.parts.directory.models();
+        let cards = self.parts.shared.directory.models();
         cards.into_iter().map(|card| ModelInfo { name: card.model, context: card.context }).collect()
     }
 
     fn status(&self) -> ClusterStatus {
-        self.parts.directory.status(&self.parts.name, self.requests())
+        self.parts.shared.directory.status(&self.parts.name, self.requests())
     }
 
     fn is_ready(&self) -> bool {
-        self.parts.directory.is_ready()
+        self.parts.shared.directory.is_ready()
     }
 }
 
@@ -149,7 +143,7 @@ async fn words(parts: &Parts, card: &Card) -> Result<Arc<Text>, JobError> {
         let message = format!("no node serves '{}' now: try again, or start a node", card.model);
         JobError::new(ErrorKind::NoNode, message).retry_after(FULL_RETRY)
     };
-    let connection = parts.directory.speaker(card.text).ok_or_else(nobody)?;
+    let connection = parts.shared.directory.speaker(card.text).ok_or_else(nobody)?;
     let fetched = parts.texts.get(card.text, connection).await;
     fetched.map_err(|error| {
         JobError::new(ErrorKind::NoNode, format!("the tokenizer of '{}' cannot be had: {error}", card.model))

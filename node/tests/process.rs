@@ -13,7 +13,7 @@ use protocol::ids::{JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Job, Limits, Sampling};
 use protocol::message::{Hello, Welcome};
 use protocol::units::Tokens;
-use protocol::version::Version;
+use protocol::version::Versions;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -80,7 +80,7 @@ impl Coordinator {
         let Frame::Hello(hello) = next(&mut reader).await else { panic!("no hello") };
         assert_eq!(role, Role::Node(hello.node), "the certificate names the node of the hello");
         let welcome = Welcome {
-            version: Version(0),
+            version: Versions::OURS.newest,
             cluster: self.authority.cluster(),
             report_every: Duration::from_millis(100),
         };
@@ -161,7 +161,7 @@ async fn it_joins_serves_drains_and_comes_back_without_a_token() {
     assert_eq!((control.hello.node, control.hello.incarnation.0, control.hello.name.as_str()), (id, 1, "test"));
 
     let (mut writer, mut reader) = control.connection.open().await.unwrap();
-    writer.send(Frame::Submit(job(20))).await.unwrap();
+    writer.send(Frame::Submit(job(20).into())).await.unwrap();
     assert_eq!(finished(&mut reader).await, 20);
 
     let metrics = loop {
@@ -176,7 +176,7 @@ async fn it_joins_serves_drains_and_comes_back_without_a_token() {
 
     // About a second's answer: it must come to its end although the node is told to stop.
     let (mut writer, mut reader) = control.connection.open().await.unwrap();
-    writer.send(Frame::Submit(job(60))).await.unwrap();
+    writer.send(Frame::Submit(job(60).into())).await.unwrap();
     while !matches!(next(&mut reader).await, Frame::Tokens(_)) {}
     terminate(&node).await;
     while !matches!(next(&mut control.reader).await, Frame::Drain(_)) {}

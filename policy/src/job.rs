@@ -208,7 +208,7 @@ impl Attempts {
 
     fn failed(&mut self, fault: &JobFault) -> Vec<Command> {
         match fault {
-            JobFault::WorkerLost { .. } => self.fault(fault.to_string()),
+            JobFault::WorkerLost { .. } | JobFault::Drained | JobFault::Expired => self.fault(fault.to_string()),
             // Another node has the same weights.
             JobFault::NotFinite { .. } => self.end_now(Err(JobError::new(ErrorKind::Internal, fault.to_string()))),
         }

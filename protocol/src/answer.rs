@@ -34,7 +34,7 @@ pub enum Answer {
 }
 
 /// A node has taken the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// The request's id.
     pub request: RequestId,
@@ -44,8 +44,16 @@ pub struct Started {
     pub node: String,
     /// The prompt's tokens.
     pub prompt: Tokens,
-    /// Of these, cached on the node when it took the request.
+    /// Of these, cached on the node when their prefill began.
     pub cached: Tokens,
+    /// What the coordinator's index believed to be cached when it chose the node.
+    pub predicted: Tokens,
+    /// What the node said when it took the request.
+    pub granted: Tokens,
+    /// What overload has done to the request, as `2:max_tokens=256`: rung, colon, effect.
+    pub degraded: Vec<String>,
+    /// It comes from the answer cache; no node has computed it.
+    pub replayed: bool,
 }
 
 /// Text of one choice: whole characters, cut before any stop text.

@@ -16,7 +16,7 @@ use crate::units::{Blocks, Tokens};
 pub mod contract;
 mod prefix;
 
-pub use prefix::{BlockHash, CacheEvent, CacheLog};
+pub use prefix::{BlockHash, CacheEvent, CacheLog, HASHING};
 
 /// One model on one device.
 ///
@@ -103,6 +103,14 @@ pub enum RefusalReason {
         /// The bound.
         limit: u32,
     },
+    /// Another node may have room: the prompts that wait here are long enough.
+    #[error("the queue is full: prompts of {queued} wait, the limit is {limit}")]
+    QueueTokens {
+        /// Prefill that is due.
+        queued: Tokens,
+        /// The bound, for jobs of this class.
+        limit: Tokens,
+    },
     /// It finishes what it has and takes nothing new.
     #[error("the node is draining")]
     Draining,
@@ -156,7 +164,14 @@ pub enum RefusalReason {
 impl RefusalReason {
     /// Whether another node, or the same one later, may take the job: backpressure, not a fault.
     pub fn is_backpressure(&self) -> bool {
-        matches!(self, Self::QueueFull { .. } | Self::Draining | Self::NotReady | Self::TooManyBlocks { .. })
+        matches!(
+            self,
+            Self::QueueFull { .. }
+                | Self::QueueTokens { .. }
+                | Self::Draining
+                | Self::NotReady
+                | Self::TooManyBlocks { .. }
+        )
     }
 }
 
@@ -210,6 +225,12 @@ pub enum JobFault {
         /// What it said.
         reason: String,
     },
+    /// The node is told to stop, or the model to go, and the job's time there is over: it goes on elsewhere.
+    #[error("the node drains: the job goes on elsewhere")]
+    Drained,
+    /// Its deadline has passed before its prefill had begun.
+    #[error("the deadline has passed before the job's turn came")]
+    Expired,
 }
 
 /// The size of a step.

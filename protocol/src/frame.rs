@@ -7,11 +7,10 @@
 pub mod fuzz;
 
 use crate::codec::{self, DecodeError, EncodeError};
-use crate::job::Job;
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
-    Goodbye, Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, TextChunk, TokenBatch,
-    Welcome,
+    Goodbye, Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, Submit, TextChunk,
+    TokenBatch, Welcome,
 };
 
 /// Bytes before the kind: the length.
@@ -100,9 +99,10 @@ frames! {
     5 Drain(Drain), 64;
     /// Control: a node leaves.
     6 Goodbye(Goodbye), 4 * KIB;
+    // 7 to 15: orders to nodes, and what comes of them.
     // Attempt, 16 to 31.
     /// Attempt: a job for a node.
-    16 Submit(Job), 8 * MIB;
+    16 Submit(Submit), 8 * MIB;
     /// Attempt: it was taken.
     17 Granted(Granted), 64;
     /// Attempt: it was not.
@@ -120,7 +120,7 @@ frames! {
     32 FetchText(FetchText), 64;
     /// Text: a part of it.
     33 TextChunk(TextChunk), MIB + KIB;
-    // Events, 48 to 63: reserved for the stream of stored and removed KV blocks.
+    // Events, 48 to 63: stored and removed KV blocks.
     // Join, 64 to 79.
     /// Join: asks for a certificate.
     64 Join(Join), 16 * KIB;
@@ -143,6 +143,9 @@ frames! {
     85 AskStatus(AskStatus), 64;
     /// Client: the cluster.
     86 Status(Status), 8 * MIB;
+    // 87 to 95: orders of operators.
+    // Peers, 96 to 111: cached blocks from node to node.
+    // Files, 112 to 127: model files from node to node.
 }
 
 /// A frame cannot be written.

@@ -29,7 +29,7 @@ pub struct BadId {
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident($int:ty), $digits:literal, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub $int);
 

@@ -26,8 +26,44 @@ pub struct Job {
     pub limits: Limits,
     /// Keeps cached prefixes of different tenants apart: part of every block's hash.
     pub salt: [u8; 16],
-    /// Higher goes first.
+    /// Higher goes first, see [`Class::priority`].
     pub priority: u8,
+}
+
+/// How urgent a request is. The classes' order is theirs in every queue; within one, tenants share fairly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// It may wait for hours.
+    Bulk,
+    /// The usual.
+    #[default]
+    Standard,
+    /// Somebody sits and waits.
+    Interactive,
+}
+
+impl Class {
+    /// All of them, the least urgent first.
+    pub const ALL: [Self; 3] = [Self::Bulk, Self::Standard, Self::Interactive];
+
+    /// As [`Job::priority`].
+    pub fn priority(self) -> u8 {
+        match self {
+            Self::Bulk => 0,
+            Self::Standard => 1,
+            Self::Interactive => 2,
+        }
+    }
+
+    /// As it stands in headers and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bulk => "bulk",
+            Self::Standard => "standard",
+            Self::Interactive => "interactive",
+        }
+    }
 }
 
 /// How tokens are chosen; resolved, nothing left to defaults.

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answer, ClusterStatus, JobError};
 use crate::engine::{Card, JobFault, Load, RefusalReason};
 use crate::ids::{ClusterId, Incarnation, NodeId};
-use crate::job::{Finish, JobUsage, Sampled};
+use crate::job::{Finish, Job, JobUsage, Sampled};
 use crate::request::Request;
-use crate::units::Tokens;
+use crate::units::{Blocks, Tokens};
 use crate::version::{Version, VersionMismatch, Versions};
 
 /// A node presents itself.
@@ -38,6 +38,25 @@ pub struct Hello {
     pub build: String,
     /// What it serves.
     pub cards: Vec<Card>,
+    /// How it names cached blocks: [`crate::engine::HASHING`] of its build.
+    pub hashing: u16,
+    /// Which part of a job it is for.
+    pub role: Role,
+    /// Where other nodes reach it to fetch cached blocks, `HOST:PORT`; none if it lets nobody.
+    pub peer: Option<String>,
+}
+
+/// Which part of a job a node is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// All of it.
+    #[default]
+    Any,
+    /// It computes prompts, whose blocks others fetch.
+    Prefill,
+    /// It goes on with prompts that others have computed.
+    Decode,
 }
 
 /// A coordinator takes a node in.
@@ -79,6 +98,26 @@ pub enum Refusal {
         /// The bound.
         limit: u32,
     },
+    /// It names cached blocks in another way.
+    #[error("this node names cached blocks by scheme {theirs}, this cluster by {ours}: update the older of the two")]
+    Hashing {
+        /// Of the cluster.
+        ours: u16,
+        /// Of the node.
+        theirs: u16,
+    },
+    /// Its blocks have another size than those of the nodes that serve the model already.
+    #[error(
+        "the blocks of '{model}' hold {theirs} on this node and {ours} on the others: set models.{model}.block alike"
+    )]
+    BlockSize {
+        /// The model.
+        model: String,
+        /// Of the others.
+        ours: Tokens,
+        /// Of the node.
+        theirs: Tokens,
+    },
     /// The first message was not a hello, or came too late.
     #[error("expected a hello: {0}")]
     Unexpected(String),
@@ -108,6 +147,49 @@ pub struct WorkerReport {
     pub oldest: Duration,
     /// Since its engine's last step that did work.
     pub still: Duration,
+    /// How fast it was lately.
+    pub rates: Rates,
+}
+
+/// How fast an engine is, as measured. Zero: not measured yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Prompt tokens computed in a second.
+    pub prefill: u32,
+    /// A step in which some sequence decodes, whatever their number.
+    pub step: Duration,
+    /// What each sequence adds to it.
+    pub sequence: Duration,
+}
+
+/// A job for a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submit {
+    /// The job.
+    pub job: Job,
+    /// What is left of its time: past it, and before its prefill has begun, nobody wants it any more. A
+    /// span, not a time of day: clocks need not agree.
+    pub deadline: Option<Duration>,
+    /// Cached blocks that are worth fetching first.
+    pub pull: Option<Pull>,
+}
+
+impl From<Job> for Submit {
+    /// Without a deadline or a hint.
+    fn from(job: Job) -> Self {
+        Self { job, deadline: None, pull: None }
+    }
+}
+
+/// Where a prefix is cached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Who has it.
+    pub node: NodeId,
+    /// Where that node is reached by others, `HOST:PORT`.
+    pub address: String,
+    /// How many blocks of the prompt, from the front, it is believed to have.
+    pub blocks: Blocks,
 }
 
 /// A node will not take jobs any more, and says why.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TokenId;
+use crate::job::Class;
 
 /// A request for `n` answers to one prompt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,7 +18,25 @@ pub struct Request {
     pub input: Input,
     /// How to answer.
     pub params: Params,
+    /// How to treat it.
+    pub care: Care,
 }
+
+/// How a request is treated on its way, whatever it asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
+    /// Names a conversation: its requests go to one node, as far as that is wise.
+    pub session: Option<String>,
+    /// How urgent it is; the key's own class if left out, and never above it.
+    pub class: Option<Class>,
+    /// Rungs of the degradation ladder that must not touch it, 1 to 5.
+    pub forbid: Vec<u8>,
+    /// Answer it afresh, and keep the answer out of the cache.
+    pub fresh: bool,
+}
+
+/// The most bytes of a session's name.
+pub const MAX_SESSION_BYTES: usize = 256;
 
 /// The prompt, in one of three shapes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ pub struct Versions {
 
 impl Versions {
     /// What this build speaks.
-    pub const OURS: Self = Self { oldest: Version(0), newest: Version(0) };
+    pub const OURS: Self = Self { oldest: Version(1), newest: Version(1) };
 
     /// The newest version that both speak.
     ///

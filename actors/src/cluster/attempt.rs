@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use policy::job::Event;
 use protocol::frame::Frame;
-use protocol::job::Job;
-use protocol::message::Granted;
+use protocol::message::{Granted, Submit};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use transport::error::Code;
@@ -34,8 +33,8 @@ pub struct Attempt {
 impl Attempt {
     /// Sends the job and tells what comes of it. The channel is bounded: a client that reads slowly slows
     /// the stream down.
-    pub fn start(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
-        Self { task: tokio::spawn(run(reach, job, grant_timeout, told)) }
+    pub fn start(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
+        Self { task: tokio::spawn(run(reach, submit, grant_timeout, told)) }
     }
 }
 
@@ -45,8 +44,8 @@ impl Drop for Attempt {
     }
 }
 
-async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender<Told>) {
-    let (choice, attempt) = (job.key.choice, job.key.attempt);
+async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) {
+    let (choice, attempt) = (submit.job.key.choice, submit.job.key.attempt);
     let tell = async |event: Event| {
         let last = matches!(
             event,
@@ -60,7 +59,7 @@ async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender
     let asked = tokio::select! {
         biased;
         () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
-        asked = tokio::time::timeout(grant_timeout, ask(&*reach.connection, job)) => asked.unwrap_or(Err(Event::Unanswered)),
+        asked = tokio::time::timeout(grant_timeout, ask(&*reach.connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
     };
     let (writer, mut reader) = match asked {
         Ok((writer, reader)) => (writer, reader),
@@ -90,11 +89,11 @@ async fn run(reach: Reach, job: Job, grant_timeout: Duration, told: mpsc::Sender
 
 async fn ask(
     connection: &dyn transport::connection::Connection,
-    job: Job,
+    submit: Submit,
 ) -> Result<(FrameWriter, FrameReader), Event> {
     let lost = |error: String| Event::Lost(error);
     let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
-    writer.send(job).await.map_err(|error| lost(error.to_string()))?;
+    writer.send(submit).await.map_err(|error| lost(error.to_string()))?;
     match reader.recv().await {
         Ok(Some(Frame::Granted(Granted { .. }))) => Ok((writer, reader)),
         Ok(Some(Frame::Refused(refused))) => Err(Event::Refused(refused)),

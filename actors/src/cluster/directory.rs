@@ -12,7 +12,7 @@ use dashmap::mapref::entry::Entry as Slot;
 use policy::health::{Health, Rules, Verdict};
 use policy::placement::{Candidate, Sent};
 use protocol::answer::{ClusterStatus, ModelStatus, NodeState, NodeStatus};
-use protocol::engine::Card;
+use protocol::engine::{Card, HASHING};
 use protocol::ids::NodeId;
 use protocol::message::{Hello, Refusal, Report, WorkerReport};
 use protocol::units::Tokens;
@@ -89,8 +89,9 @@ impl Directory {
     /// Takes a node in. An older connection of the same node is closed.
     ///
     /// # Errors
-    /// A newer start of the node is there already, or there is no room.
+    /// A newer start of the node is there already, there is no room, or its blocks are not as the others'.
     pub fn join(self: &Arc<Self>, hello: Hello, connection: Arc<dyn Connection>) -> Result<Membership, Refusal> {
+        self.check_blocks(&hello)?;
         let room = self.nodes.len() < self.most as usize;
         let (node, link) = (hello.node, self.links.fetch_add(1, Ordering::Relaxed));
         let cards = hello.cards.clone();
@@ -123,6 +124,24 @@ impl Directory {
             self.known.insert(card.model.clone(), card);
         }
         Ok(Membership { directory: Arc::clone(self), node, link })
+    }
+
+    /// One index serves all nodes of a model: their blocks must be cut and named alike.
+    fn check_blocks(&self, hello: &Hello) -> Result<(), Refusal> {
+        if hello.hashing != HASHING {
+            return Err(Refusal::Hashing { ours: HASHING, theirs: hello.hashing });
+        }
+        for other in self.nodes.iter().filter(|entry| entry.hello.node != hello.node) {
+            for (ours, theirs) in
+                other.hello.cards.iter().flat_map(|ours| hello.cards.iter().map(move |theirs| (ours, theirs)))
+            {
+                if ours.model == theirs.model && ours.block != theirs.block {
+                    let model = theirs.model.clone();
+                    return Err(Refusal::BlockSize { model, ours: ours.block, theirs: theirs.block });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Nodes that may be asked for a model with these words.

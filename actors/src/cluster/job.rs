@@ -11,8 +11,9 @@ use policy::job::{Attempts, Command, Event, out_of_time};
 use policy::placement;
 use policy::restart::Jitter;
 use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
+use protocol::engine::BlockHash;
 use protocol::ids::{JobKey, RequestId, TokenId};
-use protocol::job::{Finish, Job, Limits, Sampled, Sampling};
+use protocol::job::{Class, Finish, Job, Limits, Sampled, Sampling};
 use protocol::units::Tokens;
 use text::Text;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -22,6 +23,7 @@ use super::attempt::{Attempt, Told};
 use super::directory::Directory;
 use super::metrics::ClusterMetrics;
 use super::speech::{Speech, Spoken};
+use super::waiting::Waiting;
 
 /// Events of attempts that wait to be read.
 const EVENTS: usize = 32;
@@ -66,6 +68,18 @@ pub struct Task {
     pub stops: Vec<String>,
     /// Keeps tenants apart.
     pub salt: [u8; 16],
+    /// Whose it is: the key's public name.
+    pub tenant: String,
+    /// The names of the prompt's full blocks, from the front.
+    pub chain: Arc<[BlockHash]>,
+    /// Tokens in a block.
+    pub block: Tokens,
+    /// How urgent it is.
+    pub class: Class,
+    /// The conversation, if the client names it; of one tenant.
+    pub session: Option<u64>,
+    /// What overload has done to it so far.
+    pub degraded: Vec<String>,
     /// For placement among equals.
     pub random: u64,
 }
@@ -129,6 +143,19 @@ impl Drop for Answers {
     }
 }
 
+/// What all requests share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Who is there.
+    pub directory: Arc<Directory>,
+    /// Where requests wait that no node takes now.
+    pub waiting: Arc<Waiting>,
+    /// How requests are tried.
+    pub settings: JobSettings,
+    /// What is counted.
+    pub metrics: ClusterMetrics,
+}
+
 /// One of the answers.
 struct Choice {
     attempts: Attempts,
@@ -157,13 +184,8 @@ struct Run<'a> {
 }
 
 /// Runs a request to its end.
-pub async fn run(
-    task: Task,
-    mut answers: Answers,
-    directory: Arc<Directory>,
-    settings: JobSettings,
-    metrics: ClusterMetrics,
-) {
+pub async fn run(task: Task, mut answers: Answers, shared: Shared) {
+    let Shared { directory, settings, metrics, .. } = shared;
     let deadline = Instant::now() + settings.timeout;
     let pieces = answers.pieces.clone();
     let outcome = tokio::select! {
@@ -254,7 +276,7 @@ impl Run<'_> {
                         continue;
                     };
                     let job = self.job(number, attempt)?;
-                    let attempt = Attempt::start(reach, job, self.settings.grant_timeout, self.told.clone());
+                    let attempt = Attempt::start(reach, job.into(), self.settings.grant_timeout, self.told.clone());
                     self.choice(number)?.running = Some(attempt);
                 }
                 Command::Drop { .. } => self.choice(number)?.running = None,
@@ -291,7 +313,7 @@ impl Run<'_> {
             sampling: Sampling { seed, ..self.task.sampling.clone() },
             limits: self.task.limits.clone(),
             salt: self.task.salt,
-            priority: 0,
+            priority: self.task.class.priority(),
         })
     }
 
@@ -312,6 +334,8 @@ impl Run<'_> {
             node: self.directory.name(node).unwrap_or_else(|| node.to_string()),
             prompt: Tokens::of(self.task.prompt.len()),
             cached,
+            degraded: self.task.degraded.clone(),
+            ..Started::default()
         };
         self.say(answers, Answer::Started(started)).await
     }

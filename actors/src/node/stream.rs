@@ -72,7 +72,7 @@ async fn peer_leaves(reader: &mut FrameReader, stopped: transport::BoxFuture<'st
 /// Answers the first frame. False if it does not belong there.
 async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Result<bool, SendError> {
     match first {
-        Frame::Submit(job) => attempt(shared, writer, job).await?,
+        Frame::Submit(submit) => attempt(shared, writer, submit.job).await?,
         Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
         _ => return Ok(false),
     }

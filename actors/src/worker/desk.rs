@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::engine::{Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
 use protocol::job::Job;
-use protocol::message::WorkerReport;
+use protocol::message::{Rates, WorkerReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -47,6 +47,7 @@ impl Vitals {
             load: self.load,
             oldest: self.waiting.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             still: now.saturating_duration_since(self.active),
+            rates: Rates::default(),
         }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use actors::mock;
 use protocol::codec;
-use protocol::engine::{Card, Load, RefusalReason};
+use protocol::engine::{Card, HASHING, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId, TokenId};
 use protocol::job::{Finish, Job, JobUsage, Sampled};
-use protocol::message::{Begun, Drain, Finished, Granted, Hello, Refused, Report, TextChunk, TokenBatch, WorkerReport};
+use protocol::message::{
+    Begun, Drain, Finished, Granted, Hello, Refused, Report, Role, Submit, TextChunk, TokenBatch, WorkerReport,
+};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::Versions;
 use tokio::sync::{Notify, mpsc, watch};
@@ -62,6 +64,9 @@ pub(crate) fn hello(id: u64) -> Hello {
         incarnation: Incarnation(1),
         build: "test".into(),
         cards: vec![card()],
+        hashing: HASHING,
+        role: Role::Any,
+        peer: None,
     }
 }
 
@@ -111,7 +116,7 @@ async fn report(control: (FrameWriter, FrameReader), mute: watch::Receiver<bool>
             _ = ticks.tick() => {}
             Some(()) = drain.recv() => writer.send(Drain {}).await.unwrap(),
         }
-        let worker = WorkerReport { ready: true, load: Load::default(), oldest: Duration::ZERO, still: Duration::ZERO };
+        let worker = WorkerReport { ready: true, ..WorkerReport::default() };
         let report = Report { incarnation: Incarnation(1), sequence, workers: vec![worker], draining: false };
         if !*mute.borrow() && writer.send(report).await.is_err() {
             return;
@@ -130,7 +135,7 @@ async fn serve(connection: Arc<MemoryConnection>, script: Script, cancelled: Arc
                     writer.send(TextChunk { bytes, last: true }).await.unwrap();
                     writer.finish();
                 }
-                Ok(Some(Frame::Submit(job))) => {
+                Ok(Some(Frame::Submit(Submit { job, .. }))) => {
                     let stopped = writer.stopped();
                     tokio::select! {
                         _ = stopped => cancelled.notify_one(),

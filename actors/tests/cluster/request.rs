@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
-use actors::cluster::job::{Answers, JobSettings, Task, run};
+use actors::cluster::job::{Answers, JobSettings, Shared, Task, run};
 use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
@@ -13,7 +13,7 @@ use actors::mock;
 use protocol::answer::{Answer, FinishReason, JobError, NodeState};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, NodeId, RequestId, TokenId};
-use protocol::job::{Limits, Sampling};
+use protocol::job::{Class, Limits, Sampling};
 use protocol::message::{Hello, Refusal};
 use protocol::units::Tokens;
 use tokio::sync::{Semaphore, mpsc};
@@ -89,6 +89,12 @@ impl Bench {
             stops: Vec::new(),
             text: Arc::new(text::Text::new(bundle).unwrap()),
             salt: [0; 16],
+            tenant: "t".into(),
+            chain: Arc::new([]),
+            block: Tokens(32),
+            class: Class::default(),
+            session: None,
+            degraded: Vec::new(),
             random: 7,
         };
         change(&mut task);
@@ -96,7 +102,13 @@ impl Bench {
         let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
         let answers = Answers::new(sender, ClusterMetrics::new(), place).unwrap();
         let settings = JobSettings::from(&protocol::config::Requests::default());
-        tokio::spawn(run(task, answers, Arc::clone(&self.directory), settings, ClusterMetrics::new()));
+        let shared = Shared {
+            directory: Arc::clone(&self.directory),
+            waiting: Arc::default(),
+            settings,
+            metrics: ClusterMetrics::new(),
+        };
+        tokio::spawn(run(task, answers, shared));
         pieces
     }
 

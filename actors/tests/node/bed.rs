@@ -13,7 +13,7 @@ use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Job, Limits, Sampling};
 use protocol::message::{Hello, Report, Welcome};
 use protocol::units::{Blocks, Tokens};
-use protocol::version::Version;
+use protocol::version::Versions;
 use ractor::{Actor, ActorRef};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -96,7 +96,10 @@ impl Bed {
         let connection = self.dialled.recv().await.unwrap();
         let (mut writer, mut reader) = connection.accept().await.unwrap();
         let Frame::Hello(hello) = next(&mut reader).await else { panic!("no hello") };
-        writer.send(Welcome { version: Version(0), cluster: ClusterId(1), report_every: REPORT_EVERY }).await.unwrap();
+        writer
+            .send(Welcome { version: Versions::OURS.newest, cluster: ClusterId(1), report_every: REPORT_EVERY })
+            .await
+            .unwrap();
         Peering { connection, writer, reader, hello }
     }
 }
@@ -105,7 +108,7 @@ impl Peering {
     /// Opens an attempt.
     pub(crate) async fn submit(&self, job: Job) -> (FrameWriter, FrameReader) {
         let (mut writer, reader) = self.connection.open().await.unwrap();
-        writer.send(Frame::Submit(job)).await.unwrap();
+        writer.send(Frame::Submit(job.into())).await.unwrap();
         (writer, reader)
     }
 

@@ -67,7 +67,7 @@ async fn a_second_frame_from_the_coordinator_ends_the_attempt() {
     let mut bed = bed(Faults::default()).await;
     let peering = bed.welcome().await;
     let (mut writer, _reader) = long_answer(&peering).await;
-    writer.send(Frame::Submit(job(2, 5))).await.unwrap();
+    writer.send(Frame::Submit(job(2, 5).into())).await.unwrap();
     assert!(is_free(&bed.worker).await);
 }
 

@@ -11,6 +11,7 @@ fn started() -> Answer {
         node: "n".into(),
         prompt: Tokens::of(3),
         cached: Tokens::ZERO,
+        ..Started::default()
     })
 }
 

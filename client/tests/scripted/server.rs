@@ -10,7 +10,7 @@ use protocol::frame::Frame;
 use protocol::ids::{ClusterId, RequestId};
 use protocol::message::{Answered, ClientHello, ClientRefused, ClientWelcome};
 use protocol::units::Tokens;
-use protocol::version::Version;
+use protocol::version::Versions;
 use tempfile::TempDir;
 use transport::connection::Connection;
 use transport::frames::{FrameReader, FrameWriter};
@@ -77,7 +77,7 @@ impl Server {
     pub(crate) async fn welcome(&mut self) -> Guest {
         let (connection, hello, mut writer, _reader) = self.hello().await;
         assert_eq!(hello.key, KEY);
-        let welcome = ClientWelcome { version: Version(0), cluster: CLUSTER };
+        let welcome = ClientWelcome { version: Versions::OURS.newest, cluster: CLUSTER };
         writer.send(welcome).await.unwrap();
         writer.finish();
         Guest { connection }
@@ -128,6 +128,7 @@ pub(crate) fn started() -> Answer {
         node: "node-1".into(),
         prompt: Tokens::of(5),
         cached: Tokens::ZERO,
+        ..Started::default()
     })
 }
 

@@ -1,5 +1,5 @@
 use actors::mock;
-use protocol::request::ChatMessage;
+use protocol::request::{Care, ChatMessage};
 use protocol::units::Blocks;
 
 use super::*;
@@ -26,7 +26,7 @@ fn origin() -> Origin {
 }
 
 fn made(input: Input, params: Params) -> Result<Task, JobError> {
-    let request = Request { model: "mock".into(), input, params };
+    let request = Request { model: "mock".into(), input, params, care: Care::default() };
     check(&request)?;
     prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()))
 }

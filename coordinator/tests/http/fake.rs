@@ -135,6 +135,7 @@ pub(crate) fn started() -> Answer {
         node: "node-a".to_owned(),
         prompt: Tokens(12),
         cached: Tokens(8),
+        ..Started::default()
     })
 }
 

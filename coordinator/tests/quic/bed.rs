@@ -15,7 +15,7 @@ use protocol::config::Config;
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId};
 use protocol::message::{Ask, AskStatus, ClientHello};
-use protocol::request::{Input, Params, Request};
+use protocol::request::{Care, Input, Params, Request};
 use protocol::version::Versions;
 use ractor::{Actor, ActorRef};
 use tempfile::TempDir;
@@ -201,7 +201,7 @@ pub(crate) async fn status(client: &QuicConnection) -> ClusterStatus {
 /// A request to the mock for so many tokens.
 pub(crate) fn request(max_tokens: u32) -> Request {
     let params = Params { max_tokens: Some(max_tokens), ignore_eos: true, ..Params::default() };
-    Request { model: "mock".to_owned(), input: Input::Text("abc".to_owned()), params }
+    Request { model: "mock".to_owned(), input: Input::Text("abc".to_owned()), params, care: Care::default() }
 }
 
 /// Asks and reads to the end.

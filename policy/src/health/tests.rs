@@ -12,7 +12,8 @@ fn millis(millis: u64) -> Duration {
 }
 
 fn report(sequence: u64, running: u32, still: Duration) -> Report {
-    let worker = WorkerReport { ready: true, load: Load { running, ..Load::default() }, oldest: Duration::ZERO, still };
+    let load = Load { running, ..Load::default() };
+    let worker = WorkerReport { ready: true, load, still, ..WorkerReport::default() };
     Report { incarnation: Incarnation(1), sequence, workers: vec![worker], draining: false }
 }
 

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TokenId;
 
+/// The scheme by which blocks are named: it grows when the hash, or what goes into it, changes.
+pub const HASHING: u16 = 1;
+
 /// Names the tokens of a block and of all blocks before it, and who may share them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

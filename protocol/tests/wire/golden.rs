@@ -31,7 +31,7 @@ fn frames_have_their_golden_bytes() {
         lines += &format!("{:?} {}\n", frame.kind(), hex(&bytes));
     }
     for (line, golden) in lines.lines().zip(GOLDEN.lines()) {
-        assert_eq!(line, golden);
+        assert_eq!(line, golden, "the samples are now:\n{lines}");
     }
     assert_eq!(lines.lines().count(), GOLDEN.lines().count(), "the samples are now:\n{lines}");
 }

@@ -9,9 +9,9 @@ use protocol::answer::{
 use protocol::engine::{Card, JobFault, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
-use protocol::job::{Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
+use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
-use protocol::request::{ChatMessage, Input, Params, Request};
+use protocol::request::{Care, ChatMessage, Input, Params, Request};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
@@ -62,6 +62,7 @@ fn control() -> Vec<Frame> {
         load: load(),
         oldest: Duration::from_millis(1500),
         still: Duration::from_micros(7),
+        rates: Rates { prefill: 900, step: Duration::from_millis(8), sequence: Duration::from_micros(90) },
     };
     vec![
         Hello {
@@ -71,6 +72,9 @@ fn control() -> Vec<Frame> {
             incarnation: Incarnation(9),
             build: "0.1.0".into(),
             cards: vec![card],
+            hashing: 1,
+            role: Role::Decode,
+            peer: Some("192.0.2.1:7700".into()),
         }
         .into(),
         Welcome { version: Version(3), cluster: ClusterId(0x11), report_every: Duration::from_millis(200) }.into(),
@@ -78,6 +82,8 @@ fn control() -> Vec<Frame> {
         Refusal::Identity { certified: NodeId(1), claimed: NodeId(2) }.into(),
         Refusal::Superseded { newer: Incarnation(10) }.into(),
         Refusal::Full { limit: 64 }.into(),
+        Refusal::Hashing { ours: 1, theirs: 2 }.into(),
+        Refusal::BlockSize { model: "m".into(), ours: Tokens(32), theirs: Tokens(16) }.into(),
         Refusal::Unexpected("late".into()).into(),
         Report { incarnation: Incarnation(9), sequence: 251, workers: vec![worker], draining: true }.into(),
         Drain {}.into(),
@@ -104,17 +110,19 @@ fn attempt() -> Vec<Frame> {
         salt: [6; 16],
         priority: 3,
     };
+    let pull = Pull { node: NodeId(5), address: "192.0.2.1:7700".into(), blocks: Blocks(3) };
     let logprobs = Logprobs { chosen: -0.5, top: vec![(TokenId(8), -0.25)] };
     let tokens =
         vec![Sampled { token: TokenId(7), logprobs: None }, Sampled { token: TokenId(8), logprobs: Some(logprobs) }];
     let usage = JobUsage { prompt: Tokens(10), cached: Tokens(8), generated: Tokens(6), recomputed: Tokens(4) };
     let refused = |reason, retry_after| Frame::from(Refused { reason, retry_after, load: load() });
     let mut frames = vec![
-        job.into(),
+        Submit { job, deadline: Some(Duration::from_secs(3)), pull: Some(pull) }.into(),
         Granted { cached: Tokens(32), queue: Tokens(512) }.into(),
         refused(RefusalReason::QueueFull { limit: 8 }, Some(Duration::from_secs(2))),
     ];
     let reasons = [
+        RefusalReason::QueueTokens { queued: Tokens(9000), limit: Tokens(8000) },
         RefusalReason::Draining,
         RefusalReason::NotReady,
         RefusalReason::UnknownModel { model: "x".into() },
@@ -126,13 +134,15 @@ fn attempt() -> Vec<Frame> {
         RefusalReason::Duplicate { key: KEY },
     ];
     frames.extend(reasons.map(|reason| refused(reason, None)));
-    let rest: [Frame; 8] = [
+    let rest: [Frame; 10] = [
         Begun { cached: Tokens(32) }.into(),
         TokenBatch { first: Tokens(5), tokens }.into(),
         Finished { finish: Finish::Stop, usage }.into(),
         Finished { finish: Finish::Length, usage }.into(),
         Failed { error: JobFault::NotFinite { position: Tokens(17) } }.into(),
         Failed { error: JobFault::WorkerLost { reason: "gone".into() } }.into(),
+        Failed { error: JobFault::Drained }.into(),
+        Failed { error: JobFault::Expired }.into(),
         FetchText { hash: [2; 32] }.into(),
         TextChunk { bytes: vec![1, 2, 3], last: true }.into(),
     ];
@@ -163,7 +173,8 @@ fn client() -> Vec<Frame> {
         ..Params::default()
     };
     let message = ChatMessage { role: "user".into(), content: "hi é".into(), name: Some("n".into()) };
-    let ask = |input, params| Frame::from(Ask { request: Request { model: "m".into(), input, params } });
+    let care = Care { session: Some("s".into()), class: Some(Class::Interactive), forbid: vec![2, 3], fresh: true };
+    let ask = |input, params, care| Frame::from(Ask { request: Request { model: "m".into(), input, params, care } });
     let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));
     let denied = error.clone();
     error.kind = ErrorKind::Internal;
@@ -176,6 +187,10 @@ fn client() -> Vec<Frame> {
             node: "a".into(),
             prompt: Tokens(10),
             cached: Tokens(8),
+            predicted: Tokens(9),
+            granted: Tokens(7),
+            degraded: vec!["1:n=1".into()],
+            replayed: true,
         }),
         Answer::Delta(Delta { choice: 1, text: "Paris".into(), logprobs: vec![text] }),
         Answer::Finished { choice: 1, reason: FinishReason::Stop },
@@ -188,9 +203,9 @@ fn client() -> Vec<Frame> {
         ClientWelcome { version: Version(3), cluster: ClusterId(0x11) }.into(),
         ClientRefused::Version(mismatch()).into(),
         ClientRefused::Denied(denied).into(),
-        ask(Input::Chat(vec![message]), params),
-        ask(Input::Text("once".into()), Params::default()),
-        ask(Input::Tokens(vec![TokenId(1)]), Params::default()),
+        ask(Input::Chat(vec![message]), params, care),
+        ask(Input::Text("once".into()), Params::default(), Care::default()),
+        ask(Input::Tokens(vec![TokenId(1)]), Params::default(), Care::default()),
     ];
     frames.extend(answers.map(|answer| Answered { answer }.into()));
     frames.push(AskStatus {}.into());

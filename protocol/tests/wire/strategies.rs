@@ -10,9 +10,9 @@ use protocol::answer::*;
 use protocol::engine::{Card, JobFault, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
-use protocol::job::{Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
+use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
-use protocol::request::{ChatMessage, Input, Params, Request};
+use protocol::request::{Care, ChatMessage, Input, Params, Request};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
@@ -88,9 +88,12 @@ fn card() -> Any<Card> {
 }
 
 fn control() -> Any<Frame> {
-    let hello = (versions(), any::<(u64, u64)>(), text(), text(), vec(card(), 0..4)).prop_map(
-        |(versions, (node, incarnation), name, build, cards)| {
-            Hello { versions, node: NodeId(node), name, incarnation: Incarnation(incarnation), build, cards }.into()
+    let role = select(vec![Role::Any, Role::Prefill, Role::Decode]);
+    let ways = (any::<u16>(), role, option::of(text()));
+    let hello = (versions(), any::<(u64, u64)>(), text(), text(), vec(card(), 0..4), ways).prop_map(
+        |(versions, (node, incarnation), name, build, cards, (hashing, role, peer))| {
+            let (node, incarnation) = (NodeId(node), Incarnation(incarnation));
+            Hello { versions, node, name, incarnation, build, cards, hashing, role, peer }.into()
         },
     );
     let welcome = (any::<(u16, u64)>(), span()).prop_map(|((version, cluster), report_every)| {
@@ -101,14 +104,13 @@ fn control() -> Any<Frame> {
         any::<(u64, u64)>().prop_map(|(a, b)| Refusal::Identity { certified: NodeId(a), claimed: NodeId(b) }),
         any::<u64>().prop_map(|newer| Refusal::Superseded { newer: Incarnation(newer) }),
         any::<u32>().prop_map(|limit| Refusal::Full { limit }),
+        any::<(u16, u16)>().prop_map(|(ours, theirs)| Refusal::Hashing { ours, theirs }),
+        (text(), tokens(), tokens()).prop_map(|(model, ours, theirs)| Refusal::BlockSize { model, ours, theirs }),
         text().prop_map(Refusal::Unexpected),
     ];
-    let worker = (any::<bool>(), load(), span(), span()).prop_map(|(ready, load, oldest, still)| WorkerReport {
-        ready,
-        load,
-        oldest,
-        still,
-    });
+    let rates = (any::<u32>(), span(), span()).prop_map(|(prefill, step, sequence)| Rates { prefill, step, sequence });
+    let worker = (any::<bool>(), load(), span(), span(), rates)
+        .prop_map(|(ready, load, oldest, still, rates)| WorkerReport { ready, load, oldest, still, rates });
     let report =
         (any::<(u64, u64, bool)>(), vec(worker, 0..9)).prop_map(|((incarnation, sequence, draining), workers)| {
             Report { incarnation: Incarnation(incarnation), sequence, workers, draining }.into()
@@ -169,6 +171,7 @@ fn job() -> Any<Job> {
 fn refused() -> Any<Frame> {
     let reason = prop_oneof![
         any::<u32>().prop_map(|limit| RefusalReason::QueueFull { limit }),
+        (tokens(), tokens()).prop_map(|(queued, limit)| RefusalReason::QueueTokens { queued, limit }),
         select(vec![
             RefusalReason::Draining,
             RefusalReason::NotReady,
@@ -198,9 +201,16 @@ fn attempt() -> Any<Frame> {
     let fault = prop_oneof![
         tokens().prop_map(|position| JobFault::NotFinite { position }),
         text().prop_map(|reason| JobFault::WorkerLost { reason }),
+        select(vec![JobFault::Drained, JobFault::Expired]),
     ];
+    let pull = (any::<u64>(), text(), blocks()).prop_map(|(node, address, blocks)| Pull {
+        node: NodeId(node),
+        address,
+        blocks,
+    });
     prop_oneof![
-        job().prop_map(Frame::from),
+        (job(), option::of(span()), option::of(pull))
+            .prop_map(|(job, deadline, pull)| { Submit { job, deadline, pull }.into() }),
         (tokens(), tokens()).prop_map(|(cached, queue)| Granted { cached, queue }.into()),
         refused(),
         tokens().prop_map(|cached| Begun { cached }.into()),
@@ -276,7 +286,12 @@ fn request() -> Any<Request> {
             }
         },
     );
-    (text(), input, params).prop_map(|(model, input, params)| Request { model, input, params }).boxed()
+    let class = option::of(select(Class::ALL.to_vec()));
+    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<bool>())
+        .prop_map(|(session, class, forbid, fresh)| Care { session, class, forbid, fresh });
+    (text(), input, params, care)
+        .prop_map(|(model, input, params, care)| Request { model, input, params, care })
+        .boxed()
 }
 
 fn job_error() -> Any<JobError> {
@@ -305,10 +320,13 @@ fn answer() -> Any<Answer> {
         logprob,
         top,
     });
-    let started =
-        (any::<u128>(), text(), text(), tokens(), tokens()).prop_map(|(request, model, node, prompt, cached)| {
-            Answer::Started(Started { request: RequestId(request), model, node, prompt, cached })
-        });
+    let counts = (tokens(), tokens(), tokens(), tokens());
+    let started = (any::<u128>(), text(), text(), counts, vec(text(), 0..3), any::<bool>()).prop_map(
+        |(request, model, node, (prompt, cached, predicted, granted), degraded, replayed)| {
+            let request = RequestId(request);
+            Answer::Started(Started { request, model, node, prompt, cached, predicted, granted, degraded, replayed })
+        },
+    );
     prop_oneof![
         started,
         (any::<u32>(), text(), vec(token_text, 0..4)).prop_map(|(choice, text, logprobs)| Answer::Delta(Delta {

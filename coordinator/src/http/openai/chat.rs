@@ -6,7 +6,7 @@ use std::fmt;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use protocol::request::{self, ChatMessage, Input};
+use protocol::request::{self, Care, ChatMessage, Input};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
@@ -15,7 +15,7 @@ use super::params::{Names, Shared};
 use super::respond::{Plan, respond};
 use super::{fields, json};
 use crate::http::auth::Known;
-use crate::http::{Door, body};
+use crate::http::{Door, body, care};
 
 const NAMES: Names = Names { max_tokens: "max_tokens", logprobs: "top_logprobs" };
 const NEW_NAMES: Names = Names { max_tokens: "max_completion_tokens", ..NAMES };
@@ -52,7 +52,7 @@ pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, reque
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    let plan = match plan(&bytes) {
+    let plan = match care::of(&parts.headers).and_then(|care| plan(&bytes, care)) {
         Ok(plan) => plan,
         Err(error) => return error.into_response(),
     };
@@ -62,7 +62,7 @@ pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, reque
 }
 
 /// What the body asks for.
-fn plan(bytes: &[u8]) -> Result<Plan, ApiError> {
+fn plan(bytes: &[u8], care: Care) -> Result<Plan, ApiError> {
     let object = json::parse(bytes)?;
     fields::check_chat(&object)?;
     let shared: Shared = json::read(&object)?;
@@ -74,7 +74,7 @@ fn plan(bytes: &[u8]) -> Result<Plan, ApiError> {
     let each = shared.choices();
     let names = if own.max_completion_tokens.is_some() { NEW_NAMES } else { NAMES };
     let params = shared.params(own.max_completion_tokens, logprobs, names)?;
-    Ok(Plan { requests: vec![request::Request { model, input: Input::Chat(messages), params }], each, delivery })
+    Ok(Plan { requests: vec![request::Request { model, input: Input::Chat(messages), params, care }], each, delivery })
 }
 
 fn alternatives(logprobs: Option<bool>, top: Option<u32>) -> Result<Option<u32>, ApiError> {

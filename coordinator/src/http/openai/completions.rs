@@ -5,7 +5,7 @@ mod reply;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use protocol::request::{self, Input};
+use protocol::request::{self, Care, Input};
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -13,7 +13,7 @@ use super::params::{Names, Shared};
 use super::respond::{Plan, respond};
 use super::{fields, json};
 use crate::http::auth::Known;
-use crate::http::{Door, body};
+use crate::http::{Door, body, care};
 use prompt::Prompts;
 
 const NAMES: Names = Names { max_tokens: "max_tokens", logprobs: "logprobs" };
@@ -36,7 +36,7 @@ pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, reque
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    let plan = match plan(&bytes) {
+    let plan = match care::of(&parts.headers).and_then(|care| plan(&bytes, care)) {
         Ok(plan) => plan,
         Err(error) => return error.into_response(),
     };
@@ -46,7 +46,7 @@ pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, reque
 }
 
 /// What the body asks for.
-fn plan(bytes: &[u8]) -> Result<Plan, ApiError> {
+fn plan(bytes: &[u8], care: Care) -> Result<Plan, ApiError> {
     let object = json::parse(bytes)?;
     fields::check_completion(&object)?;
     let shared: Shared = json::read(&object)?;
@@ -57,7 +57,7 @@ fn plan(bytes: &[u8]) -> Result<Plan, ApiError> {
     let each = shared.choices();
     check_best_of(own.best_of, each)?;
     let params = shared.params(None, own.logprobs, NAMES)?;
-    let request = |input| request::Request { model: model.clone(), input, params: params.clone() };
+    let request = |input| request::Request { model: model.clone(), input, params: params.clone(), care: care.clone() };
     Ok(Plan { requests: inputs.into_iter().map(request).collect(), each, delivery })
 }
 

@@ -179,4 +179,9 @@ fn name(response: &mut Response, started: &Started) {
     set("x-request-id", started.request.to_string());
     set("x-troupe-node", started.node.clone());
     set("x-troupe-cached-tokens", started.cached.0.to_string());
+    set("x-troupe-predicted-tokens", started.predicted.0.to_string());
+    set("x-troupe-granted-tokens", started.granted.0.to_string());
+    if !started.degraded.is_empty() {
+        set("x-troupe-degraded", started.degraded.join(","));
+    }
 }

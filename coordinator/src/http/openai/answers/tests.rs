@@ -67,6 +67,7 @@ fn started(id: u128) -> Answer {
         node: "n".to_owned(),
         prompt: Tokens(3),
         cached: Tokens(1),
+        ..Started::default()
     })
 }
 

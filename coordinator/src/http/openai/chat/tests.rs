@@ -1,4 +1,5 @@
 use protocol::ids::TokenId;
+use protocol::request::Care;
 use protocol::request::{ChatMessage, Input, Params};
 use serde_json::{Value, json};
 
@@ -12,11 +13,11 @@ fn body(extra: Value) -> Vec<u8> {
 }
 
 fn params(extra: Value) -> Params {
-    plan(&body(extra)).map_err(|e| e.to_string()).unwrap().requests.remove(0).params
+    plan(&body(extra), Care::default()).map_err(|e| e.to_string()).unwrap().requests.remove(0).params
 }
 
 fn messages(messages: Value) -> Vec<ChatMessage> {
-    let plan = plan(&body(json!({ "messages": messages }))).map_err(|e| e.to_string()).unwrap();
+    let plan = plan(&body(json!({ "messages": messages })), Care::default()).map_err(|e| e.to_string()).unwrap();
     match plan.requests.into_iter().next().unwrap().input {
         Input::Chat(messages) => messages,
         other => vec![ChatMessage::new("not a chat", format!("{other:?}"))],
@@ -98,7 +99,7 @@ fn messages_arrive_as_text() {
 
 #[test]
 fn delivery_follows_stream() {
-    let delivery = |extra| plan(&body(extra)).map_err(|e| e.to_string()).unwrap().delivery;
+    let delivery = |extra| plan(&body(extra), Care::default()).map_err(|e| e.to_string()).unwrap().delivery;
     assert_eq!(delivery(json!({})), Delivery::Whole);
     assert_eq!(delivery(json!({"stream": true})), Delivery::Stream { include_usage: false });
     let options = json!({"stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false}});

@@ -1,4 +1,5 @@
 use protocol::ids::TokenId;
+use protocol::request::Care;
 use protocol::request::Input;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ fn body(extra: Value) -> Vec<u8> {
 }
 
 fn inputs(prompt: Value) -> Vec<Input> {
-    let plan = plan(&body(json!({ "prompt": prompt }))).map_err(|e| e.to_string()).unwrap();
+    let plan = plan(&body(json!({ "prompt": prompt })), Care::default()).map_err(|e| e.to_string()).unwrap();
     plan.requests.into_iter().map(|request| request.input).collect()
 }
 
@@ -47,7 +48,7 @@ fn mixed_and_wrong_prompts_are_refused_by_path() {
         (json!([4_294_967_296_u64]), "prompt[0]"),
         (json!(["a", null]), "prompt[1]"),
     ] {
-        let error = plan(&body(json!({ "prompt": prompt }))).map(|_| ()).unwrap_err();
+        let error = plan(&body(json!({ "prompt": prompt })), Care::default()).map(|_| ()).unwrap_err();
         let shown = serde_json::to_value(error.body()).unwrap();
         assert_eq!(shown["error"]["param"], path, "{prompt}: {shown}");
     }
@@ -56,7 +57,7 @@ fn mixed_and_wrong_prompts_are_refused_by_path() {
 #[test]
 fn parameters_go_with_every_prompt() {
     let extra = json!({"prompt": ["a", "b"], "n": 2, "logprobs": 3, "max_tokens": 4, "best_of": 2, "echo": false});
-    let plan = plan(&body(extra)).map_err(|e| e.to_string()).unwrap();
+    let plan = plan(&body(extra), Care::default()).map_err(|e| e.to_string()).unwrap();
     assert_eq!((plan.requests.len(), plan.each), (2, 2));
     for request in &plan.requests {
         assert_eq!(request.model, "m");
