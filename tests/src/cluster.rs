@@ -18,6 +18,9 @@ use crate::wait;
 /// What requests call the model.
 pub const MODEL: &str = "smollm2";
 
+/// The cluster's configuration, in its folder.
+const CONFIG: &str = "cluster.toml";
+
 /// Clusters with a real model that may run at once: each fills the cores.
 static REAL: Semaphore = Semaphore::const_new(1);
 
@@ -47,6 +50,26 @@ pub struct Reach {
     pub ca_file: PathBuf,
 }
 
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many nodes.
+    pub nodes: usize,
+    /// What answers.
+    pub engine: Engine,
+    /// The content of `cluster.toml` for all of them; empty for the defaults.
+    pub config: String,
+    /// What every node's command line has beside the usual.
+    pub node_arguments: Vec<String>,
+}
+
+impl Plan {
+    /// With the defaults.
+    pub fn new(nodes: usize, engine: Engine) -> Self {
+        Self { nodes, engine, config: String::new(), node_arguments: Vec::new() }
+    }
+}
+
 /// A running cluster. Dropping kills its processes.
 #[derive(Debug)]
 pub struct Cluster {
@@ -56,7 +79,7 @@ pub struct Cluster {
     pub coordinator: Process,
     /// Its nodes, `node-1` first; none where one was killed.
     pub nodes: Vec<Option<Process>>,
-    engine: Engine,
+    plan: Plan,
     folder: TempDir,
     _slot: Option<SemaphorePermit<'static>>,
 }
@@ -67,7 +90,16 @@ impl Cluster {
     /// # Panics
     /// It does not start.
     pub async fn start(nodes: usize, engine: Engine) -> Self {
-        let slot = match engine {
+        Self::of(Plan::new(nodes, engine)).await
+    }
+
+    /// Starts what is planned and waits until every node serves.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn of(plan: Plan) -> Self {
+        let nodes = plan.nodes;
+        let slot = match plan.engine {
             Engine::Mock => None,
             Engine::Torch => REAL.acquire().await.ok(),
         };
@@ -75,8 +107,11 @@ impl Cluster {
             Ok(folder) => folder,
             Err(error) => panic!("no temporary folder: {error}"),
         };
+        if let Err(error) = std::fs::write(folder.path().join(CONFIG), &plan.config) {
+            panic!("the configuration cannot be written: {error}");
+        }
         let (coordinator, reach) = start_coordinator(folder.path(), "127.0.0.1:0", "127.0.0.1:0").await;
-        let mut cluster = Self { reach, coordinator, nodes: Vec::new(), engine, folder, _slot: slot };
+        let mut cluster = Self { reach, coordinator, nodes: Vec::new(), plan, folder, _slot: slot };
         for index in 0..nodes {
             let node = cluster.start_node(index);
             cluster.nodes.push(Some(node));
@@ -95,10 +130,11 @@ impl Cluster {
         let name = format!("node-{}", index + 1);
         let mut command = Command::new(build::program("troupe-node"));
         command.current_dir(self.folder());
-        command.args(["--join", &self.reach.quic]).arg("--token-file").arg(&self.reach.token_file);
+        command.args(["--config", CONFIG, "--join", &self.reach.quic]).arg("--token-file").arg(&self.reach.token_file);
         command.arg("--state").arg(self.folder().join(&name)).args(["--name", &name]);
         let model = format!("{MODEL}={}", build::model().display());
-        match self.engine {
+        command.args(&self.plan.node_arguments);
+        match self.plan.engine {
             Engine::Mock => command.args(["--engine", "mock", "--model", &model]),
             Engine::Torch => command.args(["--model", &model, "--dtype", "bf16", "--threads", "1"]),
         };
@@ -117,6 +153,30 @@ impl Cluster {
         match self.nodes.get_mut(index).and_then(Option::take) {
             Some(mut node) => node.signal(Signal::SIGKILL),
             None => panic!("there is no node {index} to kill"),
+        }
+    }
+
+    /// Sends a signal to a node.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn signal_node(&mut self, index: usize, signal: Signal) {
+        match self.nodes.get_mut(index) {
+            Some(Some(node)) => node.signal(signal),
+            _ => panic!("there is no node {index} to signal"),
+        }
+    }
+
+    /// Where a node serves its metrics, by its log. It must have been started with `--metrics`.
+    ///
+    /// # Panics
+    /// It serves none.
+    pub fn node_metrics(&self, index: usize) -> String {
+        let log = self.nodes.get(index).and_then(Option::as_ref).map(Process::log).unwrap_or_default();
+        let address = log.lines().filter_map(|line| line.split_once("metrics at http://")).next_back();
+        match address.and_then(|(_, rest)| rest.strip_suffix("/metrics")) {
+            Some(address) => address.to_owned(),
+            None => panic!("node {index} tells of no metrics: {log}"),
         }
     }
 
@@ -238,6 +298,9 @@ pub fn coordinator_command(folder: &Path, http: &str, quic: &str) -> Command {
     let mut command = Command::new(build::program("troupe-coordinator"));
     command.current_dir(folder).arg("--state").arg(folder.join("coordinator"));
     command.args(["--http", http, "--quic", quic]);
+    if folder.join(CONFIG).exists() {
+        command.args(["--config", CONFIG]);
+    }
     command
 }
 

@@ -8,6 +8,7 @@
 
 pub mod build;
 pub mod cluster;
+pub mod endure;
 pub mod http;
 pub mod process;
 pub mod wait;

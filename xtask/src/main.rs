@@ -1,4 +1,4 @@
-//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`, `bench`.
+//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`, `bench`, `endure`.
 //!
 //! Rules: each command sets up what it needs; every failure ends as one clear line with the remedy;
 //! no process outlives the command that started it. Stands on no other crate of the workspace, so
@@ -9,6 +9,7 @@ mod checkout;
 mod clock;
 mod cluster;
 mod demo;
+mod endure;
 mod gate;
 mod orphan;
 mod setup;
@@ -45,6 +46,8 @@ enum Command {
     Test,
     /// Measure the engine: alone, technique by technique, beside its peers, and how true it stays.
     Bench(bench::Options),
+    /// Lose nodes and clients in the middle of answers, and see what becomes of them.
+    Endure(endure::Options),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         Command::Up(options) => up::run(&checkout, &options)?,
         Command::Test => gate::run(&checkout)?,
         Command::Bench(options) => bench::run(&checkout, &options)?,
+        Command::Endure(options) => endure::run(&checkout, &options)?,
     }
     Ok(())
 }
