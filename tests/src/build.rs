@@ -34,7 +34,11 @@ pub fn program(name: &str) -> PathBuf {
 /// Builds all programs for the profile that this test was built for. The selection is that of `cargo
 /// xtask test`: another one would unite features otherwise, and compile everything again.
 fn build() -> PathBuf {
-    let Some(folder) = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.to_owned())) else {
+    // Tests lie in a folder `deps` beside the programs, programs do not.
+    let here = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.to_owned()));
+    let folder =
+        here.and_then(|here| if here.ends_with("deps") { Some(here.parent()?.to_owned()) } else { Some(here) });
+    let Some(folder) = folder else {
         panic!("the system does not say where this test lies");
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
