@@ -102,7 +102,8 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let state = Arc::new(State::open(&config.coordinator.state, unix_now())?);
     let credentials = state.authority.coordinator(unix_now())?;
-    let listener = Listener::bind(config.coordinator.quic, &credentials, Timing::from(&config.wire))?;
+    let reset = Some(state.authority.reset_key());
+    let listener = Listener::bind(config.coordinator.quic, &credentials, Timing::from(&config.wire), reset)?;
     let address = config.coordinator.http;
     let http = |source| RunError::Http { address, source };
     let tcp = TcpListener::bind(address).await.map_err(http)?;

@@ -53,7 +53,7 @@ impl Coordinator {
         let folder = tempfile::tempdir().unwrap();
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let own = authority.coordinator(now()).unwrap();
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &own, Timing::from(&Wire::default())).unwrap();
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &own, Timing::from(&Wire::default()), None).unwrap();
         let token = JoinToken::new(authority.fingerprint(), [7; 32]);
         std::fs::write(folder.path().join("token"), token.reveal()).unwrap();
         Self { listener, authority, token, folder }

@@ -102,6 +102,18 @@ impl Clone for Credentials {
     }
 }
 
+/// The secret behind a listener's stateless resets (RFC 9000, section 10.3). It outlives the process, so that
+/// peers of the last one learn at their next packet that it is gone, and not by silence.
+#[derive(Clone, Copy)]
+pub struct ResetKey(pub(crate) [u8; 32]);
+
+impl std::fmt::Debug for ResetKey {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResetKey")
+    }
+}
+
 /// The cluster's authority.
 pub struct ClusterAuthority {
     certificate: CertificateDer<'static>,
@@ -169,6 +181,13 @@ impl ClusterAuthority {
     /// The cluster's name to machines.
     pub fn cluster(&self) -> ClusterId {
         self.fingerprint().cluster()
+    }
+
+    /// With what a coordinator proves, after a restart, that it has forgotten a connection.
+    pub fn reset_key(&self) -> ResetKey {
+        use sha2::Digest;
+        let label = sha2::Sha256::new().chain_update(b"troupe stateless reset 1");
+        ResetKey(label.chain_update(self.issuer.key().serialize_der()).finalize().into())
     }
 
     /// Credentials of a coordinator.

@@ -1,5 +1,5 @@
 //! Who is let in over QUIC, and what those hear who are not.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::time::Duration;
 
@@ -169,7 +169,34 @@ async fn nobody_there_is_unreachable() {
 async fn a_port_in_use_is_named() {
     let server = Server::start();
     let credentials = server.authority.coordinator(now()).unwrap();
-    let error = Listener::bind(server.listener.address(), &credentials, TIMING).unwrap_err();
+    let error = Listener::bind(server.listener.address(), &credentials, TIMING, None).unwrap_err();
     assert!(matches!(error, BindError::Port { .. }));
     assert!(error.to_string().contains(&server.address) && error.to_string().contains("--quic"), "{error}");
+}
+
+#[tokio::test]
+async fn a_listener_that_was_restarted_tells_peers_of_the_last_one_at_once() {
+    // A runtime of its own, so that it can end as a killed process does: without a word.
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let mut server = process.spawn(async { Server::start() }).await.unwrap();
+    let own = server.node(now());
+    let (dialler, address) = (dialler(), server.address.clone());
+    let (connection, accepted) = tokio::join!(dialler.node(&address, &own), server.accept());
+    let connection = connection.unwrap();
+    process.shutdown_background();
+    let (at, key) = (server.listener.address(), server.authority.reset_key());
+    let credentials = server.authority.coordinator(now()).unwrap();
+    drop((accepted, server));
+    let begun = tokio::time::Instant::now();
+    let _again = loop {
+        // The old socket is closed in a moment.
+        match Listener::bind(at, &credentials, TIMING, Some(key)) {
+            Ok(listener) => break listener,
+            Err(_) if begun.elapsed() < PATIENCE => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // By silence it would take the idle timeout, which is longer.
+    let lost = tokio::time::timeout(PATIENCE / 2, connection.closed()).await.unwrap();
+    assert_eq!(lost, Lost::Forgotten);
 }

@@ -39,7 +39,7 @@ impl Server {
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let credentials = authority.coordinator(now()).unwrap();
         let listener =
-            Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, Timing::from(&Wire::default())).unwrap();
+            Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, Timing::from(&Wire::default()), None).unwrap();
         Self { listener, authority, folder }
     }
 

@@ -1,11 +1,13 @@
 //! The listening side: one port, three doors.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use protocol::ids::NodeId;
 use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
 use quinn::crypto::rustls::HandshakeData;
+use quinn::{EndpointConfig, TokioRuntime};
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -14,7 +16,7 @@ use super::quiet::Quiet;
 use super::stream::QuicConnection;
 use super::{Timing, lost, tls};
 use crate::error::Code;
-use crate::pki::{Credentials, PkiError, node_of};
+use crate::pki::{Credentials, PkiError, ResetKey, node_of};
 
 /// Handshakes under way at once; more peers have to come again.
 const HANDSHAKES: usize = 256;
@@ -68,17 +70,25 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens the port and begins to accept. Must be called on a tokio runtime.
+    /// Opens the port and begins to accept. Must be called on a tokio runtime. With a reset key, peers of an
+    /// earlier listener with the same key and port are told at their next packet that it is gone.
     ///
     /// # Errors
     /// A port that cannot be used, or certificates that cannot.
-    pub fn bind(address: SocketAddr, credentials: &Credentials, timing: Timing) -> Result<Self, BindError> {
+    pub fn bind(
+        address: SocketAddr,
+        credentials: &Credentials,
+        timing: Timing,
+        reset: Option<ResetKey>,
+    ) -> Result<Self, BindError> {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials)?));
         config.transport_config(timing.transport());
         config.max_incoming(HANDSHAKES);
         let port = |source| BindError::Port { address, source };
-        let endpoint = quinn::Endpoint::server(config, address).map_err(port)?;
-        let local = endpoint.local_addr().map_err(port)?;
+        let socket = UdpSocket::bind(address).map_err(port)?;
+        let local = socket.local_addr().map_err(port)?;
+        let own = reset.map(|key| endpoint_config(key, local)).unwrap_or_default();
+        let endpoint = quinn::Endpoint::new(own, Some(config), socket, Arc::new(TokioRuntime)).map_err(port)?;
         let (sender, ready) = mpsc::channel(READY);
         tokio::spawn(accept_all(endpoint.clone(), sender, timing));
         Ok(Self { endpoint, ready, address: local })
@@ -103,6 +113,17 @@ impl Listener {
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }
+}
+
+/// Connection ids and reset tokens that a later listener on this port recognises.
+fn endpoint_config(ResetKey(secret): ResetKey, address: SocketAddr) -> EndpointConfig {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
+    let ids = ring::hmac::sign(&key, format!("connection ids of {}", address.port()).as_bytes());
+    let (first, _) = ids.as_ref().split_first_chunk().unwrap_or((&[0; 8], &[]));
+    let ids = u64::from_le_bytes(*first);
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    config
 }
 
 /// What came of a handshake: the peer was let in, or why it was not.

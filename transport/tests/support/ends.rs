@@ -40,7 +40,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let credentials = authority.coordinator(now()).unwrap();
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, timing).unwrap();
+        let listener =
+            Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, timing, Some(authority.reset_key())).unwrap();
         let address = listener.address().to_string();
         Self { authority, listener, address, _folder: folder }
     }
