@@ -47,6 +47,10 @@ struct Options {
     ready_file: Option<PathBuf>,
 }
 
+/// Requests are many small allocations on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let config = match read(&options) {

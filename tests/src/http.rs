@@ -60,7 +60,7 @@ impl Http {
     /// # Panics
     /// No response comes.
     pub async fn get(&self, path: &str) -> Response {
-        self.request("GET", path, &[]).await.whole().await
+        self.request("GET", path, &[], &[]).await.whole().await
     }
 
     /// Posts JSON.
@@ -76,7 +76,7 @@ impl Http {
     /// # Panics
     /// No response comes.
     pub async fn post_bytes(&self, path: &str, body: &[u8]) -> Response {
-        self.request("POST", path, body).await.whole().await
+        self.request("POST", path, body, &[]).await.whole().await
     }
 
     /// Posts JSON and reads the response as it comes. To drop it closes the connection.
@@ -84,16 +84,27 @@ impl Http {
     /// # Panics
     /// No response comes.
     pub async fn stream(&self, path: &str, body: &Value) -> Incoming {
-        self.request("POST", path, body.to_string().as_bytes()).await
+        self.stream_with(path, body, &[]).await
     }
 
-    async fn request(&self, method: &str, path: &str, body: &[u8]) -> Incoming {
+    /// The same with further headers.
+    ///
+    /// # Panics
+    /// No response comes.
+    pub async fn stream_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Incoming {
+        self.request("POST", path, body.to_string().as_bytes(), headers).await
+    }
+
+    async fn request(&self, method: &str, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Incoming {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
         if let Some(key) = &self.key {
             head.push_str(&format!("Authorization: Bearer {key}\r\n"));
         }
         if method == "POST" {
             head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
         let connection = match TcpStream::connect(&self.address).await {

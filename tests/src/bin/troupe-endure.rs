@@ -3,13 +3,19 @@
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use tests::cluster::{Cluster, Engine, Plan};
 use tests::endure::soak::Soak;
 use tests::endure::story::Choosing;
 use tests::endure::survive::Loss;
-use tests::endure::{Figure, cancel, soak, survive};
+use tests::endure::{Figure, cancel, overload, soak, survive};
+
+/// Small nodes, so that a laptop can ask for three times what they can do; the deadline of `[queue]`.
+const OVERLOAD: &str = "[queue]\nwait = \"5s\"\n\n[models.smollm2]\nmax_batch = 8\nqueue = 16\n";
+/// As `queue.wait`, and a second in which the node takes it up.
+const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Loses nodes, clients and patience, and measures what a cluster makes of it.
 #[derive(Debug, Parser)]
@@ -35,6 +41,8 @@ enum Part {
     Soak,
     /// A client leaves in the middle of a long prefill.
     Cancel,
+    /// Three times more is asked for than mock nodes can do, for a minute.
+    Overload,
 }
 
 #[tokio::main]
@@ -75,6 +83,12 @@ async fn run(part: Part, quick: bool) -> Result<Vec<Figure>, String> {
             plan.node_arguments = ["--metrics", "127.0.0.1:0"].map(str::to_owned).to_vec();
             let cluster = Cluster::of(plan).await;
             cancel::cancel(&cluster, 4000, 256.0).await
+        }
+        Part::Overload => {
+            let mut plan = Plan::new(2, Engine::Mock);
+            plan.config = format!("{OVERLOAD}path = '{}'\n", tests::build::model().display());
+            let cluster = Cluster::of(plan).await;
+            overload::overload(&cluster, Duration::from_secs(if quick { 6 } else { 60 }), DEADLINE).await
         }
     }
 }
