@@ -13,6 +13,7 @@ use policy::restart::{Backoff, Intensity};
 use protocol::engine::{JobFault, RefusalReason};
 use protocol::ids::{JobKey, RequestId, TokenId};
 use protocol::job::{Finish, Job, Limits, Sampling};
+use protocol::message::Rates;
 use protocol::units::{Blocks, Tokens};
 use ractor::{Actor, ActorRef};
 use tokio::time::sleep;
@@ -148,6 +149,25 @@ async fn a_submission_that_nobody_waits_for_leaves_nothing() {
     read(busy).await;
     until_idle(&handle).await;
     assert_eq!(handle.report().load.blocks_used, Blocks::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_how_fast_its_engine_is_once_it_knows() {
+    let timing = Timing {
+        prefill_per_token: Duration::from_millis(1),
+        decode_per_step: Duration::from_millis(10),
+        decode_per_sequence: Duration::from_millis(1),
+    };
+    let (handle, _) = start(Drive::Task, timing, Faults::default()).await;
+    assert_eq!(handle.report().rates, Rates::default());
+    for number in 1..10 {
+        read(submit(&handle, job(number, 20)).await).await;
+    }
+    until_idle(&handle).await;
+    let rates = handle.report().rates;
+    assert!((950..=1_050).contains(&rates.prefill), "{rates:?}");
+    let one = rates.step + rates.sequence;
+    assert!(one > Duration::from_micros(10_900) && one < Duration::from_micros(11_100), "{rates:?}");
 }
 
 async fn loses_its_jobs_and_starts_again(drive: Drive, jobs: u32, faults: Faults, says: &str) {

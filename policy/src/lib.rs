@@ -7,4 +7,5 @@
 pub mod health;
 pub mod job;
 pub mod placement;
+pub mod rates;
 pub mod restart;

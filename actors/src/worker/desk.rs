@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::rates::{Estimator, Step};
 use protocol::engine::{Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
 use protocol::job::Job;
@@ -33,12 +34,13 @@ pub(super) struct Vitals {
     waiting: Option<Instant>,
     /// The last step that did work, or when work came after a pause.
     active: Instant,
+    rates: Rates,
 }
 
 impl Vitals {
     /// No engine.
     pub(super) fn absent(now: Instant) -> Self {
-        Self { ready: false, load: Load::default(), waiting: None, active: now }
+        Self { ready: false, load: Load::default(), waiting: None, active: now, rates: Rates::default() }
     }
 
     pub(super) fn report(&self, now: Instant) -> WorkerReport {
@@ -47,7 +49,7 @@ impl Vitals {
             load: self.load,
             oldest: self.waiting.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             still: now.saturating_duration_since(self.active),
-            rates: Rates::default(),
+            rates: self.rates,
         }
     }
 }
@@ -64,11 +66,13 @@ pub(super) struct Desk {
     jobs: HashMap<JobKey, Held>,
     board: Arc<Board>,
     active: Instant,
+    /// How fast this engine is; the next one, after a failure, is measured anew.
+    speed: Estimator,
 }
 
 impl Desk {
     pub(super) fn new(engine: Box<dyn Engine>, board: Arc<Board>) -> Self {
-        Self { engine, jobs: HashMap::new(), board, active: Instant::now() }
+        Self { engine, jobs: HashMap::new(), board, active: Instant::now(), speed: Estimator::default() }
     }
 
     /// Works until the channel closes.
@@ -148,7 +152,9 @@ impl Desk {
         let begun = Instant::now();
         let progress = self.engine.step(&mut events)?;
         if !progress.is_idle() {
-            self.board.metrics.step_seconds.record((begun.elapsed() + progress.pace).as_secs_f64());
+            let took = begun.elapsed() + progress.pace;
+            self.board.metrics.step_seconds.record(took.as_secs_f64());
+            self.speed.observe(Step { prefill: progress.prefill, decoded: progress.decoded, took });
         }
         Ok((progress, events))
     }
@@ -191,6 +197,7 @@ impl Desk {
         let load = self.engine.load();
         let waiting = self.jobs.values().filter(|held| !held.started).map(|held| held.granted).min();
         self.board.metrics.carry(&load);
-        self.board.vitals.send_replace(Vitals { ready: true, load, waiting, active: self.active });
+        let rates = self.speed.rates();
+        self.board.vitals.send_replace(Vitals { ready: true, load, waiting, active: self.active, rates });
     }
 }
