@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use coordinator::run::{overridden, run};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use protocol::config::Config;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -25,6 +25,9 @@ const QUIET: &str = "info,ractor=warn";
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Seconds; from a millisecond to a minute.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The same for how long it takes to choose a node, which is a matter of microseconds.
+const PLACEMENT_BUCKETS: [f64; 8] = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 5e-3];
 
 /// The coordinator of a Troupe cluster.
 #[derive(Debug, Parser)]
@@ -64,7 +67,11 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).and_then(PrometheusBuilder::install_recorder);
+    let placement = Matcher::Full("troupe_placement_seconds".to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(placement, &PLACEMENT_BUCKETS))
+        .and_then(PrometheusBuilder::install_recorder);
     let handle = match recorder {
         Ok(handle) => handle,
         Err(error) => return fail(FAILED, &format!("metrics cannot be kept: {error}")),

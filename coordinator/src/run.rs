@@ -14,6 +14,7 @@ use actors::cluster::hub::Work;
 use actors::cluster::job::{JobSettings, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
 use actors::cluster::metrics::ClusterMetrics;
+use actors::cluster::placing::NoPrefixes;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
@@ -169,7 +170,8 @@ struct Running {
 
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
     let hub = Server::hub().await?;
-    let directory = Directory::new(Clock::start(), &config.health, config.coordinator.max_nodes);
+    let (most, prefixes) = (config.coordinator.max_nodes, Arc::new(NoPrefixes));
+    let directory = Directory::with(Clock::start(), &config.health, most, &config.placement, prefixes);
     let texts = Arc::new(Texts::default());
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),

@@ -1,70 +1,281 @@
-//! Which node is asked first: for now the one that carries least.
+//! Which node is asked first: the one where a prompt costs least time.
 //!
-//! Rules: every figure is in tokens. What was sent since a node's last report is added to what it
-//! reported, so that a burst between two reports does not fall on one node. Equals are told apart by
-//! chance, so that no node is favoured for its place in a list.
+//! Rules:
+//! - The cost of a node is a time: what must be computed there, what waits there, and what the answer takes
+//!   there and takes from the others ([`cost`]). Loads are in tokens and jobs, rates as the node measured
+//!   them. What was sent since a node's last report is added ([`ledger`]).
+//! - A request stays with its prefix until somewhere else is sooner by more than a margin, so that noise
+//!   does not make a conversation wander. The margin is never more than what the prefix saves.
+//! - Where every node is saturated, a request waits at its prefix: to compute it a second time would make
+//!   the cluster slower still. It does not wait there for ever: see [`Settings::pin`].
+//! - A node without room ranks behind one with room.
+//! - Equals are told apart by chance, so that no node is favoured for its place in a list.
+//! - A node is believed within its card, and gains nothing by figures that cannot be.
+//! - Time and memory grow with the number of candidates, once.
 
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use protocol::engine::Load;
 use protocol::ids::NodeId;
-use protocol::units::Tokens;
+use protocol::message::Rates;
+use protocol::units::{Blocks, Tokens};
+
+pub use protocol::config::Policy;
+
+pub mod cost;
+pub mod ledger;
+pub mod routed;
+pub mod sessions;
+
+use cost::{Price, Yardstick};
+use ledger::Sent;
+
+/// What is to be placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Its tokens, with those of the answer so far.
+    pub tokens: Tokens,
+    /// The longest answer that may still come.
+    pub answer: Tokens,
+    /// Tokens in a block.
+    pub block: Tokens,
+}
 
 /// A node that may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Who.
     pub node: NodeId,
-    /// Prefill that is due there, as last reported.
-    pub prefill: Tokens,
-    /// Tokens in the contexts of its running jobs, as last reported.
-    pub context: Tokens,
-    /// Prompt tokens that were sent there since.
-    pub sent: Tokens,
+    /// Prompt tokens that the index believes to be cached there; none if the index does not know the node.
+    pub cached: Option<Tokens>,
+    /// If the session was there last: tokens of its prompt then.
+    pub session: Option<Tokens>,
+    /// What it carries, as last reported.
+    pub load: Load,
+    /// Age of the oldest job that waits there, as last reported.
+    pub oldest: Duration,
+    /// How fast it is, as last reported.
+    pub rates: Rates,
+    /// What was sent to it, as far as the report does not hold it.
+    pub sent: Sent,
+    /// Jobs it can hold, by its card.
+    pub jobs: u32,
+    /// Blocks it has, by its card.
+    pub blocks: Blocks,
+    /// Its breaker is open: it is not asked. One whose breaker is half open counts like any other, or it
+    /// would never be tried.
+    pub open: bool,
 }
 
-/// A prompt's token costs a whole forward pass once; a context's token costs a read of its keys and values
-/// in each step. So many of the latter weigh as one of the former.
-const CONTEXT_SHARE: u64 = 16;
+/// How nodes are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// By what rule.
+    pub policy: Policy,
+    /// Nodes that a decision names, at most.
+    pub candidates: usize,
+    /// How much sooner another node must be before a request leaves its prefix.
+    pub stick: Duration,
+    /// A node on which a prompt waits for so long is saturated.
+    pub saturated: Duration,
+    /// Where all are saturated: how much longer a request waits at its prefix than it would elsewhere.
+    pub pin: Duration,
+    /// Tokens that an answer is expected to have, where it may have more.
+    pub answer: Tokens,
+    /// How fast nodes are while none has measured it.
+    pub rates: Rates,
+}
 
-impl Candidate {
-    /// What a new prompt would wait for, in tokens of prefill.
-    pub fn cost(&self) -> Tokens {
-        self.prefill + self.sent + Tokens(self.context.0 / CONTEXT_SHARE)
+impl From<&protocol::config::Placement> for Settings {
+    fn from(config: &protocol::config::Placement) -> Self {
+        Self {
+            policy: config.policy,
+            candidates: config.candidates as usize,
+            stick: config.stick.0,
+            saturated: config.saturated.0,
+            pin: config.pin.0,
+            answer: Tokens(config.answer.into()),
+            rates: Rates { prefill: config.prefill_rate, step: config.step.0, sequence: config.sequence.0 },
+        }
     }
 }
 
-/// All candidates, the best first. `random` gives numbers in [0, 1).
-pub fn order(mut candidates: Vec<Candidate>, mut random: impl FnMut() -> f64) -> Vec<NodeId> {
-    // Fisher and Yates, then a stable sort: equals stay shuffled.
-    for last in (1..candidates.len()).rev() {
-        let other = ((random() * (last + 1) as f64) as usize).min(last);
-        candidates.swap(last, other);
-    }
-    candidates.sort_by_key(Candidate::cost);
-    candidates.into_iter().map(|candidate| candidate.node).collect()
+/// What was decided, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whom to ask, the best first; at least one.
+    pub choices: Vec<Choice>,
+    /// Why the first is the first.
+    pub reason: Reason,
 }
 
-/// What was sent to one node and may not be in its reports yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Since the last report.
-    fresh: Tokens,
-    /// Between the last two: a report may have been under way when it was sent.
-    older: Tokens,
+/// A node that is worth asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place in the list of candidates.
+    pub place: usize,
+    /// Who.
+    pub node: NodeId,
+    /// What is believed to be cached there.
+    pub cached: Tokens,
+    /// What it costs.
+    pub price: Price,
 }
 
-impl Sent {
-    /// A prompt was sent.
-    pub fn add(&mut self, tokens: Tokens) {
-        self.fresh += tokens;
+/// Why a node was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It has most of the prompt.
+    Prefix,
+    /// It costs least, or it was its turn.
+    Load,
+    /// The session was there last, and the index knows no better.
+    Session,
+    /// It has most of the prompt, and all are saturated.
+    Pinned,
+    /// There is no other.
+    Only,
+}
+
+impl Reason {
+    /// For metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefix => "prefix",
+            Self::Load => "load",
+            Self::Session => "session",
+            Self::Pinned => "pinned",
+            Self::Only => "only",
+        }
+    }
+}
+
+/// A choice and what it is compared by: the lesser goes first.
+#[derive(Clone, Copy)]
+struct Ranked {
+    choice: Choice,
+    /// Without room.
+    behind: bool,
+    key: u64,
+    chance: f64,
+}
+
+impl Ranked {
+    fn order(&self, other: &Self) -> Ordering {
+        (self.behind, self.key).cmp(&(other.behind, other.key)).then_with(|| self.chance.total_cmp(&other.chance))
     }
 
-    /// A report came.
-    pub fn on_report(&mut self) {
-        self.older = std::mem::take(&mut self.fresh);
+    /// Whether it is the better holder of the prompt.
+    fn holds_more(&self, other: &Self) -> bool {
+        let (this, that) = (self.choice.cached, other.choice.cached);
+        this > that || this == that && self.order(other).is_lt()
+    }
+}
+
+/// Chooses among candidates. `turn` counts decisions, for [`Policy::RoundRobin`]; `random` gives numbers in
+/// [0, 1). None if there is nobody to ask.
+pub fn choose(
+    prompt: &Prompt,
+    candidates: &[Candidate],
+    settings: &Settings,
+    turn: u64,
+    random: &mut impl FnMut() -> f64,
+) -> Option<Decision> {
+    let yardstick = Yardstick::new(prompt, candidates, settings);
+    let asked = || candidates.iter().enumerate().filter(|(_, candidate)| !candidate.open);
+    let count = asked().count().max(1) as u64;
+    let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
+    let (mut saturated, mut position) = (true, 0u64);
+    for (place, candidate) in asked() {
+        let (price, cached) = (yardstick.price(candidate), yardstick.cached(candidate));
+        let (behind, key) = match settings.policy {
+            Policy::Prefix => (!price.room, price.total()),
+            Policy::LeastLoad => (false, yardstick.carries(candidate)),
+            Policy::RoundRobin => (false, (position + count - turn % count) % count),
+            Policy::Random => (false, 0),
+        };
+        position += 1;
+        saturated &= price.saturated(settings.saturated);
+        let choice = Choice { place, node: candidate.node, cached, price };
+        let ranked = Ranked { choice, behind, key, chance: random() };
+        if cached > Tokens::ZERO && holder.as_ref().is_none_or(|holder| ranked.holds_more(holder)) {
+            holder = Some(ranked);
+        }
+        best.offer(ranked);
+    }
+    let first = best.first()?;
+    let mut pinned = false;
+    if settings.policy == Policy::Prefix
+        && let Some(holder) = holder.filter(|holder| holder.choice.place != first.choice.place)
+    {
+        pinned = saturated && within(&holder, &first, settings.pin);
+        let worth = candidates
+            .get(holder.choice.place)
+            .map_or(Duration::ZERO, |candidate| yardstick.worth(candidate, holder.choice.cached - first.choice.cached));
+        let near = !saturated && holder.behind == first.behind && within(&holder, &first, settings.stick.min(worth));
+        if pinned || near {
+            best.put_first(holder);
+        }
+    }
+    let choices = best.choices();
+    let chosen = choices.first()?;
+    let by_session = candidates.get(chosen.place).is_some_and(|candidate| candidate.cached.is_none());
+    let reason = match settings.policy {
+        _ if count == 1 => Reason::Only,
+        Policy::Prefix if pinned => Reason::Pinned,
+        Policy::Prefix if holder.is_some_and(|holder| holder.choice.cached == chosen.cached) => {
+            if by_session {
+                Reason::Session
+            } else {
+                Reason::Prefix
+            }
+        }
+        _ => Reason::Load,
+    };
+    Some(Decision { choices, reason })
+}
+
+/// Whether one costs at most so much more than the other.
+fn within(one: &Ranked, other: &Ranked, margin: Duration) -> bool {
+    let margin = u64::try_from(margin.as_micros()).unwrap_or(u64::MAX);
+    one.choice.price.total() <= other.choice.price.total().saturating_add(margin)
+}
+
+/// The best few, in order.
+struct Podium {
+    places: Vec<Ranked>,
+    most: usize,
+}
+
+impl Podium {
+    fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self { places: Vec::with_capacity(most.min(16) + 1), most }
     }
 
-    /// What to add to the reported figures.
-    pub fn tokens(&self) -> Tokens {
-        self.fresh + self.older
+    fn first(&self) -> Option<Ranked> {
+        self.places.first().copied()
+    }
+
+    fn offer(&mut self, ranked: Ranked) {
+        let worst = self.places.last().filter(|_| self.places.len() == self.most);
+        if worst.is_some_and(|worst| worst.order(&ranked).is_lt()) {
+            return;
+        }
+        let place = self.places.partition_point(|other| other.order(&ranked).is_lt());
+        self.places.insert(place, ranked);
+        self.places.truncate(self.most);
+    }
+
+    fn put_first(&mut self, ranked: Ranked) {
+        self.places.retain(|other| other.choice.place != ranked.choice.place);
+        self.places.insert(0, ranked);
+        self.places.truncate(self.most);
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        self.places.iter().map(|ranked| ranked.choice).collect()
     }
 }
 

@@ -16,8 +16,10 @@ use crate::units::{ByteSize, Memory, Span};
 
 mod check;
 mod parse;
+mod placement;
 
 pub use parse::ConfigError;
+pub use placement::{Placement, Policy};
 
 /// A whole `cluster.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Config {
     pub models: BTreeMap<String, Model>,
     /// How requests are tried.
     pub requests: Requests,
+    /// Which node is asked first.
+    pub placement: Placement,
     /// When a node is suspect.
     pub health: Health,
     /// How connections live.

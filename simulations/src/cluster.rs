@@ -1,26 +1,24 @@
 //! Simulated nodes: mock engines that take virtual time for each step, and a coordinator that sees them
-//! through reports of a certain age.
+//! through reports of a certain age, and their caches through what they say of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actors::mock::{MockEngine, MockOptions};
-use policy::placement::{Candidate, Sent, order};
+use policy::placement::ledger::{Ledger, Ticket};
+use policy::placement::routed::Routed;
+use policy::placement::{Candidate, Policy, Prompt, Settings, choose};
+use policy::rates::{Estimator, Step};
 use policy::restart::Jitter;
-use protocol::engine::{Engine, Event, Load};
+use protocol::engine::{BlockHash, CacheEvent, Engine, Event, Load};
 use protocol::ids::{JobKey, NodeId};
-use protocol::units::Tokens;
+use protocol::message::Rates;
+use protocol::units::{Blocks, Tokens};
 
 use crate::work::Arrival;
 
-/// How nodes are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// As the coordinator does: `policy::placement`.
-    Load,
-    /// By chance, to compare with.
-    Random,
-}
+/// Blocks of prompts on their way that the coordinator remembers.
+const ROUTED: usize = 65_536;
 
 /// A simulated cluster.
 #[derive(Clone, Debug)]
@@ -32,7 +30,7 @@ pub struct Setup {
     /// How often they report.
     pub report_every: Duration,
     /// How they are chosen.
-    pub placement: Placement,
+    pub placement: Policy,
     /// Decides all that is left to chance.
     pub seed: u64,
 }
@@ -48,6 +46,10 @@ pub struct Results {
     pub refused: u64,
     /// Tokens of all answers.
     pub tokens: u64,
+    /// Prompt tokens that were found in a cache.
+    pub hits: u64,
+    /// Prompt tokens that were believed to be.
+    pub predicted: u64,
     /// Jobs of each node.
     pub per_node: Vec<u64>,
     /// Until the last job ended.
@@ -68,8 +70,13 @@ struct Node {
     busy_until: Option<Duration>,
     /// What that step will say.
     events: Vec<Event>,
+    speed: Estimator,
     reported: Load,
-    sent: Sent,
+    rates: Rates,
+    /// What it said is cached.
+    cached: BTreeSet<BlockHash>,
+    ledger: Ledger,
+    jobs: BTreeMap<JobKey, Ticket>,
 }
 
 /// Runs a simulation to its end.
@@ -81,11 +88,19 @@ pub fn simulate(setup: &Setup, arrivals: &[Arrival]) -> Result<Results, String> 
         engine: MockEngine::new(setup.engine.clone()),
         busy_until: None,
         events: Vec::new(),
+        speed: Estimator::default(),
         reported: Load::default(),
-        sent: Sent::default(),
+        rates: Rates::default(),
+        cached: BTreeSet::new(),
+        ledger: Ledger::default(),
+        jobs: BTreeMap::new(),
     };
+    let placement = protocol::config::Placement { policy: setup.placement, ..Default::default() };
     let mut run = Run {
         nodes: (0..setup.nodes).map(node).collect(),
+        settings: Settings::from(&placement),
+        routed: Routed::new(ROUTED, placement.foresight.0),
+        turn: 0,
         random: Jitter::new(setup.seed),
         begun: BTreeMap::new(),
         results: Results { per_node: vec![0; setup.nodes as usize], ..Results::default() },
@@ -100,7 +115,7 @@ pub fn simulate(setup: &Setup, arrivals: &[Arrival]) -> Result<Results, String> 
         if step.is_some_and(|step| step <= report.min(next)) {
             run.end_steps(next)?;
         } else if report <= next {
-            run.report();
+            run.report(report);
             report += setup.report_every;
         } else if let Some(arrival) = due.next() {
             run.place(setup, arrival)?;
@@ -112,6 +127,9 @@ pub fn simulate(setup: &Setup, arrivals: &[Arrival]) -> Result<Results, String> 
 
 struct Run {
     nodes: Vec<Node>,
+    settings: Settings,
+    routed: Routed,
+    turn: u64,
     random: Jitter,
     /// When jobs came, until their first token.
     begun: BTreeMap<JobKey, Duration>,
@@ -119,39 +137,48 @@ struct Run {
 }
 
 impl Run {
-    fn report(&mut self) {
+    fn report(&mut self, now: Duration) {
         for node in &mut self.nodes {
             node.reported = node.engine.load();
-            node.sent.on_report();
+            node.rates = node.speed.rates();
+            node.ledger.on_report(now);
         }
     }
 
     fn place(&mut self, setup: &Setup, arrival: &Arrival) -> Result<(), String> {
-        let candidate = |(id, node): (u64, &Node)| Candidate {
-            node: NodeId(id),
-            prefill: node.reported.prefill,
-            context: node.reported.context,
-            sent: node.sent.tokens(),
-        };
-        let blind =
-            |candidate: Candidate| Candidate { prefill: Tokens(0), context: Tokens(0), sent: Tokens(0), ..candidate };
-        let candidates = (0u64..).zip(&self.nodes).map(candidate);
-        let candidates: Vec<Candidate> = match setup.placement {
-            Placement::Load => candidates.collect(),
-            Placement::Random => candidates.map(blind).collect(),
-        };
-        for id in order(candidates, || self.random.draw()) {
-            let place = usize::try_from(id.0).unwrap_or(usize::MAX);
-            let Some(node) = self.nodes.get_mut(place) else { continue };
-            if node.engine.admit(arrival.job.clone()).is_err() {
+        let Arrival { at, job } = arrival;
+        let block = Tokens(setup.engine.block.into());
+        let chain: Vec<BlockHash> = BlockHash::chain(job.salt, &job.prompt, block.as_usize()).collect();
+        let prompt = Prompt { tokens: Tokens::of(job.prompt.len()), answer: job.limits.max_tokens, block };
+        let mut candidates: Vec<Candidate> =
+            (0u64..).zip(&self.nodes).map(|(id, node)| node.candidate(NodeId(id), &chain, block)).collect();
+        for candidate in &mut candidates {
+            let stored = candidate.cached.unwrap_or_default().0 / block.0.max(1);
+            let reached = self.routed.reach(*at, candidate.node, &chain, Blocks(stored));
+            candidate.cached = Some(Tokens(reached.0 * block.0));
+        }
+        // Whoever refuses is asked no more.
+        while let Some(decision) = {
+            self.turn += 1;
+            choose(&prompt, &candidates, &self.settings, self.turn, &mut || self.random.draw())
+        } {
+            let Some(choice) = decision.choices.first() else { break };
+            let place = usize::try_from(choice.node.0).unwrap_or(usize::MAX);
+            let Some(node) = self.nodes.get_mut(place) else { break };
+            let Ok(grant) = node.engine.admit(job.clone()) else {
+                candidates.retain(|candidate| candidate.node != choice.node);
                 continue;
-            }
-            node.sent.add(Tokens::of(arrival.job.prompt.len()));
-            self.begun.insert(arrival.job.key, arrival.at);
+            };
+            self.routed.note(*at, choice.node, &chain, Blocks(choice.cached.0 / block.0.max(1)));
+            self.results.predicted += choice.cached.0;
+            let ticket = node.ledger.enter(prompt.tokens - grant.cached.max(choice.cached));
+            node.ledger.granted(*at, ticket);
+            node.jobs.insert(job.key, ticket);
+            self.begun.insert(job.key, *at);
             if let Some(count) = self.results.per_node.get_mut(place) {
                 *count += 1;
             }
-            return node.start_step(arrival.at);
+            return node.start_step(*at);
         }
         self.results.refused += 1;
         Ok(())
@@ -163,20 +190,27 @@ impl Run {
                 continue;
             }
             node.busy_until = None;
+            node.hear();
             for event in node.events.drain(..) {
                 match event {
                     Event::Token { key, .. } => {
                         self.results.tokens += 1;
+                        if let Some(ticket) = node.jobs.get(&key) {
+                            node.ledger.computed(*ticket);
+                        }
                         if let Some(came) = self.begun.remove(&key) {
                             self.results.first_token.push(now.saturating_sub(came));
                         }
                     }
-                    Event::Finished { .. } => {
+                    Event::Finished { key, .. } => {
+                        if let Some(ticket) = node.jobs.remove(&key) {
+                            node.ledger.ended(ticket);
+                        }
                         self.results.finished += 1;
                         self.results.took = now;
                     }
                     Event::Failed { key, error } => return Err(format!("job {key} failed: {error}")),
-                    Event::Started { .. } => {}
+                    Event::Started { cached, .. } => self.results.hits += cached.0,
                 }
             }
             node.start_step(now)?;
@@ -186,12 +220,44 @@ impl Run {
 }
 
 impl Node {
+    /// Itself as the coordinator sees it.
+    fn candidate(&self, node: NodeId, chain: &[BlockHash], block: Tokens) -> Candidate {
+        let stored = chain.iter().take_while(|hash| self.cached.contains(hash)).count() as u64;
+        let card = self.engine.card();
+        Candidate {
+            node,
+            cached: Some(Tokens(stored * block.0)),
+            session: None,
+            load: self.reported,
+            oldest: Duration::ZERO,
+            rates: self.rates,
+            sent: self.ledger.sent(),
+            jobs: card.jobs,
+            blocks: card.blocks,
+            open: false,
+        }
+    }
+
+    /// Takes in what its cache stored and removed.
+    fn hear(&mut self) {
+        let mut said = Vec::new();
+        self.engine.cache_events(&mut said);
+        for event in said {
+            match event {
+                CacheEvent::Cleared => self.cached.clear(),
+                CacheEvent::Stored { hash, .. } => drop(self.cached.insert(hash)),
+                CacheEvent::Removed { hash } => drop(self.cached.remove(&hash)),
+            }
+        }
+    }
+
     /// Begins the next step, if there is work and none is under way.
     fn start_step(&mut self, now: Duration) -> Result<(), String> {
         if self.busy_until.is_some() || self.engine.load().is_idle() {
             return Ok(());
         }
         let progress = self.engine.step(&mut self.events).map_err(|error| error.to_string())?;
+        self.speed.observe(Step { prefill: progress.prefill, decoded: progress.decoded, took: progress.pace });
         self.busy_until = Some(now + progress.pace);
         Ok(())
     }

@@ -1,11 +1,12 @@
-//! `cargo run -p simulations`: placement by load beside placement by chance, on simulated nodes.
+//! `cargo run -p simulations`: placement by cost beside plainer rules, on simulated nodes.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use actors::mock::{MockOptions, Timing};
 use clap::Parser;
-use simulations::cluster::{Placement, Results, Setup, simulate};
+use policy::placement::Policy;
+use simulations::cluster::{Results, Setup, simulate};
 use simulations::work::{Demand, arrivals};
 
 /// Simulate a cluster in virtual time: the same seed gives the same result.
@@ -20,9 +21,15 @@ struct Options {
     /// Milliseconds between two jobs, on average.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     gap: u64,
-    /// The longest prompt in tokens.
+    /// The longest prompt in tokens, or of what a prompt has for itself.
     #[arg(long, default_value_t = 1_500, value_parser = clap::value_parser!(u32).range(1..=4_000))]
     prompt: u32,
+    /// Groups of prompts that begin alike; 0 for none.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    groups: u32,
+    /// With how many tokens they do.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    shared: u32,
     /// The longest answer in tokens.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     answer: u32,
@@ -44,13 +51,15 @@ fn main() -> ExitCode {
         jobs: options.jobs,
         gap: Duration::from_millis(options.gap),
         prompt: options.prompt,
+        groups: options.groups,
+        shared: options.shared,
         answer: options.answer,
     };
     println!(
-        "{:<10} {:>9} {:>9} {:>10} {:>10} {:>10} {:>9}",
-        "placement", "finished", "refused", "TTFT p50", "TTFT p90", "TTFT p99", "took"
+        "{:<11} {:>9} {:>9} {:>10} {:>10} {:>10} {:>10} {:>9}",
+        "placement", "finished", "refused", "hit tokens", "TTFT p50", "TTFT p90", "TTFT p99", "took"
     );
-    for (name, placement) in [("load", Placement::Load), ("random", Placement::Random)] {
+    for placement in Policy::ALL {
         let setup = Setup {
             nodes: options.nodes,
             engine: engine.clone(),
@@ -60,7 +69,7 @@ fn main() -> ExitCode {
         };
         let jobs = arrivals(&demand, "mock", 256, options.seed);
         match simulate(&setup, &jobs) {
-            Ok(results) => print(name, &results),
+            Ok(results) => print(placement.as_str(), &results),
             Err(error) => {
                 eprintln!("simulations: {error}; reproduce with --seed {}", options.seed);
                 return ExitCode::FAILURE;
@@ -74,10 +83,11 @@ fn print(name: &str, results: &Results) {
     let millis =
         |share: f64| results.percentile(share).map_or("-".to_owned(), |time| format!("{} ms", time.as_millis()));
     println!(
-        "{:<10} {:>9} {:>9} {:>10} {:>10} {:>10} {:>7} s",
+        "{:<11} {:>9} {:>9} {:>10} {:>10} {:>10} {:>10} {:>7} s",
         name,
         results.finished,
         results.refused,
+        results.hits,
         millis(0.5),
         millis(0.9),
         millis(0.99),

@@ -23,8 +23,12 @@ pub struct Demand {
     pub jobs: u32,
     /// The mean time between two.
     pub gap: Duration,
-    /// The longest prompt; lengths are uniform.
+    /// The longest prompt, or of what a prompt has for itself; lengths are uniform.
     pub prompt: u32,
+    /// Groups of prompts that begin alike; 0 for none.
+    pub groups: u32,
+    /// With how many tokens they do.
+    pub shared: u32,
     /// The longest answer.
     pub answer: u32,
 }
@@ -35,10 +39,19 @@ pub fn arrivals(demand: &Demand, model: &str, vocabulary: u32, seed: u64) -> Vec
     let mut at = Duration::ZERO;
     let mut upto = move |most: u32| 1 + (random.draw() * f64::from(most)) as u32;
     let mut gaps = Jitter::new(seed ^ 0x5eed);
+    let mut members = Jitter::new(seed ^ 0x6a09);
+    let mut beginning = move || {
+        let group = (members.draw() * f64::from(demand.groups)) as u64;
+        let mut tokens = Jitter::new(seed.rotate_left(17) ^ group);
+        let shared = if demand.groups == 0 { 0 } else { demand.shared };
+        let token = move |_| TokenId((tokens.draw() * f64::from(vocabulary.saturating_sub(2))) as u32);
+        (0..shared).map(token).collect::<Vec<TokenId>>()
+    };
     let job = |number: u32| {
         at += demand.gap.mul_f64(-(1.0 - gaps.draw()).ln());
         let length = upto(demand.prompt).min(demand.prompt);
-        let prompt = (0..length).map(|_| TokenId((upto(vocabulary) - 1).min(vocabulary.saturating_sub(2)))).collect();
+        let mut prompt = beginning();
+        prompt.extend((0..length).map(|_| TokenId((upto(vocabulary) - 1).min(vocabulary.saturating_sub(2)))));
         let limits = Limits {
             max_tokens: Tokens(upto(demand.answer).min(demand.answer).into()),
             min_tokens: Tokens(0),

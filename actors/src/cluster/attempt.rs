@@ -55,19 +55,20 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
         let heard = told.send(Told { choice, attempt, event }).await.is_ok();
         heard && !last
     };
-    let mut suspect = reach.suspect;
+    let (mut suspect, mut sent) = (reach.suspect, reach.sent);
     let asked = tokio::select! {
         biased;
         () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
         asked = tokio::time::timeout(grant_timeout, ask(&*reach.connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
     };
-    let (writer, mut reader) = match asked {
-        Ok((writer, reader)) => (writer, reader),
+    let (writer, mut reader, granted) = match asked {
+        Ok(asked) => asked,
         Err(event) => {
             tell(event).await;
             return;
         }
     };
+    sent.granted(granted.cached);
     if !tell(Event::Granted).await {
         return;
     }
@@ -79,7 +80,14 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
             () = becomes(&mut suspect), if !speaks => Event::Lost("the node is suspect".to_owned()),
             received = reader.recv() => event(received),
         };
-        speaks |= matches!(event, Event::Tokens(_));
+        match &event {
+            Event::Begun(cached) => sent.begun(*cached),
+            Event::Tokens(_) => {
+                sent.computed();
+                speaks = true;
+            }
+            _ => {}
+        }
         if !tell(event).await {
             break;
         }
@@ -90,12 +98,12 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
 async fn ask(
     connection: &dyn transport::connection::Connection,
     submit: Submit,
-) -> Result<(FrameWriter, FrameReader), Event> {
+) -> Result<(FrameWriter, FrameReader, Granted), Event> {
     let lost = |error: String| Event::Lost(error);
     let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
     writer.send(submit).await.map_err(|error| lost(error.to_string()))?;
     match reader.recv().await {
-        Ok(Some(Frame::Granted(Granted { .. }))) => Ok((writer, reader)),
+        Ok(Some(Frame::Granted(granted))) => Ok((writer, reader, granted)),
         Ok(Some(Frame::Refused(refused))) => Err(Event::Refused(refused)),
         Ok(Some(other)) => {
             reader.stop(Code::Unexpected);

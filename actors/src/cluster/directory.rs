@@ -10,17 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use policy::health::{Health, Rules, Verdict};
-use policy::placement::{Candidate, Sent};
-use protocol::answer::{ClusterStatus, ModelStatus, NodeState, NodeStatus};
+use protocol::answer::NodeState;
 use protocol::engine::{Card, HASHING};
 use protocol::ids::NodeId;
 use protocol::message::{Hello, Refusal, Report, WorkerReport};
-use protocol::units::Tokens;
 use tokio::sync::watch;
 use transport::connection::Connection;
 use transport::error::Code;
 
 use super::Clock;
+use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation};
+
+mod people;
+mod place;
+pub(super) mod roster;
+
+use roster::Rosters;
 
 /// All connected nodes.
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub struct Directory {
     report_every: std::time::Duration,
     most: u32,
     links: AtomicU64,
+    rosters: Arc<Rosters>,
+    prefixes: Arc<dyn Prefixes>,
+    placements: PlacementMetrics,
 }
 
 #[derive(Debug)]
@@ -44,7 +52,6 @@ struct Entry {
     health: Health,
     workers: Vec<WorkerReport>,
     draining: bool,
-    sent: Sent,
     suspect: watch::Sender<bool>,
 }
 
@@ -57,7 +64,7 @@ pub struct Membership {
 }
 
 /// How to reach a node.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reach {
     /// By what name people know it.
     pub name: String,
@@ -65,11 +72,24 @@ pub struct Reach {
     pub connection: Arc<dyn Connection>,
     /// Whether it is suspect, as that changes.
     pub suspect: watch::Receiver<bool>,
+    /// What counts as sent there.
+    pub sent: Reservation,
 }
 
 impl Directory {
-    /// An empty directory.
+    /// An empty directory that places by the default rules and knows no prefixes.
     pub fn new(clock: Clock, health: &protocol::config::Health, most: u32) -> Arc<Self> {
+        Self::with(clock, health, most, &protocol::config::Placement::default(), Arc::new(NoPrefixes))
+    }
+
+    /// An empty directory.
+    pub fn with(
+        clock: Clock,
+        health: &protocol::config::Health,
+        most: u32,
+        placement: &protocol::config::Placement,
+        prefixes: Arc<dyn Prefixes>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             nodes: DashMap::new(),
             known: DashMap::new(),
@@ -78,6 +98,9 @@ impl Directory {
             report_every: health.report_every.0,
             most,
             links: AtomicU64::new(0),
+            rosters: Rosters::new(placement.clone()),
+            prefixes,
+            placements: PlacementMetrics::new(),
         })
     }
 
@@ -101,7 +124,6 @@ impl Directory {
             health: Health::new(self.clock.now(), self.report_every),
             workers: vec![WorkerReport::default(); hello.cards.len()],
             draining: false,
-            sent: Sent::default(),
             suspect: watch::channel(false).0,
             hello,
         };
@@ -120,6 +142,7 @@ impl Directory {
                 place.insert(entry);
             }
         }
+        self.rosters.serves(node, link, &cards);
         for card in cards {
             self.known.insert(card.model.clone(), card);
         }
@@ -142,37 +165,6 @@ impl Directory {
             }
         }
         Ok(())
-    }
-
-    /// Nodes that may be asked for a model with these words.
-    pub fn candidates(&self, model: &str, text: [u8; 32]) -> Vec<Candidate> {
-        let now = self.clock.now();
-        let serving = |entry: &Entry| {
-            let place = entry.hello.cards.iter().position(|card| card.model == model && card.text == text)?;
-            let worker = entry.workers.get(place)?;
-            let open = !entry.draining && worker.ready && entry.health.verdict(now, &self.rules) == Verdict::Trusted;
-            open.then(|| Candidate {
-                node: entry.hello.node,
-                prefill: worker.load.prefill,
-                context: worker.load.context,
-                sent: entry.sent.tokens(),
-            })
-        };
-        let mut found: Vec<Candidate> = self.nodes.iter().filter_map(|entry| serving(&entry)).collect();
-        // The map's order changes from run to run; what is decided on it must not.
-        found.sort_by_key(|candidate| candidate.node);
-        found
-    }
-
-    /// How to reach a node, to which so many prompt tokens are sent now.
-    pub fn reach(&self, node: NodeId, prompt: Tokens) -> Option<Reach> {
-        let mut entry = self.nodes.get_mut(&node)?;
-        entry.sent.add(prompt);
-        Some(Reach {
-            name: entry.hello.name.clone(),
-            connection: Arc::clone(&entry.connection),
-            suspect: entry.suspect.subscribe(),
-        })
     }
 
     /// By what name people know a node.
@@ -236,68 +228,23 @@ impl Directory {
             }
         }
     }
-
-    /// Sets the gauges of nodes by state.
-    pub fn measure(&self) {
-        let now = self.clock.now();
-        let states: Vec<NodeState> = self.nodes.iter().map(|entry| self.state(&entry, now)).collect();
-        for (state, name) in [
-            (NodeState::Ready, "ready"),
-            (NodeState::Starting, "starting"),
-            (NodeState::Suspect, "suspect"),
-            (NodeState::Draining, "draining"),
-        ] {
-            let count = states.iter().filter(|found| **found == state).count();
-            metrics::gauge!("troupe_nodes", "state" => name).set(count as f64);
-        }
-    }
-
-    /// The cluster, for people.
-    pub fn status(&self, cluster: &str, requests: u64) -> ClusterStatus {
-        let now = self.clock.now();
-        let mut nodes: Vec<NodeStatus> = self.nodes.iter().map(|entry| self.node_status(&entry, now)).collect();
-        nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        ClusterStatus { cluster: cluster.to_owned(), nodes, requests }
-    }
-
-    fn node_status(&self, entry: &Entry, now: std::time::Duration) -> NodeStatus {
-        let model = |(card, worker): (&Card, &WorkerReport)| ModelStatus {
-            model: card.model.clone(),
-            dtype: card.dtype.clone(),
-            device: card.device.clone(),
-            context: card.context,
-            running: worker.load.running,
-            waiting: worker.load.waiting,
-            prefill: worker.load.prefill,
-            blocks_used: worker.load.blocks_used,
-            blocks_total: card.blocks,
-            steps: worker.load.step,
-        };
-        NodeStatus {
-            id: entry.hello.node.to_string(),
-            name: entry.hello.name.clone(),
-            state: self.state(entry, now),
-            build: entry.hello.build.clone(),
-            address: entry.connection.peer().address.clone(),
-            models: entry.hello.cards.iter().zip(&entry.workers).map(model).collect(),
-            silent: entry.health.silent(now),
-        }
-    }
 }
 
 impl Membership {
     /// Takes a report in.
     pub fn report(&self, report: Report) {
         let now = self.directory.clock.now();
+        let mut models = Vec::new();
         self.change(|entry| {
             if entry.health.on_report(now, &report) {
-                entry.sent.on_report();
+                models = entry.hello.cards.iter().map(|card| card.model.clone()).collect();
                 entry.draining |= report.draining;
                 let places = entry.workers.len();
                 entry.workers = report.workers;
                 entry.workers.resize(places, WorkerReport::default());
             }
         });
+        self.directory.rosters.reported(now, self.node, self.link, &models);
     }
 
     /// The node takes nothing new from now on.
@@ -319,6 +266,8 @@ impl Drop for Membership {
         // Attempts on it must not wait for a stream that is gone.
         if let Some((_, entry)) = self.directory.nodes.remove_if(&self.node, |_, entry| entry.link == self.link) {
             entry.suspect.send_replace(true);
+            drop(entry);
+            self.directory.rosters.leaves(self.node, self.link);
         }
     }
 }

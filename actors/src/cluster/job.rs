@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::job::{Attempts, Command, Event, out_of_time};
-use policy::placement;
 use policy::restart::Jitter;
 use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
 use protocol::engine::BlockHash;
@@ -22,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::{Attempt, Told};
 use super::directory::Directory;
 use super::metrics::ClusterMetrics;
+use super::placing::Want;
 use super::speech::{Speech, Spoken};
 use super::waiting::Waiting;
 
@@ -213,8 +213,7 @@ async fn answer(
         Run { task, directory, settings, metrics, told, choices: Vec::new(), begun: Instant::now(), started: false };
     let mut jitter = Jitter::new(run.task.random);
     for number in 0..run.task.choices {
-        let candidates = directory.candidates(&run.task.model, run.task.words);
-        let order = placement::order(candidates, || jitter.draw());
+        let order = directory.order(&run.want(), &mut || jitter.draw());
         let (attempts, commands) = Attempts::new(&run.task.model, order, settings.attempts);
         run.choices.push(Choice {
             attempts,
@@ -270,7 +269,7 @@ impl Run<'_> {
         while let Some(command) = due.pop_front() {
             match command {
                 Command::Ask { attempt, node } => {
-                    let Some(reach) = self.directory.reach(node, Tokens::of(self.task.prompt.len())) else {
+                    let Some(reach) = self.directory.reach(node, &self.want()) else {
                         let lost = Event::Lost("the node has left".to_owned());
                         due.extend(self.choice(number)?.attempts.on_event(attempt, lost));
                         continue;
@@ -301,6 +300,20 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    fn want(&self) -> Want {
+        Want {
+            model: self.task.model.clone(),
+            words: self.task.words,
+            chain: Arc::clone(&self.task.chain),
+            block: self.task.block,
+            prompt: Tokens::of(self.task.prompt.len()),
+            answer: self.task.limits.max_tokens,
+            session: self.task.session,
+            class: self.task.class,
+            tried: Vec::new(),
+        }
     }
 
     fn job(&mut self, number: u32, attempt: u32) -> Result<Job, Over> {

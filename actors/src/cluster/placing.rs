@@ -1,17 +1,24 @@
-//! Where a job goes: the directory's nodes, ordered by `policy::placement`.
+//! Where a job goes: the nodes of its model, ordered by `policy::placement`.
 //!
 //! Rules: one question, one answer: whoever was refused asks again and names whom it has tried. What is
-//! decided here is a hint; the node itself grants or refuses.
+//! decided here is a hint; the node itself grants or refuses. What was sent is counted from here on, and
+//! given back by its [`Reservation`].
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use policy::placement;
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
 use protocol::job::Class;
-use protocol::units::Tokens;
+use protocol::units::{Blocks, Tokens};
 
-use super::directory::{Directory, Reach};
+use super::directory::Reach;
+
+mod metrics;
+mod reservation;
+
+pub(super) use metrics::PlacementMetrics;
+pub use reservation::Reservation;
 
 /// What is to be placed.
 #[derive(Clone, Debug)]
@@ -41,20 +48,31 @@ pub struct Want {
 pub struct Placed {
     /// Whom to ask.
     pub node: NodeId,
-    /// How to reach it.
+    /// How to reach it. The job counts as sent there until this is dropped.
     pub reach: Reach,
     /// What the index believes to be cached there.
     pub predicted: Tokens,
 }
 
-impl Directory {
-    /// The best node for a job, or none. `random` gives numbers in [0, 1).
-    pub fn place(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Option<Placed> {
-        let mut candidates = self.candidates(&want.model, want.words);
-        candidates.retain(|candidate| !want.tried.contains(&candidate.node));
-        placement::order(candidates, random).into_iter().find_map(|node| {
-            let reach = self.reach(node, want.prompt)?;
-            Some(Placed { node, reach, predicted: Tokens::ZERO })
-        })
+/// What is cached where, as far as the coordinator knows.
+pub trait Prefixes: Debug + Send + Sync {
+    /// How many blocks of a prompt, from the front, nodes have cached. Those that have none are left out.
+    fn cached(&self, model: &str, chain: &[BlockHash]) -> Vec<(NodeId, Blocks)>;
+
+    /// Whether all is known that a node has cached.
+    fn known(&self, model: &str, node: NodeId) -> bool;
+}
+
+/// Nothing is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPrefixes;
+
+impl Prefixes for NoPrefixes {
+    fn cached(&self, _model: &str, _chain: &[BlockHash]) -> Vec<(NodeId, Blocks)> {
+        Vec::new()
+    }
+
+    fn known(&self, _model: &str, _node: NodeId) -> bool {
+        false
     }
 }

@@ -2,56 +2,114 @@ use super::*;
 use crate::restart::Jitter;
 use proptest::prelude::*;
 
-fn idle(node: u64) -> Candidate {
-    Candidate { node: NodeId(node), prefill: Tokens(0), context: Tokens(0), sent: Tokens(0) }
+mod lies;
+mod plain;
+mod sharing;
+mod spread;
+mod sticky;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// A thousand prompt tokens a second: a token is a millisecond.
+const RATES: Rates = Rates { prefill: 1_000, step: Duration::from_millis(10), sequence: Duration::from_micros(100) };
+
+fn settings(policy: Policy) -> Settings {
+    Settings { policy, ..Settings::from(&protocol::config::Placement::default()) }
 }
 
-#[test]
-fn the_least_loaded_is_asked_first_and_what_was_sent_counts() {
-    let busy = Candidate { prefill: Tokens(500), ..idle(1) };
-    let sent = Candidate { sent: Tokens(300), ..idle(2) };
-    let decoding = Candidate { context: Tokens(1600), ..idle(3) };
-    assert_eq!(order(vec![busy, sent, decoding, idle(4)], || 0.5), [4, 3, 2, 1].map(NodeId));
+fn prompt(tokens: u64) -> Prompt {
+    Prompt { tokens: Tokens(tokens), answer: Tokens(100), block: Tokens(32) }
 }
 
-#[test]
-fn equals_are_asked_first_equally_often() {
-    const ROUNDS: usize = 30_000;
-    let mut jitter = Jitter::new(3);
-    let mut first = [0usize; 3];
-    for _ in 0..ROUNDS {
-        let chosen = order((0..3).map(idle).collect(), || jitter.draw());
-        first[chosen[0].0 as usize] += 1;
+/// An idle node with an empty cache.
+fn node(id: u64) -> Candidate {
+    Candidate {
+        node: NodeId(id),
+        cached: Some(Tokens(0)),
+        session: None,
+        load: Load { blocks_total: Blocks(10_000), ..Load::default() },
+        oldest: Duration::ZERO,
+        rates: RATES,
+        sent: Sent::default(),
+        jobs: 256,
+        blocks: Blocks(10_000),
+        open: false,
     }
-    for count in first {
-        // Five standard deviations of a fair draw are 408.
-        assert!(count.abs_diff(ROUNDS / 3) < 408, "{first:?}");
-    }
+}
+
+fn holding(id: u64, cached: u64) -> Candidate {
+    Candidate { cached: Some(Tokens(cached)), ..node(id) }
+}
+
+/// With so much prefill due.
+fn busy(candidate: Candidate, prefill: u64) -> Candidate {
+    Candidate { load: Load { prefill: Tokens(prefill), ..candidate.load }, ..candidate }
+}
+
+fn decide(prompt: &Prompt, candidates: &[Candidate]) -> Decision {
+    let mut jitter = Jitter::new(1);
+    choose(prompt, candidates, &settings(Policy::Prefix), 0, &mut || jitter.draw()).expect("somebody may be asked")
+}
+
+fn order(decision: &Decision) -> Vec<u64> {
+    decision.choices.iter().map(|choice| choice.node.0).collect()
 }
 
 #[test]
-fn what_was_sent_is_forgotten_after_two_reports() {
-    let mut sent = Sent::default();
-    sent.add(Tokens(10));
-    sent.on_report();
-    sent.add(Tokens(5));
-    assert_eq!(sent.tokens(), Tokens(15));
-    sent.on_report();
-    assert_eq!(sent.tokens(), Tokens(5));
-    sent.on_report();
-    assert_eq!(sent.tokens(), Tokens(0));
+fn a_price_has_its_parts() {
+    let candidate = Candidate {
+        cached: Some(Tokens(300)),
+        load: Load { prefill: Tokens(50), running: 3, waiting: 1, ..node(1).load },
+        sent: Sent { fresh: Tokens(20), fresh_jobs: 1, ..Sent::default() },
+        ..node(1)
+    };
+    let yardstick = Yardstick::new(&prompt(1_000), &[candidate], &settings(Policy::Prefix));
+    let price = yardstick.price(&candidate);
+    assert_eq!(price.prefill, 700_000);
+    assert_eq!(price.queue, 70_000);
+    // 100 tokens, each in 10 ms for the step, and 0.1 ms for itself and twice for each of five others.
+    assert_eq!(price.decode, 100 * (10_000 + 100 * (1 + 2 * 5)));
+    assert!(price.room);
+}
+
+#[test]
+fn the_last_token_of_a_prompt_is_computed_always() {
+    let decision = decide(&prompt(64), &[holding(1, 64)]);
+    assert_eq!(decision.choices[0].cached, Tokens(63));
+    assert_eq!(decision.choices[0].price.prefill, 1_000);
+    assert_eq!(decision.reason, Reason::Only);
+}
+
+#[test]
+fn nobody_is_nobody() {
+    let open = Candidate { open: true, ..node(1) };
+    let mut random = || 0.5;
+    assert_eq!(choose(&prompt(10), &[], &settings(Policy::Prefix), 0, &mut random), None);
+    assert_eq!(choose(&prompt(10), &[open, open], &settings(Policy::Prefix), 0, &mut random), None);
+    assert_eq!(order(&decide(&prompt(10), &[open, node(2)])), [2], "an open breaker is not asked");
+}
+
+#[test]
+fn the_runners_up_follow_in_order_and_are_three_at_most() {
+    let candidates = [busy(node(1), 400), busy(node(2), 100), busy(node(3), 300), busy(node(4), 200), node(5)];
+    assert_eq!(order(&decide(&prompt(10), &candidates)), [5, 2, 4]);
 }
 
 proptest! {
     #[test]
-    fn everyone_is_there_once_and_costs_never_fall(loads in proptest::collection::vec(0u64..5, 0..20), seed: u64) {
+    fn the_few_are_the_best_of_all(loads in proptest::collection::vec(0u64..6, 1..20), seed: u64) {
+        let candidates: Vec<Candidate> =
+            (0..).zip(&loads).map(|(id, load)| busy(node(id), load * 10)).collect();
         let mut jitter = Jitter::new(seed);
-        let all: Vec<Candidate> = loads.iter().enumerate().map(|(n, load)| Candidate { prefill: Tokens(*load), ..idle(n as u64) }).collect();
-        let chosen = order(all, || jitter.draw());
-        let costs: Vec<u64> = chosen.iter().map(|node| loads[node.0 as usize]).collect();
-        prop_assert!(costs.is_sorted());
-        let mut ids: Vec<u64> = chosen.iter().map(|node| node.0).collect();
-        ids.sort_unstable();
-        prop_assert_eq!(ids, (0..loads.len() as u64).collect::<Vec<_>>());
+        let decision = choose(&prompt(100), &candidates, &settings(Policy::Prefix), 0, &mut || jitter.draw()).unwrap();
+        let mut best = loads.clone();
+        best.sort_unstable();
+        best.truncate(3);
+        let chosen: Vec<u64> = decision.choices.iter().map(|choice| loads[choice.place]).collect();
+        prop_assert_eq!(chosen, best);
+        let mut nodes = order(&decision);
+        nodes.sort_unstable();
+        nodes.dedup();
+        prop_assert_eq!(nodes.len(), decision.choices.len(), "each is named once");
     }
 }

@@ -18,6 +18,7 @@ impl Config {
         self.check_counts(&mut found);
         self.check_spans(&mut found);
         self.check_node(&mut found);
+        self.placement.check(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
@@ -158,7 +159,7 @@ impl Model {
     }
 }
 
-fn count(found: &mut Vec<ConfigFault>, path: String, value: u32, most: u32) {
+pub(super) fn count(found: &mut Vec<ConfigFault>, path: String, value: u32, most: u32) {
     if !(1..=most).contains(&value) {
         found.push(fault(path, format!("is {value}: give 1 to {most}")));
     }

@@ -1,0 +1,56 @@
+//! The directory as people see it: states, counts and status.
+
+use protocol::answer::{ClusterStatus, ModelStatus, NodeState, NodeStatus};
+use protocol::engine::Card;
+use protocol::message::WorkerReport;
+
+use super::{Directory, Entry};
+
+impl Directory {
+    /// Sets the gauges of nodes by state.
+    pub fn measure(&self) {
+        let now = self.clock.now();
+        let states: Vec<NodeState> = self.nodes.iter().map(|entry| self.state(&entry, now)).collect();
+        for (state, name) in [
+            (NodeState::Ready, "ready"),
+            (NodeState::Starting, "starting"),
+            (NodeState::Suspect, "suspect"),
+            (NodeState::Draining, "draining"),
+        ] {
+            let count = states.iter().filter(|found| **found == state).count();
+            metrics::gauge!("troupe_nodes", "state" => name).set(count as f64);
+        }
+    }
+
+    /// The cluster, for people.
+    pub fn status(&self, cluster: &str, requests: u64) -> ClusterStatus {
+        let now = self.clock.now();
+        let mut nodes: Vec<NodeStatus> = self.nodes.iter().map(|entry| self.node_status(&entry, now)).collect();
+        nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        ClusterStatus { cluster: cluster.to_owned(), nodes, requests }
+    }
+
+    fn node_status(&self, entry: &Entry, now: std::time::Duration) -> NodeStatus {
+        let model = |(card, worker): (&Card, &WorkerReport)| ModelStatus {
+            model: card.model.clone(),
+            dtype: card.dtype.clone(),
+            device: card.device.clone(),
+            context: card.context,
+            running: worker.load.running,
+            waiting: worker.load.waiting,
+            prefill: worker.load.prefill,
+            blocks_used: worker.load.blocks_used,
+            blocks_total: card.blocks,
+            steps: worker.load.step,
+        };
+        NodeStatus {
+            id: entry.hello.node.to_string(),
+            name: entry.hello.name.clone(),
+            state: self.state(entry, now),
+            build: entry.hello.build.clone(),
+            address: entry.connection.peer().address.clone(),
+            models: entry.hello.cards.iter().zip(&entry.workers).map(model).collect(),
+            silent: entry.health.silent(now),
+        }
+    }
+}
