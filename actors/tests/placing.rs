@@ -163,6 +163,7 @@ async fn a_node_that_comes_back_carries_nothing_and_old_jobs_take_nothing_from_i
     let after = bed.node(1);
     assert_eq!(bed.directory.sent(), 0);
     let fresh = bed.place(&want(1, 10));
+    assert_eq!(fresh.predicted, Tokens::ZERO, "what was on its way there is lost");
     drop(old);
     assert_eq!(bed.directory.sent(), 1);
     drop(before);

@@ -71,6 +71,14 @@ impl Routed {
         }
     }
 
+    /// A node's connection is new: what was on its way there is lost.
+    pub fn leave(&mut self, node: NodeId) {
+        self.nodes.retain(|_, nodes| {
+            nodes.retain(|(other, _)| *other != node);
+            !nodes.is_empty()
+        });
+    }
+
     /// How many blocks of a prompt a node will have that has so many now.
     pub fn reach(&self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) -> Blocks {
         let fresh = chain.get(cached.as_usize()..).unwrap_or_default();

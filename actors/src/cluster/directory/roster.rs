@@ -107,8 +107,11 @@ impl Rosters {
             });
             match roster.members.get(&node) {
                 Some(member) if member.link == link => {}
-                // Jobs on an older connection end with it.
-                _ => drop(roster.members.insert(node, Member { link, ledger: Ledger::default() })),
+                _ => {
+                    // Jobs on an older connection end with it.
+                    roster.members.insert(node, Member { link, ledger: Ledger::default() });
+                    roster.routed.leave(node);
+                }
             }
         }
         self.retain(node, link, |model| cards.iter().any(|card| card.model == model));

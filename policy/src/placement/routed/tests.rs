@@ -51,6 +51,17 @@ fn who_did_not_take_it_will_not_have_it() {
 }
 
 #[test]
+fn what_was_on_its_way_to_a_lost_node_is_lost() {
+    let mut routed = Routed::new(1_000, TTL);
+    let prompt = chain(1, 4);
+    routed.note(secs(0), NodeId(1), &prompt, Blocks(0));
+    routed.note(secs(0), NodeId(2), &prompt, Blocks(0));
+    routed.leave(NodeId(1));
+    assert_eq!(routed.reach(secs(1), NodeId(1), &prompt, Blocks(0)), Blocks(0));
+    assert_eq!(routed.reach(secs(1), NodeId(2), &prompt, Blocks(0)), Blocks(4));
+}
+
+#[test]
 fn a_renewed_belief_outlives_the_first() {
     let mut routed = Routed::new(1_000, TTL);
     let prompt = chain(1, 4);
