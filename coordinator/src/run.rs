@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::hub::Work;
-use actors::cluster::job::{JobSettings, Shared};
+use actors::cluster::job::{JobSettings, Retries, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::placing::NoPrefixes;
@@ -171,7 +171,7 @@ struct Running {
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
     let hub = Server::hub().await?;
     let (most, prefixes) = (config.coordinator.max_nodes, Arc::new(NoPrefixes));
-    let directory = Directory::with(Clock::start(), &config.health, most, &config.placement, prefixes);
+    let directory = Directory::with(Clock::start(), config, most, prefixes);
     let texts = Arc::new(Texts::default());
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
@@ -181,6 +181,7 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         shared: Shared {
             directory: Arc::clone(&directory),
             waiting: Arc::new(Waiting::default()),
+            retries: Arc::new(Retries::new((&config.retry).into())),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
         },

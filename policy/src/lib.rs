@@ -4,8 +4,10 @@
 //! maps are ordered; nothing here waits, reads or writes. So a coordinator and a simulation run the very
 //! same lines.
 
+pub mod breaker;
 pub mod health;
 pub mod job;
 pub mod placement;
 pub mod rates;
 pub mod restart;
+pub mod retry;

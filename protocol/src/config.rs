@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::units::{ByteSize, Memory, Span};
 
 mod check;
+mod failure;
 mod parse;
 mod placement;
 
+pub use failure::{Breaker, Retry};
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 
@@ -37,6 +39,10 @@ pub struct Config {
     pub requests: Requests,
     /// Which node is asked first.
     pub placement: Placement,
+    /// When a node that fails is not asked for a while.
+    pub breaker: Breaker,
+    /// How much is tried again.
+    pub retry: Retry,
     /// When a node is suspect.
     pub health: Health,
     /// How connections live.
@@ -249,15 +255,26 @@ pub struct Requests {
     pub attempts: u32,
     /// How long a node may take to grant or refuse.
     pub grant_timeout: Span,
+    /// Times that a begun answer goes on elsewhere when its node is lost.
+    pub migrations: u32,
     /// How long a request may take in all.
     pub timeout: Span,
+    /// How long a client may leave what was sent unread; then its request ends.
+    pub client_stall: Span,
     /// How long running answers may go on when a process is told to stop.
     pub drain: Span,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { attempts: 3, grant_timeout: secs(2), timeout: secs(600), drain: secs(20) }
+        Self {
+            attempts: 3,
+            grant_timeout: secs(2),
+            migrations: 8,
+            timeout: secs(600),
+            client_stall: secs(30),
+            drain: secs(20),
+        }
     }
 }
 

@@ -127,6 +127,9 @@ pub enum BadUnit {
         "'{0}' is not a memory size: write a number and a unit, such as \"512MiB\" or \"2GiB\" (B, KiB, MiB, GiB, TiB)"
     )]
     Bytes(String),
+    /// Not a share.
+    #[error("'{0}' is not a share: write whole hundredths, such as \"10%\"")]
+    Percent(String),
     /// Neither a memory size nor a share.
     #[error("'{0}' is neither a memory size nor a share: write \"512MiB\", or \"60%\" of what is free")]
     Memory(String),
@@ -232,6 +235,25 @@ impl fmt::Display for Span {
     }
 }
 
+/// Hundredths of a whole, as `10%`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u8);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl FromStr for Percent {
+    type Err = BadUnit;
+
+    fn from_str(text: &str) -> Result<Self, BadUnit> {
+        let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+        number.map(Self).ok_or_else(|| BadUnit::Percent(text.to_owned()))
+    }
+}
+
 macro_rules! as_text {
     ($name:ident) => {
         impl Serialize for $name {
@@ -251,6 +273,7 @@ macro_rules! as_text {
 
 as_text!(ByteSize);
 as_text!(Memory);
+as_text!(Percent);
 as_text!(Span);
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One attempt on one node: a stream of its own, read until it ends. To drop it is to reset the stream,
 //! which the node's engine takes as a cancellation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::job::Event;
@@ -8,10 +9,11 @@ use protocol::frame::Frame;
 use protocol::message::{Granted, Submit};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
-use super::directory::Reach;
+use super::placing::Reservation;
 
 /// What happened, and to which attempt of which choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +26,17 @@ pub struct Told {
     pub event: Event,
 }
 
-/// A running attempt.
+/// The way to a node.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) connection: Arc<dyn Connection>,
+    /// Whether it is suspect, as that changes.
+    pub(super) suspect: watch::Receiver<bool>,
+    /// What counts as sent there.
+    pub(super) sent: Reservation,
+}
+
+/// A running attempt, or a wait for one.
 #[derive(Debug)]
 pub struct Attempt {
     task: JoinHandle<()>,
@@ -33,8 +45,23 @@ pub struct Attempt {
 impl Attempt {
     /// Sends the job and tells what comes of it. The channel is bounded: a client that reads slowly slows
     /// the stream down.
-    pub fn start(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
-        Self { task: tokio::spawn(run(reach, submit, grant_timeout, told)) }
+    pub(super) fn start(way: Way, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
+        Self { task: tokio::spawn(run(way, submit, grant_timeout, told)) }
+    }
+
+    /// Tells one event later.
+    pub(super) fn later(
+        choice: u32,
+        attempt: u32,
+        told: mpsc::Sender<Told>,
+        event: impl Future<Output = Event> + Send + 'static,
+    ) -> Self {
+        let task = tokio::spawn(async move {
+            let event = event.await;
+            // If nobody listens any more, the request is over.
+            let _ = told.send(Told { choice, attempt, event }).await;
+        });
+        Self { task }
     }
 }
 
@@ -44,7 +71,7 @@ impl Drop for Attempt {
     }
 }
 
-async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) {
+async fn run(way: Way, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) {
     let (choice, attempt) = (submit.job.key.choice, submit.job.key.attempt);
     let tell = async |event: Event| {
         let last = matches!(
@@ -55,11 +82,11 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
         let heard = told.send(Told { choice, attempt, event }).await.is_ok();
         heard && !last
     };
-    let (mut suspect, mut sent) = (reach.suspect, reach.sent);
+    let Way { connection, mut suspect, mut sent } = way;
     let asked = tokio::select! {
         biased;
         () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
-        asked = tokio::time::timeout(grant_timeout, ask(&*reach.connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
+        asked = tokio::time::timeout(grant_timeout, ask(&*connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
     };
     let (writer, mut reader, granted) = match asked {
         Ok(asked) => asked,
@@ -69,23 +96,19 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
         }
     };
     sent.granted(granted.cached);
-    if !tell(Event::Granted).await {
+    if !tell(Event::Granted(granted.cached)).await {
         return;
     }
-    let mut speaks = false;
     loop {
         let event = tokio::select! {
             biased;
-            // Once the client has seen a token, only the node itself can go on.
-            () = becomes(&mut suspect), if !speaks => Event::Lost("the node is suspect".to_owned()),
+            // Whatever the client has seen, another node can go on.
+            () = becomes(&mut suspect) => Event::Lost("the node is suspect".to_owned()),
             received = reader.recv() => event(received),
         };
         match &event {
             Event::Begun(cached) => sent.begun(*cached),
-            Event::Tokens(_) => {
-                sent.computed();
-                speaks = true;
-            }
+            Event::Tokens(_) => sent.computed(),
             _ => {}
         }
         if !tell(event).await {
@@ -95,10 +118,7 @@ async fn run(reach: Reach, submit: Submit, grant_timeout: Duration, told: mpsc::
     writer.finish();
 }
 
-async fn ask(
-    connection: &dyn transport::connection::Connection,
-    submit: Submit,
-) -> Result<(FrameWriter, FrameReader, Granted), Event> {
+async fn ask(connection: &dyn Connection, submit: Submit) -> Result<(FrameWriter, FrameReader, Granted), Event> {
     let lost = |error: String| Event::Lost(error);
     let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
     writer.send(submit).await.map_err(|error| lost(error.to_string()))?;

@@ -19,7 +19,7 @@ use transport::connection::Connection;
 use transport::error::Code;
 
 use super::Clock;
-use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation};
+use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation, Trial};
 
 mod people;
 mod place;
@@ -74,31 +74,28 @@ pub struct Reach {
     pub suspect: watch::Receiver<bool>,
     /// What counts as sent there.
     pub sent: Reservation,
+    /// The try, for the node's breaker.
+    pub trial: Trial,
 }
 
 impl Directory {
     /// An empty directory that places by the default rules and knows no prefixes.
     pub fn new(clock: Clock, health: &protocol::config::Health, most: u32) -> Arc<Self> {
-        Self::with(clock, health, most, &protocol::config::Placement::default(), Arc::new(NoPrefixes))
+        let config = protocol::config::Config { health: health.clone(), ..Default::default() };
+        Self::with(clock, &config, most, Arc::new(NoPrefixes))
     }
 
     /// An empty directory.
-    pub fn with(
-        clock: Clock,
-        health: &protocol::config::Health,
-        most: u32,
-        placement: &protocol::config::Placement,
-        prefixes: Arc<dyn Prefixes>,
-    ) -> Arc<Self> {
+    pub fn with(clock: Clock, config: &protocol::config::Config, most: u32, prefixes: Arc<dyn Prefixes>) -> Arc<Self> {
         Arc::new(Self {
             nodes: DashMap::new(),
             known: DashMap::new(),
             clock,
-            rules: Rules::from(health),
-            report_every: health.report_every.0,
+            rules: Rules::from(&config.health),
+            report_every: config.health.report_every.0,
             most,
             links: AtomicU64::new(0),
-            rosters: Rosters::new(placement.clone()),
+            rosters: Rosters::new(config.placement.clone(), (&config.breaker).into()),
             prefixes,
             placements: PlacementMetrics::new(),
         })

@@ -11,6 +11,9 @@ pub struct ClusterMetrics {
     pub(super) requests: Gauge,
     pub(super) first_token: Histogram,
     pub(super) between_tokens: Histogram,
+    /// From the loss of a node to the next token, as clients see it.
+    pub(super) silence: Histogram,
+    migrations: Counter,
     prompt: Counter,
     cached: Counter,
     completion: Counter,
@@ -23,6 +26,8 @@ impl ClusterMetrics {
             requests: gauge!("troupe_requests_running"),
             first_token: histogram!("troupe_time_to_first_token_seconds"),
             between_tokens: histogram!("troupe_inter_token_latency_seconds"),
+            silence: histogram!("troupe_migration_silence_seconds"),
+            migrations: counter!("troupe_migrations_total"),
             prompt: counter!("troupe_prompt_tokens_total"),
             cached: counter!("troupe_prompt_tokens_cached_total"),
             completion: counter!("troupe_completion_tokens_total"),
@@ -42,6 +47,21 @@ impl ClusterMetrics {
 
     pub(super) fn cancelled(&self) {
         counter!("troupe_requests_total", "outcome" => "cancelled").increment(1);
+    }
+
+    /// A client that reads too slowly was left.
+    pub(super) fn stalled(&self) {
+        counter!("troupe_requests_total", "outcome" => "slow_client").increment(1);
+    }
+
+    pub(super) fn migrated(&self) {
+        self.migrations.increment(1);
+    }
+
+    /// Something was to be tried again.
+    pub(super) fn retry(&self, allowed: bool) {
+        let outcome = if allowed { "allowed" } else { "refused" };
+        counter!("troupe_retries_total", "outcome" => outcome).increment(1);
     }
 
     pub(super) fn attempt(&self, outcome: &'static str) {

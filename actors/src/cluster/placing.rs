@@ -16,9 +16,11 @@ use super::directory::Reach;
 
 mod metrics;
 mod reservation;
+mod trial;
 
 pub(super) use metrics::PlacementMetrics;
 pub use reservation::Reservation;
+pub use trial::Trial;
 
 /// What is to be placed.
 #[derive(Clone, Debug)]

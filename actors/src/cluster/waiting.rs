@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::answer::{ErrorKind, JobError};
 use protocol::job::Class;
 use protocol::units::Tokens;
 
@@ -16,8 +17,14 @@ pub struct Entry {
     pub tenant: String,
     /// How long its prompt is.
     pub tokens: Tokens,
-    /// How long it may wait.
-    pub patience: Duration,
+    /// Its client has seen a part of it: it goes before those that have not begun, and waits for as long as it has.
+    pub begun: bool,
+    /// How long it has waited already.
+    pub waited: Duration,
+    /// What is left of its time.
+    pub left: Duration,
+    /// When some node wants to be asked again, at the earliest.
+    pub retry_after: Option<Duration>,
 }
 
 /// A request that waits no longer, and was not served.
@@ -28,9 +35,18 @@ pub struct TurnedAway {
     pub reason: String,
     /// When it is worth another try.
     pub retry_after: Duration,
-    /// Whether the tenant's own share is what is full: 429, not 503.
-    pub own: bool,
 }
+
+impl From<TurnedAway> for JobError {
+    fn from(away: TurnedAway) -> Self {
+        Self::new(ErrorKind::Overloaded, away.reason).retry_after(away.retry_after)
+    }
+}
+
+/// How long a request waits that has not begun.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When it is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// All that wait.
 #[derive(Debug, Default)]
@@ -42,7 +58,12 @@ impl Waiting {
     /// # Errors
     /// There is no room, or its time is over.
     pub async fn turn(&self, entry: Entry) -> Result<(), TurnedAway> {
-        let reason = format!("every node of '{}' is full: try again", entry.model);
-        Err(TurnedAway { reason, retry_after: Duration::from_secs(1), own: false })
+        let patience = if entry.begun { entry.left } else { PATIENCE.min(entry.left) };
+        if entry.waited >= patience {
+            let reason = format!("every node of '{}' is full, and was for {:?}: try again", entry.model, entry.waited);
+            return Err(TurnedAway { reason, retry_after: entry.retry_after.unwrap_or(Duration::from_secs(1)) });
+        }
+        tokio::time::sleep(AGAIN.min(patience - entry.waited)).await;
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
-use actors::cluster::job::{Answers, JobSettings, Shared, Task, run};
+use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run};
 use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
@@ -105,6 +105,7 @@ impl Bench {
         let shared = Shared {
             directory: Arc::clone(&self.directory),
             waiting: Arc::default(),
+            retries: Arc::new(Retries::new((&protocol::config::Retry::default()).into())),
             settings,
             metrics: ClusterMetrics::new(),
         };

@@ -8,7 +8,7 @@ use actors::cluster::directory::{Directory, Membership};
 use actors::cluster::placing::{Placed, Prefixes, Want};
 use arc_swap::ArcSwap;
 use policy::restart::Jitter;
-use protocol::config::{Health, Placement};
+use protocol::config::{Config, Placement};
 use protocol::engine::{BlockHash, Card, HASHING, Load};
 use protocol::ids::{Incarnation, NodeId, TokenId};
 use protocol::job::Class;
@@ -58,7 +58,7 @@ impl Bed {
     pub(crate) fn new(placement: Placement) -> Self {
         let prefixes = Arc::<Told>::default();
         let known = Arc::clone(&prefixes);
-        let directory = Directory::with(Clock::start(), &Health::default(), 100, &placement, known);
+        let directory = Directory::with(Clock::start(), &Config { placement, ..Config::default() }, 100, known);
         Self { directory, prefixes, sequence: AtomicU64::new(0) }
     }
 

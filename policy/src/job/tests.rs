@@ -1,15 +1,43 @@
 use super::*;
-use proptest::prelude::*;
 use protocol::engine::Load;
-use protocol::ids::TokenId;
 use protocol::units::Blocks;
 
-fn start(nodes: u64, most: u32) -> (Attempts, Vec<Command>) {
-    Attempts::new("m", (0..nodes).map(NodeId).collect(), most)
+mod exactly_once;
+mod migrating;
+
+const STOP: TokenId = TokenId(99);
+
+fn limits() -> Limits {
+    Limits { max_tokens: Tokens(50), min_tokens: Tokens::ZERO, stop_ids: vec![STOP] }
 }
 
-fn ask(attempt: u32) -> Command {
-    Command::Ask { attempt, node: NodeId(attempt.into()) }
+fn start() -> Attempts {
+    let (job, commands) = Attempts::new("m", limits(), Tries { attempts: 3, migrations: 4 });
+    assert_eq!(commands, [place(0, &[])]);
+    job
+}
+
+/// On its way at this node.
+fn placed(node: u64) -> Attempts {
+    let mut job = start();
+    assert_eq!(at(&mut job, 0, node), [Command::Ask { attempt: 0, node: NodeId(node) }]);
+    job
+}
+
+fn at(job: &mut Attempts, attempt: u32, node: u64) -> Vec<Command> {
+    job.on_event(attempt, Event::Placed(NodeId(node)))
+}
+
+fn place(attempt: u32, tried: &[u64]) -> Command {
+    Command::Place { attempt, tried: tried.iter().copied().map(NodeId).collect() }
+}
+
+fn retry(attempt: u32, before: u32) -> Command {
+    Command::Retry { attempt, before }
+}
+
+fn judge(node: u64, verdict: Verdict) -> Command {
+    Command::Judge { node: NodeId(node), verdict }
 }
 
 fn batch(first: u64, count: u64) -> Event {
@@ -23,8 +51,15 @@ fn done(generated: u64) -> Event {
 }
 
 fn full(after: u64) -> Event {
-    let reason = RefusalReason::QueueFull { limit: 1 };
-    Event::Refused(Refused { reason, retry_after: Some(Duration::from_secs(after)), load: Load::default() })
+    refused(RefusalReason::QueueFull { limit: 1 }, Some(Duration::from_secs(after)))
+}
+
+fn refused(reason: RefusalReason, retry_after: Option<Duration>) -> Event {
+    Event::Refused(Refused { reason, retry_after, load: Load::default() })
+}
+
+fn lost() -> Event {
+    Event::Lost("the peer has fallen silent".into())
 }
 
 fn error(commands: &[Command]) -> JobError {
@@ -36,136 +71,117 @@ fn error(commands: &[Command]) -> JobError {
 
 #[test]
 fn the_usual_way() {
-    let (mut job, commands) = start(2, 3);
-    assert_eq!(commands, [ask(0)]);
-    assert_eq!(job.on_event(0, Event::Granted), []);
-    assert_eq!(job.on_event(0, Event::Begun(Tokens(32))), [Command::Started { node: NodeId(0), cached: Tokens(32) }]);
+    let mut job = placed(5);
+    assert_eq!(job.on_event(0, Event::Granted(Tokens(32))), []);
+    assert_eq!(job.on_event(0, Event::Begun(Tokens(32))), [Command::Started { node: NodeId(5), cached: Tokens(32) }]);
     assert!(matches!(job.on_event(0, batch(0, 2)).as_slice(), [Command::Deliver(tokens)] if tokens.len() == 2));
-    assert!(matches!(job.on_event(0, done(2)).as_slice(), [Command::End(Ok(_))]));
+    let end = job.on_event(0, done(2));
+    let [good, Command::End(Ok(end))] = end.as_slice() else { panic!("{end:?}") };
+    assert_eq!(*good, judge(5, Verdict::Good));
+    assert_eq!((end.usage.generated, end.usage.cached), (Tokens(2), Tokens(32)));
     assert!(job.ended());
 }
 
 #[test]
-fn before_the_first_token_the_next_node_is_asked_whatever_went_wrong() {
-    let lost = || Event::Failed(JobFault::WorkerLost { reason: "x".into() });
-    for wrong in [full(3), Event::Unanswered, Event::Lost("gone".into()), lost(), batch(1, 1)] {
-        let (mut job, _) = start(2, 3);
-        assert_eq!(job.on_event(0, wrong), [Command::Drop { attempt: 0 }, ask(1)]);
+fn before_the_first_token_a_fault_means_another_node_at_once() {
+    let gone = || Event::Failed(JobFault::WorkerLost { reason: "x".into() });
+    for wrong in [Event::Unanswered, lost(), gone(), batch(1, 1), done(1)] {
+        let mut job = placed(1);
+        let commands = job.on_event(0, wrong);
+        assert_eq!(commands, [Command::Drop { attempt: 0 }, judge(1, Verdict::Fault), retry(1, 0)]);
         // What the first still says does not matter.
         assert_eq!(job.on_event(0, batch(0, 1)), []);
-        assert!(matches!(job.on_event(1, batch(0, 1)).as_slice(), [Command::Started { .. }, Command::Deliver(_)]));
+        assert_eq!(job.on_event(1, Event::Slept), [place(2, &[1])]);
+        at(&mut job, 2, 2);
+        assert!(matches!(job.on_event(2, batch(0, 1)).as_slice(), [Command::Started { .. }, Command::Deliver(_)]));
     }
 }
 
 #[test]
-fn when_all_refuse_the_client_learns_when_to_come_back() {
-    let (mut job, _) = start(3, 3);
-    job.on_event(0, full(7));
+fn faults_are_retried_with_growing_waits_until_there_were_too_many() {
+    let mut job = placed(1);
+    assert_eq!(job.on_event(0, lost()).last(), Some(&retry(1, 0)));
+    job.on_event(1, Event::Slept);
+    at(&mut job, 2, 2);
+    assert_eq!(job.on_event(2, lost()).last(), Some(&retry(3, 1)));
+    // Only the last one is left out: there may be no third.
+    assert_eq!(job.on_event(3, Event::Slept), [place(4, &[2])]);
+    at(&mut job, 4, 1);
+    let error = error(&job.on_event(4, lost()));
+    assert_eq!(error.kind, ErrorKind::NodeLost);
+    assert!(error.message.contains("3 attempts") && error.message.contains("fallen silent"), "{error}");
+}
+
+#[test]
+fn without_a_budget_nothing_is_tried_again() {
+    let mut job = placed(1);
+    job.on_event(0, lost());
+    let spent = JobError::new(ErrorKind::NodeLost, "too much is tried again");
+    assert_eq!(error(&job.on_event(1, Event::TurnedAway(spent.clone()))), spent);
+}
+
+#[test]
+fn when_all_refuse_it_waits_its_turn_and_all_count_afresh() {
+    let mut job = placed(1);
+    assert_eq!(job.on_event(0, full(7)), [Command::Drop { attempt: 0 }, judge(1, Verdict::Busy), place(1, &[1])]);
+    at(&mut job, 1, 2);
     job.on_event(1, full(2));
-    let error = error(&job.on_event(2, full(5)));
-    assert_eq!((error.kind, error.retry_after), (ErrorKind::Overloaded, Some(Duration::from_secs(2))));
+    at(&mut job, 2, 3);
+    let commands = job.on_event(2, full(5));
+    assert_eq!(commands.last(), Some(&Command::Wait { attempt: 3, retry_after: Some(Duration::from_secs(2)) }));
+    assert_eq!(job.on_event(3, Event::Turn), [place(4, &[])]);
+    assert_eq!(at(&mut job, 4, 1), [Command::Ask { attempt: 4, node: NodeId(1) }]);
 }
 
 #[test]
-fn no_more_nodes_are_asked_than_allowed_and_none_is_an_error_of_its_own() {
-    let (mut job, _) = start(5, 2);
-    job.on_event(0, Event::Lost("x".into()));
-    let lost = error(&job.on_event(1, Event::Lost("the peer has fallen silent".into())));
-    assert_eq!(lost.kind, ErrorKind::NodeLost);
-    assert!(lost.message.contains("fallen silent"), "{lost}");
-    assert_eq!(error(&start(0, 3).1).kind, ErrorKind::NoNode);
+fn fewer_nodes_than_attempts_wait_as_well() {
+    let mut job = placed(1);
+    job.on_event(0, full(1));
+    let waits = job.on_event(1, Event::Nobody { some: true });
+    assert!(matches!(waits.as_slice(), [Command::Wait { attempt: 2, .. }]), "{waits:?}");
+    let away = JobError::new(ErrorKind::Overloaded, "full").retry_after(Duration::from_secs(9));
+    assert_eq!(error(&job.on_event(2, Event::TurnedAway(away.clone()))), away);
 }
 
 #[test]
-fn after_the_first_token_a_loss_is_an_error() {
-    let (mut job, _) = start(2, 3);
-    job.on_event(0, batch(0, 1));
-    assert_eq!(error(&job.on_event(0, Event::Lost("x".into()))).kind, ErrorKind::NodeLost);
+fn a_model_without_any_node_is_an_error_of_its_own() {
+    assert_eq!(error(&start().on_event(0, Event::Nobody { some: false })).kind, ErrorKind::NoNode);
+    // Nodes that are only suspect or busy may be back in a moment.
+    let mut job = start();
+    let waits = job.on_event(0, Event::Nobody { some: true });
+    assert!(matches!(waits.as_slice(), [Command::Wait { attempt: 1, .. }]), "{waits:?}");
+    // If they are not, it was not for want of room.
+    let away = JobError::new(ErrorKind::Overloaded, "full").retry_after(Duration::from_secs(9));
+    let error = error(&job.on_event(1, Event::TurnedAway(away)));
+    assert_eq!((error.kind, error.retry_after), (ErrorKind::NoNode, Some(Duration::from_secs(9))));
 }
 
 #[test]
 fn a_refusal_that_lies_in_the_job_ends_it_at_once() {
-    let (mut job, _) = start(2, 3);
-    let refused = |reason| Event::Refused(Refused { reason, retry_after: None, load: Load::default() });
-    assert_eq!(error(&job.on_event(0, refused(RefusalReason::EmptyPrompt))).kind, ErrorKind::Invalid);
+    let ended = placed(1).on_event(0, refused(RefusalReason::EmptyPrompt, None));
+    assert_eq!(error(&ended).kind, ErrorKind::Invalid);
 }
 
 #[test]
 fn a_prompt_that_fits_no_node_is_the_clients_to_mend() {
-    let refused = |reason| Event::Refused(Refused { reason, retry_after: None, load: Load::default() });
-    let (mut job, _) = start(3, 3);
     let long = RefusalReason::PromptTooLong { tokens: Tokens(9), limit: Tokens(8) };
     let large = || RefusalReason::TooManyBlocks { needed: Blocks(9), limit: Blocks(8) };
-    assert_eq!(job.on_event(0, refused(long)), [Command::Drop { attempt: 0 }, ask(1)]);
-    job.on_event(1, refused(large()));
-    assert_eq!(error(&job.on_event(2, refused(large()))).kind, ErrorKind::ContextLength);
+    let mut job = placed(1);
+    assert_eq!(job.on_event(0, refused(long, None)).last(), Some(&place(1, &[1])));
+    at(&mut job, 1, 2);
+    job.on_event(1, refused(large(), None));
+    assert_eq!(error(&job.on_event(2, Event::Nobody { some: true })).kind, ErrorKind::ContextLength);
     // One that is only full may take it later.
-    let (mut job, _) = start(2, 3);
-    job.on_event(0, refused(large()));
-    assert_eq!(error(&job.on_event(1, full(1))).kind, ErrorKind::Overloaded);
+    let mut job = placed(1);
+    job.on_event(0, refused(large(), None));
+    at(&mut job, 1, 2);
+    job.on_event(1, full(1));
+    assert!(matches!(job.on_event(2, Event::Nobody { some: true }).as_slice(), [Command::Wait { .. }]));
 }
 
 #[test]
-fn an_end_that_does_not_add_up_is_a_fault_of_the_node() {
-    let (mut job, _) = start(2, 3);
-    job.on_event(0, batch(0, 2));
-    assert_eq!(error(&job.on_event(0, done(3))).kind, ErrorKind::NodeLost);
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        Just(Event::Granted),
-        Just(full(1)),
-        Just(Event::Unanswered),
-        Just(Event::Begun(Tokens(1))),
-        Just(Event::Lost("x".into())),
-        (0u64..6, 0u64..4).prop_map(|(first, count)| batch(first, count)),
-        (0u64..8).prop_map(done),
-        Just(Event::Failed(JobFault::NotFinite { position: Tokens(1) })),
-        Just(Event::Failed(JobFault::WorkerLost { reason: "x".into() })),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_it_ends_once_and_no_token_is_lost_or_doubled(
-        events in proptest::collection::vec((0u32..4, event()), 0..40),
-        (nodes, most, enough) in (0u64..4, 1u32..4, proptest::option::of(0usize..40)),
-    ) {
-        let (mut job, mut all) = start(nodes, most);
-        for (n, (attempt, event)) in events.into_iter().enumerate() {
-            all.extend(job.on_event(attempt, event));
-            if enough == Some(n) {
-                all.extend(job.on_enough());
-            }
-        }
-        // Whatever is still live is lost in the end.
-        for attempt in 0..4 {
-            all.extend(job.on_event(attempt, Event::Lost("x".into())));
-        }
-        prop_assert!(job.ended());
-        prop_assert_eq!(job.on_event(0, batch(0, 1)), []);
-        let (mut live, mut ends, mut starts, mut next) = (None, 0, 0, 0u32);
-        for command in all {
-            prop_assert_eq!(ends, 0, "something follows the end");
-            match command {
-                Command::Ask { attempt, .. } => {
-                    prop_assert_eq!(live, None);
-                    live = Some(attempt);
-                }
-                Command::Drop { attempt } => prop_assert_eq!(live.take(), Some(attempt)),
-                Command::Started { .. } => starts += 1,
-                Command::Deliver(tokens) => {
-                    prop_assert!(live.is_some());
-                    for token in tokens {
-                        prop_assert_eq!(token.token.0, next);
-                        next += 1;
-                    }
-                }
-                Command::End(_) => ends += 1,
-            }
-        }
-        prop_assert!(starts <= 1);
-        prop_assert!(ends == 1 || enough.is_some());
-    }
+fn a_deadline_that_has_passed_is_no_fault_of_the_node() {
+    let commands = placed(1).on_event(0, Event::Failed(JobFault::Expired));
+    assert_eq!(error(&commands).kind, ErrorKind::Overloaded);
+    assert!(!commands.contains(&judge(1, Verdict::Fault)), "{commands:?}");
 }

@@ -19,6 +19,8 @@ impl Config {
         self.check_spans(&mut found);
         self.check_node(&mut found);
         self.placement.check(&mut found);
+        self.breaker.check(&mut found);
+        self.retry.check(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
@@ -58,6 +60,7 @@ impl Config {
         for (path, value) in [
             ("requests.grant_timeout", self.requests.grant_timeout),
             ("requests.timeout", self.requests.timeout),
+            ("requests.client_stall", self.requests.client_stall),
             ("health.report_every", self.health.report_every),
             ("health.silence", self.health.silence),
             ("health.stall", self.health.stall),

@@ -13,7 +13,7 @@ use transport::connection::Connection;
 
 use super::roster::{Entered, Key, Nodes, View};
 use super::{Directory, Reach};
-use crate::cluster::placing::{Placed, Reservation, Want};
+use crate::cluster::placing::{Placed, Reservation, Trial, Want};
 
 /// The way to a node.
 struct Way {
@@ -39,7 +39,7 @@ impl Nodes for Asked<'_> {
         let (card, worker) = (entry.hello.cards.get(place)?, *entry.workers.get(place)?);
         let trusted = entry.health.verdict(self.now, &self.directory.rules) == Verdict::Trusted;
         let asked = !entry.draining && worker.ready && trusted;
-        asked.then_some(View { worker, jobs: card.jobs, blocks: card.blocks, open: false })
+        asked.then_some(View { worker, jobs: card.jobs, blocks: card.blocks })
     }
 
     fn way(&self, node: NodeId) -> Option<Way> {
@@ -82,20 +82,9 @@ impl Directory {
         })
     }
 
-    /// Whom to ask, in order; nothing counts as sent.
-    pub fn order(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Vec<NodeId> {
-        let now = self.clock.now();
-        let asked = Asked { directory: self, want, now };
-        let decision = self.rosters.decide(now, want, &self.hits(want), &asked, random);
-        decision.map_or_else(Vec::new, |decision| decision.choices.iter().map(|choice| choice.node).collect())
-    }
-
-    /// How to reach a node, to which a job is sent now.
-    pub fn reach(&self, node: NodeId, want: &Want) -> Option<Reach> {
-        let now = self.clock.now();
-        let way = Asked { directory: self, want, now }.way(node)?;
-        let key = self.rosters.enter(now, want, node)?;
-        Some(self.reach_by(way, want, key, Tokens::ZERO))
+    /// Whether any node serves the model, be it busy, suspect or left out for its faults.
+    pub fn knows(&self, model: &str) -> bool {
+        self.rosters.knows(model)
     }
 
     /// Jobs that were sent to nodes and have not ended.
@@ -111,7 +100,8 @@ impl Directory {
         let Way { name, connection, suspect } = way;
         let (rosters, metrics) = (Arc::clone(&self.rosters), self.placements.clone());
         let (model, chain) = (want.model.clone(), Arc::clone(&want.chain));
+        let trial = Trial::new(Arc::clone(&rosters), self.clock, model.clone(), name.clone(), key);
         let sent = Reservation::new(rosters, metrics, self.clock, model, chain, key, predicted);
-        Reach { name, connection, suspect, sent }
+        Reach { name, connection, suspect, sent, trial }
     }
 }

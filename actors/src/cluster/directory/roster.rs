@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use policy::breaker::{self, Breaker, Permit, State};
+use policy::job::Verdict;
 use policy::placement::ledger::{Ledger, Ticket};
 use policy::placement::routed::Routed;
 use policy::placement::sessions::{Last, Sessions};
@@ -30,6 +32,7 @@ pub(crate) struct Rosters {
     models: DashMap<String, Roster>,
     config: protocol::config::Placement,
     settings: Settings,
+    breaker: breaker::Settings,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,7 @@ struct Roster {
 struct Member {
     link: u64,
     ledger: Ledger,
+    breaker: Breaker,
 }
 
 /// What is known of a node that serves the model and may be asked.
@@ -55,8 +59,6 @@ pub(super) struct View {
     pub(super) jobs: u32,
     /// Blocks it has.
     pub(super) blocks: Blocks,
-    /// Its breaker is open.
-    pub(super) open: bool,
 }
 
 /// What placement asks of the rest of the directory.
@@ -86,14 +88,15 @@ pub(crate) struct Key {
     pub(crate) node: NodeId,
     link: u64,
     ticket: Ticket,
+    pub(crate) permit: Permit,
     /// Blocks of its prompt that were cached there already.
     cached: Blocks,
 }
 
 impl Rosters {
-    pub(super) fn new(config: protocol::config::Placement) -> Arc<Self> {
+    pub(super) fn new(config: protocol::config::Placement, breaker: breaker::Settings) -> Arc<Self> {
         let settings = Settings::from(&config);
-        Arc::new(Self { models: DashMap::new(), config, settings })
+        Arc::new(Self { models: DashMap::new(), config, settings, breaker })
     }
 
     /// A node serves these from now on, and no others.
@@ -109,7 +112,9 @@ impl Rosters {
                 Some(member) if member.link == link => {}
                 _ => {
                     // Jobs on an older connection end with it.
-                    roster.members.insert(node, Member { link, ledger: Ledger::default() });
+                    roster
+                        .members
+                        .insert(node, Member { link, ledger: Ledger::default(), breaker: Breaker::default() });
                     roster.routed.leave(node);
                 }
             }
@@ -137,18 +142,6 @@ impl Rosters {
         }
     }
 
-    /// Whom to ask, in order, and why.
-    pub(super) fn decide(
-        &self,
-        now: Duration,
-        want: &Want,
-        hits: &BTreeMap<NodeId, Blocks>,
-        nodes: &impl Nodes,
-        random: &mut impl FnMut() -> f64,
-    ) -> Option<Decision> {
-        self.models.get_mut(&want.model)?.decide(now, want, hits, nodes, &self.settings, random)
-    }
-
     /// Decides, and enters the job where it goes.
     pub(super) fn place<N: Nodes>(
         &self,
@@ -169,12 +162,6 @@ impl Rosters {
         Some(Entered { way, choice, reason, key })
     }
 
-    /// Enters a job at a node of somebody else's choice.
-    pub(super) fn enter(&self, now: Duration, want: &Want, node: NodeId) -> Option<Key> {
-        let choice = Choice { place: 0, node, cached: Tokens::ZERO, price: Default::default() };
-        self.models.get_mut(&want.model)?.enter(now, want, &choice)
-    }
-
     pub(crate) fn granted(&self, now: Duration, model: &str, key: &Key) {
         self.member(model, key.node, key.link, |member, _| member.ledger.granted(now, key.ticket));
     }
@@ -191,6 +178,36 @@ impl Rosters {
                 routed.forget(key.node, chain, key.cached);
             }
         });
+    }
+
+    /// How it went with the node, for its breaker; none: nobody knows. Whether the breaker has opened or
+    /// closed by that.
+    pub(crate) fn judge(
+        &self,
+        now: Duration,
+        model: &str,
+        key: &Key,
+        verdict: Option<Verdict>,
+        random: f64,
+    ) -> Option<State> {
+        let mut turned = None;
+        self.member(model, key.node, key.link, |Member { breaker, .. }, _| {
+            let before = breaker.state(now);
+            match verdict {
+                Some(Verdict::Good) => breaker.good(key.permit),
+                Some(Verdict::Busy) => breaker.busy(key.permit),
+                Some(Verdict::Fault) => breaker.fault(now, key.permit, &self.breaker, random),
+                None => breaker.forget(key.permit),
+            }
+            let after = breaker.state(now);
+            turned = (after != before).then_some(after);
+        });
+        turned
+    }
+
+    /// Whether any node serves the model, be it busy, suspect or open.
+    pub(super) fn knows(&self, model: &str) -> bool {
+        self.models.contains_key(model)
     }
 
     /// Jobs that were sent to nodes and have not ended.
@@ -224,7 +241,7 @@ impl Roster {
             want.chain.first().map_or_else(Vec::new, |hash| self.routed.nodes(now, hash).collect());
         let mut candidates = Vec::with_capacity(self.members.len());
         for (&node, member) in self.members.iter().filter(|(node, _)| !want.tried.contains(node)) {
-            let Some(View { worker, jobs, blocks, open }) = nodes.view(node) else { continue };
+            let Some(View { worker, jobs, blocks }) = nodes.view(node) else { continue };
             let mut cached = hits.get(&node).copied().unwrap_or_default();
             if cached > Blocks::ZERO || begins.contains(&node) {
                 cached = self.routed.reach(now, node, &want.chain, cached);
@@ -242,8 +259,12 @@ impl Roster {
                 sent: member.ledger.sent(),
                 jobs,
                 blocks,
-                open,
+                open: !member.breaker.admits(now),
             });
+        }
+        let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
+        for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
+            candidate.open = out;
         }
         self.turn = self.turn.wrapping_add(1);
         choose(&prompt, &candidates, settings, self.turn, random)
@@ -252,11 +273,13 @@ impl Roster {
     fn enter(&mut self, now: Duration, want: &Want, choice: &Choice) -> Option<Key> {
         let member = self.members.get_mut(&choice.node)?;
         let ticket = member.ledger.enter(want.prompt - choice.cached);
+        // One who has to be asked although its breaker is open is asked without deciding it.
+        let permit = member.breaker.permit(now).unwrap_or_else(|| member.breaker.force());
         let cached = Blocks(choice.cached.0 / want.block.0.max(1));
         self.routed.note(now, choice.node, &want.chain, cached);
         if let Some(session) = want.session {
             self.sessions.note(now, session, Last { node: choice.node, tokens: want.prompt });
         }
-        Some(Key { node: choice.node, link: member.link, ticket, cached })
+        Some(Key { node: choice.node, link: member.link, ticket, permit, cached })
     }
 }

@@ -1,0 +1,294 @@
+//! The loop of a request: events of its attempts in, commands of `policy::job` carried out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use policy::job::{Attempts, Command, Event};
+use policy::restart::Jitter;
+use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
+use protocol::ids::NodeId;
+use protocol::job::{Finish, Sampled};
+use protocol::message::Submit;
+use protocol::units::Tokens;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::answers::{Answers, Heard};
+use super::choice::Choice;
+use super::{Over, Shared, Task};
+use crate::cluster::attempt::{Attempt, Told};
+use crate::cluster::speech::Spoken;
+use crate::cluster::waiting::Entry;
+
+/// Events of attempts that wait to be read.
+const EVENTS: usize = 32;
+
+struct Run<'a> {
+    task: Task,
+    shared: &'a Shared,
+    answers: &'a Answers,
+    told: mpsc::Sender<Told>,
+    choices: Vec<Choice>,
+    jitter: Jitter,
+    begun: Instant,
+    deadline: Instant,
+    started: bool,
+}
+
+/// All answers of a request.
+pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadline: Instant) -> Result<Usage, Over> {
+    let (told, mut events) = mpsc::channel(EVENTS);
+    let jitter = Jitter::new(task.random);
+    let (choices, begun) = (Vec::new(), Instant::now());
+    let mut run = Run { task, shared, answers, told, choices, jitter, begun, deadline, started: false };
+    shared.retries.budget.lock().await.on_request();
+    for number in 0..run.task.choices {
+        let (attempts, commands) = Attempts::new(&run.task.model, run.task.limits.clone(), shared.settings.tries);
+        run.choices.push(Choice::new(number, &run.task, attempts));
+        run.obey(number, commands).await?;
+    }
+    while run.choices.iter().any(|choice| !choice.attempts.ended()) {
+        // The sender lives in `run`, so this never ends by itself.
+        let Some(Told { choice, attempt, event }) = events.recv().await else { break };
+        run.hear(choice, &event)?;
+        let commands = run.choice(choice)?.attempts.on_event(attempt, event);
+        run.obey(choice, commands).await?;
+    }
+    Ok(run.usage())
+}
+
+impl Run<'_> {
+    fn choice(&mut self, number: u32) -> Result<&mut Choice, Over> {
+        let missing = || Over::Failed(JobError::new(ErrorKind::Internal, format!("choice {number} does not exist")));
+        self.choices.get_mut(number as usize).ok_or_else(missing)
+    }
+
+    /// What an event tells beside what it means for the attempts.
+    fn hear(&mut self, number: u32, event: &Event) -> Result<(), Over> {
+        let request = self.task.request;
+        let outcome = match event {
+            Event::Refused(refused) => {
+                tracing::debug!("request {request} was refused: {}", refused.reason);
+                "refused"
+            }
+            Event::Granted(cached) => {
+                self.choice(number)?.granted = *cached;
+                return Ok(());
+            }
+            Event::Unanswered => "unanswered",
+            Event::Finished(_) => "finished",
+            Event::Failed(_) => "failed",
+            Event::Lost(_) => "lost",
+            _ => return Ok(()),
+        };
+        self.shared.metrics.attempt(outcome);
+        Ok(())
+    }
+
+    /// Carries commands out, and those that come of it.
+    async fn obey(&mut self, number: u32, commands: Vec<Command>) -> Result<(), Over> {
+        let mut due: VecDeque<Command> = commands.into();
+        while let Some(command) = due.pop_front() {
+            match command {
+                Command::Place { attempt, tried } => {
+                    let event = self.place(number, tried)?;
+                    due.extend(self.choice(number)?.attempts.on_event(attempt, event));
+                }
+                Command::Ask { attempt, .. } => self.ask(number, attempt)?,
+                Command::Retry { attempt, before } => {
+                    if let Some(refused) = self.retry(number, attempt, before).await? {
+                        due.extend(self.choice(number)?.attempts.on_event(attempt, refused));
+                    }
+                }
+                Command::Wait { attempt, retry_after } => self.wait(number, attempt, retry_after)?,
+                Command::Drop { .. } => self.choice(number)?.running = None,
+                Command::Judge { verdict, .. } => {
+                    let random = self.jitter.draw();
+                    if let Some(trial) = self.choice(number)?.trial.take() {
+                        trial.judge(verdict, random);
+                    }
+                }
+                Command::Migrate { from, delivered, why } => self.migrate(number, from, delivered, &why)?,
+                Command::Started { node, cached } => self.started(number, node, cached).await?,
+                Command::Deliver(tokens) => {
+                    if self.deliver(number, &tokens).await? {
+                        due.extend(self.choice(number)?.attempts.on_enough());
+                        self.finish(number, FinishReason::Stop).await?;
+                    }
+                }
+                Command::End(Ok(end)) => {
+                    let choice = self.choice(number)?;
+                    choice.running = None;
+                    choice.cached = end.usage.cached;
+                    let last = choice.speech.flush();
+                    let stopped = last.stopped || end.finish == Finish::Stop;
+                    self.speak(number, last).await?;
+                    let reason = if stopped { FinishReason::Stop } else { FinishReason::Length };
+                    self.finish(number, reason).await?;
+                }
+                Command::End(Err(error)) => return Err(Over::Failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, number: u32, tried: Vec<NodeId>) -> Result<Event, Over> {
+        let mut jitter = self.jitter;
+        let missing = || Over::Failed(JobError::new(ErrorKind::Internal, format!("choice {number} does not exist")));
+        let choice = self.choices.get_mut(number as usize).ok_or_else(missing)?;
+        let want = choice.want(&self.task, tried);
+        let placed = self.shared.directory.place(&want, &mut || jitter.draw());
+        self.jitter = jitter;
+        let Some(placed) = placed else {
+            return Ok(Event::Nobody { some: self.shared.directory.knows(&self.task.model) });
+        };
+        let node = placed.node;
+        choice.placed = Some(placed);
+        Ok(Event::Placed(node))
+    }
+
+    fn ask(&mut self, number: u32, attempt: u32) -> Result<(), Over> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let (settings, told) = (self.shared.settings, self.told.clone());
+        let missing = || Over::Failed(JobError::new(ErrorKind::Internal, "a node was asked that was not chosen"));
+        let choice = self.choices.get_mut(number as usize).ok_or_else(missing)?;
+        let placed = choice.placed.take().ok_or_else(missing)?;
+        choice.predicted = placed.predicted;
+        choice.trial = Some(placed.reach.trial);
+        let submit = Submit { job: choice.job(&self.task, attempt), deadline: Some(left), pull: None };
+        let way = crate::cluster::attempt::Way {
+            connection: placed.reach.connection,
+            suspect: placed.reach.suspect,
+            sent: placed.reach.sent,
+        };
+        choice.running = Some(Attempt::start(way, submit, settings.grant_timeout, told));
+        Ok(())
+    }
+
+    /// Waits before another try; or the reason why there is none.
+    async fn retry(&mut self, number: u32, attempt: u32, before: u32) -> Result<Option<Event>, Over> {
+        let allowed = self.shared.retries.budget.lock().await.retry();
+        self.shared.metrics.retry(allowed);
+        if !allowed {
+            let message = "the node that was asked has failed, and so have many others: too much is tried again now";
+            let error = JobError::new(ErrorKind::NodeLost, message).retry_after(Duration::from_secs(1));
+            return Ok(Some(Event::TurnedAway(error)));
+        }
+        let random = self.jitter.draw();
+        let wait = match before.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(waits) => self.shared.retries.settings.wait(waits, random, None),
+        };
+        let told = self.told.clone();
+        self.choice(number)?.running = Some(Attempt::later(number, attempt, told, async move {
+            tokio::time::sleep(wait).await;
+            Event::Slept
+        }));
+        Ok(None)
+    }
+
+    /// Waits for its turn, for as long as it has not waited yet.
+    fn wait(&mut self, number: u32, attempt: u32, retry_after: Option<Duration>) -> Result<(), Over> {
+        let (waiting, told) = (std::sync::Arc::clone(&self.shared.waiting), self.told.clone());
+        let (now, left) = (Instant::now(), self.deadline.saturating_duration_since(Instant::now()));
+        let (model, class, tenant) = (self.task.model.clone(), self.task.class, self.task.tenant.clone());
+        let tokens = Tokens::of(self.task.prompt.len());
+        let choice = self.choice(number)?;
+        let waited = now - *choice.waits.get_or_insert(now);
+        let entry = Entry {
+            model,
+            class,
+            tenant,
+            tokens,
+            begun: choice.attempts.delivered() > Tokens::ZERO,
+            waited,
+            left,
+            retry_after,
+        };
+        choice.running = Some(Attempt::later(number, attempt, told, async move {
+            match waiting.turn(entry).await {
+                Ok(()) => Event::Turn,
+                Err(away) => Event::TurnedAway(away.into()),
+            }
+        }));
+        Ok(())
+    }
+
+    fn migrate(&mut self, number: u32, from: NodeId, delivered: Tokens, why: &str) -> Result<(), Over> {
+        let from = self.shared.directory.name(from).unwrap_or_else(|| from.to_string());
+        tracing::info!(
+            "request {}, choice {number}, goes on elsewhere after {delivered}: {from}: {why}",
+            self.task.request
+        );
+        self.shared.metrics.migrated();
+        self.choice(number)?.moved.get_or_insert(Instant::now());
+        Ok(())
+    }
+
+    async fn started(&mut self, number: u32, node: NodeId, cached: Tokens) -> Result<(), Over> {
+        let choice = self.choice(number)?;
+        choice.cached = cached;
+        let (predicted, granted) = (choice.predicted, choice.granted);
+        if std::mem::replace(&mut self.started, true) {
+            return Ok(());
+        }
+        let started = Started {
+            request: self.task.request,
+            model: self.task.model.clone(),
+            node: self.shared.directory.name(node).unwrap_or_else(|| node.to_string()),
+            prompt: Tokens::of(self.task.prompt.len()),
+            cached,
+            predicted,
+            granted,
+            degraded: self.task.degraded.clone(),
+            replayed: false,
+        };
+        self.say(Answer::Started(started)).await
+    }
+
+    /// True if a stop text was found.
+    async fn deliver(&mut self, number: u32, tokens: &[Sampled]) -> Result<bool, Over> {
+        let (begun, now, metrics) = (self.begun, Instant::now(), &self.shared.metrics);
+        let choice = self.choice(number)?;
+        match choice.newest.replace(now) {
+            None => metrics.first_token.record((now - begun).as_secs_f64()),
+            Some(before) => metrics.token_gap(now - before, tokens.len()),
+        }
+        if let Some(since) = choice.moved.take() {
+            metrics.silence.record((now - since).as_secs_f64());
+        }
+        choice.waits = None;
+        choice.keep(tokens);
+        let spoken = choice.speech.push(tokens);
+        let stopped = spoken.stopped;
+        self.speak(number, spoken).await?;
+        Ok(stopped)
+    }
+
+    async fn speak(&mut self, number: u32, spoken: Spoken) -> Result<(), Over> {
+        if spoken.text.is_empty() && spoken.logprobs.is_empty() {
+            return Ok(());
+        }
+        self.say(Answer::Delta(Delta { choice: number, text: spoken.text, logprobs: spoken.logprobs })).await
+    }
+
+    async fn finish(&mut self, number: u32, reason: FinishReason) -> Result<(), Over> {
+        self.say(Answer::Finished { choice: number, reason }).await
+    }
+
+    async fn say(&self, answer: Answer) -> Result<(), Over> {
+        match self.answers.say(answer, self.shared.settings.client_stall).await {
+            Heard::Yes => Ok(()),
+            Heard::Gone => Err(Over::ClientGone),
+            Heard::Stalled => Err(Over::ClientStalled),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            prompt: Tokens::of(self.task.prompt.len()),
+            cached: self.choices.first().map_or(Tokens::ZERO, |choice| choice.cached),
+            completion: Tokens(self.choices.iter().map(|choice| choice.speech.tokens()).sum()),
+        }
+    }
+}
