@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod health;
+pub mod index;
 pub mod job;
 pub mod placement;
 pub mod rates;

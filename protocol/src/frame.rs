@@ -6,6 +6,7 @@
 
 pub mod fuzz;
 
+use crate::cache::{CacheBatch, CacheResync};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
@@ -121,6 +122,10 @@ frames! {
     /// Text: a part of it.
     33 TextChunk(TextChunk), MIB + KIB;
     // Events, 48 to 63: stored and removed KV blocks.
+    /// Events: what a cache has stored and removed.
+    48 CacheBatch(CacheBatch), MIB;
+    /// Events: tell all anew.
+    49 CacheResync(CacheResync), KIB;
     // Join, 64 to 79.
     /// Join: asks for a certificate.
     64 Join(Join), 16 * KIB;

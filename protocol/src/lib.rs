@@ -8,6 +8,7 @@
 //! same thing: nodes, mocks and simulations all speak it.
 
 pub mod answer;
+pub mod cache;
 pub mod codec;
 pub mod config;
 pub mod engine;

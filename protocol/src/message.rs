@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | control | node | `Hello`, then `Welcome` or `Refusal`; the node's `Report`s; `Drain`, `Goodbye` |
 //! | attempt | coordinator | `Submit`, then `Granted` or `Refused`; `Started`, `Tokens`…, and `Finished` or `Failed` |
+//! | events | node | [`crate::cache::CacheBatch`]es; the other way [`crate::cache::CacheResync`] |
 //! | text | coordinator | `FetchText`, then `TextChunk`… |
 //! | join | joining node | `Join`, then `Joined` or `JoinRefused` |
 //! | client hello | client, first | `ClientHello`, then `ClientWelcome` or `Failed`-style refusal |

@@ -26,6 +26,12 @@ pub const HASHING: u16 = 1;
 pub struct BlockHash([u8; 32]);
 
 impl BlockHash {
+    /// Its first eight bytes.
+    pub fn head(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// The hash before the first block: tenants with different salts share nothing.
     pub fn root(salt: [u8; 16]) -> Self {
         Self(*blake3::Hasher::new().update(b"troupe kv 1").update(&salt).finalize().as_bytes())

@@ -6,6 +6,7 @@ use protocol::answer::{
     Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus, Started,
     TokenText, Usage,
 };
+use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
 use protocol::engine::{Card, JobFault, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
@@ -38,6 +39,7 @@ fn mismatch() -> VersionMismatch {
 pub(crate) fn all() -> Vec<Frame> {
     let mut frames = control();
     frames.extend(attempt());
+    frames.extend(events());
     frames.extend(join());
     frames.extend(client());
     frames
@@ -148,6 +150,15 @@ fn attempt() -> Vec<Frame> {
     ];
     frames.extend(rest);
     frames
+}
+
+fn events() -> Vec<Frame> {
+    let keys = vec![BlockKey(1), BlockKey(u64::MAX)];
+    let changes = vec![CacheChange::Cleared, CacheChange::Stored(keys), CacheChange::Removed(vec![BlockKey(1)])];
+    vec![
+        CacheBatch { model: "m".into(), epoch: 3, sequence: 0, changes }.into(),
+        CacheResync { model: "m".into() }.into(),
+    ]
 }
 
 fn join() -> Vec<Frame> {

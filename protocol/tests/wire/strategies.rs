@@ -7,6 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::answer::*;
+use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
 use protocol::engine::{Card, JobFault, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
@@ -246,6 +247,21 @@ fn join() -> Any<Frame> {
     .boxed()
 }
 
+fn events() -> Any<Frame> {
+    let keys = || vec(any::<u64>().prop_map(BlockKey), 0..20);
+    let change = prop_oneof![
+        Just(CacheChange::Cleared),
+        keys().prop_map(CacheChange::Stored),
+        keys().prop_map(CacheChange::Removed),
+    ];
+    prop_oneof![
+        (text(), any::<(u64, u64)>(), vec(change, 0..5))
+            .prop_map(|(model, (epoch, sequence), changes)| { CacheBatch { model, epoch, sequence, changes }.into() }),
+        text().prop_map(|model| CacheResync { model }.into()),
+    ]
+    .boxed()
+}
+
 fn request() -> Any<Request> {
     let message =
         (text(), text(), option::of(text())).prop_map(|(role, content, name)| ChatMessage { role, content, name });
@@ -377,5 +393,5 @@ fn client() -> Any<Frame> {
 
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), join(), client()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client()].boxed()
 }

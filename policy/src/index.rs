@@ -1,0 +1,238 @@
+//! Which node has which blocks of one model in its prefix cache, by what the nodes say themselves.
+//!
+//! Rules:
+//! - Batches of a node are taken in order. A gap, a number that comes twice, or an epoch that does not begin at
+//!   its beginning means that something was lost: all that is believed of the node is dropped, and it is asked
+//!   to tell all anew. Nothing false is believed meanwhile; of an older epoch nothing is.
+//! - A block is here only while some node holds it, and a node holds no more blocks than its card says: one
+//!   that claims more is asked anew, and after [`LIES`] times not believed until it connects again. So the
+//!   index is bounded by the pages of the nodes that live, and what a node held goes with it.
+//! - A block counts only behind all those before it: look-ups go from the front of a prompt and carry the set of
+//!   nodes that have had everything so far. They cost what the prompt's blocks and the holders of its first
+//!   one cost, not what the fleet does.
+//!
+//! Memory: about 60 bytes for each block of a node ([`holders`] has the sets).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+use protocol::cache::{BlockKey, CacheBatch, CacheChange};
+use protocol::ids::NodeId;
+use protocol::units::Blocks;
+
+mod hashing;
+mod holders;
+
+use hashing::Uniform;
+use holders::{Holders, Set};
+
+/// How often a node may claim more blocks than it has.
+pub const LIES: u32 = 3;
+
+type Hashed = BuildHasherDefault<Uniform>;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken in.
+    Taken,
+    /// It says nothing: an older epoch, a node that is not here or is not believed.
+    Ignored,
+    /// The node must tell all anew.
+    Resync(Reason),
+}
+
+/// Why a node must tell all anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A number was missing, or came twice.
+    Gap,
+    /// An epoch did not begin with its beginning.
+    NoBeginning,
+    /// It claims more blocks than it has.
+    TooMany,
+}
+
+impl Reason {
+    /// For metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::NoBeginning => "no_beginning",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    id: NodeId,
+    /// What it holds.
+    keys: HashSet<BlockKey, Hashed>,
+    /// What its card says that it can hold.
+    most: Blocks,
+    epoch: u64,
+    /// The number of the next change; none while a new epoch is awaited.
+    next: Option<u64>,
+    lies: u32,
+}
+
+/// Who has what of one model.
+#[derive(Debug, Default)]
+pub struct Index {
+    places: BTreeMap<NodeId, u32>,
+    nodes: Vec<Option<Node>>,
+    free: Vec<u32>,
+    holders: HashMap<BlockKey, Holders, Hashed>,
+}
+
+impl Index {
+    /// A node serves the model, with so many blocks. What was known of it before is forgotten.
+    pub fn join(&mut self, node: NodeId, most: Blocks) {
+        self.leave(node);
+        let fresh = Node { id: node, keys: HashSet::default(), most, epoch: 0, next: None, lies: 0 };
+        let place = self.free.pop().unwrap_or(self.nodes.len() as u32);
+        match self.nodes.get_mut(place as usize) {
+            Some(empty) => *empty = Some(fresh),
+            None => self.nodes.push(Some(fresh)),
+        }
+        self.places.insert(node, place);
+    }
+
+    /// A node is gone, and all that it held.
+    pub fn leave(&mut self, node: NodeId) {
+        let Some(place) = self.places.remove(&node) else { return };
+        self.forget(place);
+        if let Some(slot) = self.nodes.get_mut(place as usize) {
+            *slot = None;
+            self.free.push(place);
+        }
+    }
+
+    /// Whether all is known that a node has cached.
+    pub fn knows(&self, node: NodeId) -> bool {
+        let place = self.places.get(&node).and_then(|place| self.nodes.get(*place as usize));
+        place.is_some_and(|slot| slot.as_ref().is_some_and(|node| node.next.is_some()))
+    }
+
+    /// Blocks that some node has, each counted once for every node that has it.
+    pub fn held(&self) -> Blocks {
+        self.nodes.iter().flatten().map(|node| Blocks::of(node.keys.len())).sum()
+    }
+
+    /// Blocks that some node has, each counted once.
+    pub fn blocks(&self) -> Blocks {
+        Blocks::of(self.holders.len())
+    }
+
+    /// Whether no node is here.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Takes in what a node says.
+    pub fn apply(&mut self, node: NodeId, batch: &CacheBatch) -> Outcome {
+        let Some(&place) = self.places.get(&node) else { return Outcome::Ignored };
+        let Some(Some(state)) = self.nodes.get_mut(place as usize) else { return Outcome::Ignored };
+        if state.lies >= LIES || batch.epoch < state.epoch {
+            return Outcome::Ignored;
+        }
+        let begins = batch.sequence == 0 && matches!(batch.changes.first(), Some(CacheChange::Cleared));
+        match state.next {
+            _ if begins && (batch.epoch > state.epoch || state.next.is_none()) => {
+                (state.epoch, state.next) = (batch.epoch, Some(0));
+            }
+            Some(next) if batch.epoch == state.epoch && batch.sequence == next => {}
+            // What was on its way when a new epoch was asked for.
+            None if batch.epoch == state.epoch => return Outcome::Ignored,
+            _ if batch.epoch > state.epoch => return self.resync(place, Reason::NoBeginning),
+            _ => return self.resync(place, Reason::Gap),
+        }
+        for change in &batch.changes {
+            if !self.change(place, change) {
+                return self.resync(place, Reason::TooMany);
+            }
+        }
+        Outcome::Taken
+    }
+
+    /// How many blocks of a prompt, from the front, each node has. Nodes that have none are left out.
+    pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Vec<(NodeId, Blocks)> {
+        let mut prompt = prompt.into_iter();
+        let Some(first) = prompt.next().and_then(|key| self.holders.get(&key)) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut left = Set::of(first, self.nodes.len());
+        let mut depth = 1;
+        for key in prompt {
+            let Some(holders) = self.holders.get(&key) else { break };
+            left.keep(holders, |place| found.push((place, depth)));
+            if left.is_empty() {
+                break;
+            }
+            depth += 1;
+        }
+        left.each(|place| found.push((place, depth)));
+        let name = |place: u32| self.nodes.get(place as usize)?.as_ref().map(|node| node.id);
+        found.into_iter().filter_map(|(place, depth)| Some((name(place)?, Blocks(depth)))).collect()
+    }
+
+    /// False if the node claims too much.
+    fn change(&mut self, place: u32, change: &CacheChange) -> bool {
+        if matches!(change, CacheChange::Cleared) {
+            self.forget(place);
+        }
+        let Some(Some(node)) = self.nodes.get_mut(place as usize) else { return true };
+        node.next = node.next.map(|next| next.saturating_add(change.count()));
+        match change {
+            CacheChange::Cleared => {}
+            CacheChange::Stored(keys) => {
+                for key in keys {
+                    if !node.keys.insert(*key) {
+                        continue;
+                    }
+                    if node.keys.len() as u64 > node.most.0 {
+                        node.keys.remove(key);
+                        return false;
+                    }
+                    self.holders.entry(*key).or_default().insert(place);
+                }
+            }
+            CacheChange::Removed(keys) => {
+                for key in keys {
+                    if node.keys.remove(key) {
+                        drop_holder(&mut self.holders, *key, place);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn resync(&mut self, place: u32, reason: Reason) -> Outcome {
+        self.forget(place);
+        if let Some(Some(node)) = self.nodes.get_mut(place as usize) {
+            node.next = None;
+            node.lies += u32::from(reason == Reason::TooMany);
+        }
+        Outcome::Resync(reason)
+    }
+
+    /// Drops all that a node held.
+    fn forget(&mut self, place: u32) {
+        let Some(Some(node)) = self.nodes.get_mut(place as usize) else { return };
+        for key in std::mem::take(&mut node.keys) {
+            drop_holder(&mut self.holders, key, place);
+        }
+    }
+}
+
+fn drop_holder(holders: &mut HashMap<BlockKey, Holders, Hashed>, key: BlockKey, place: u32) {
+    if let Some(set) = holders.get_mut(&key)
+        && set.remove(place)
+    {
+        holders.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

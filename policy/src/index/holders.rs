@@ -1,0 +1,175 @@
+//! Sets of nodes, as small numbers: who holds a block, and who has had all blocks of a prompt so far.
+//!
+//! Most blocks have one holder or a few, which lie in the entry itself (16 bytes); what all share, as a system
+//! prompt, has many, as bits.
+
+/// Holders that lie in the entry.
+const FEW: usize = 3;
+const BITS: u32 = u64::BITS;
+
+/// Who holds a block.
+#[derive(Debug)]
+pub(super) enum Holders {
+    Few {
+        count: u8,
+        places: [u32; FEW],
+    },
+    #[expect(clippy::box_collection, reason = "an entry is to be two words, and few have many holders")]
+    Many(Box<Vec<u64>>),
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        Self::Few { count: 0, places: [0; FEW] }
+    }
+}
+
+fn word(place: u32) -> (usize, u64) {
+    ((place / BITS) as usize, 1 << (place % BITS))
+}
+
+fn set(words: &mut Vec<u64>, place: u32) {
+    let (at, bit) = word(place);
+    if words.len() <= at {
+        words.resize(at + 1, 0);
+    }
+    if let Some(word) = words.get_mut(at) {
+        *word |= bit;
+    }
+}
+
+impl Holders {
+    fn few(&self) -> &[u32] {
+        match self {
+            Self::Few { count, places } => places.get(..usize::from(*count)).unwrap_or_default(),
+            Self::Many(_) => &[],
+        }
+    }
+
+    /// Puts one in that is not in it.
+    pub(super) fn insert(&mut self, place: u32) {
+        match self {
+            Self::Few { count, places } => {
+                if let Some(free) = places.get_mut(usize::from(*count)) {
+                    *free = place;
+                    *count += 1;
+                    return;
+                }
+                let mut words = Vec::new();
+                places.iter().chain([&place]).for_each(|place| set(&mut words, *place));
+                *self = Self::Many(Box::new(words));
+            }
+            Self::Many(words) => set(words, place),
+        }
+    }
+
+    /// Takes one out. True if none is left.
+    pub(super) fn remove(&mut self, place: u32) -> bool {
+        match self {
+            Self::Few { count, places } => {
+                let held = places.get_mut(..usize::from(*count)).unwrap_or_default();
+                if let Some(at) = held.iter().position(|held| *held == place) {
+                    held.swap(at, usize::from(*count) - 1);
+                    *count -= 1;
+                }
+                *count == 0
+            }
+            Self::Many(words) => {
+                let (at, bit) = word(place);
+                if let Some(word) = words.get_mut(at) {
+                    *word &= !bit;
+                }
+                let left: u32 = words.iter().map(|word| word.count_ones()).sum();
+                if left as usize <= FEW {
+                    let mut few = Self::default();
+                    each(words, |place| few.insert(place));
+                    *self = few;
+                }
+                left == 0
+            }
+        }
+    }
+}
+
+fn each(words: &[u64], mut one: impl FnMut(u32)) {
+    for (at, word) in words.iter().enumerate() {
+        let mut left = *word;
+        while left != 0 {
+            one(at as u32 * BITS + left.trailing_zeros());
+            left &= left - 1;
+        }
+    }
+}
+
+/// Who has had all so far.
+pub(super) struct Set {
+    words: Vec<u64>,
+}
+
+impl Set {
+    /// The holders of a block, of so many nodes.
+    pub(super) fn of(holders: &Holders, nodes: usize) -> Self {
+        let mut words = match holders {
+            Holders::Few { .. } => vec![0; nodes.div_ceil(BITS as usize)],
+            Holders::Many(words) => words.as_ref().clone(),
+        };
+        holders.few().iter().for_each(|place| set(&mut words, *place));
+        Self { words }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    pub(super) fn each(&self, one: impl FnMut(u32)) {
+        each(&self.words, one);
+    }
+
+    /// Keeps those who hold this too, and names the others.
+    pub(super) fn keep(&mut self, holders: &Holders, mut lost: impl FnMut(u32)) {
+        for (at, word) in self.words.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+            let here = match holders {
+                Holders::Many(words) => words.get(at).copied().unwrap_or_default(),
+                Holders::Few { .. } => holders
+                    .few()
+                    .iter()
+                    .map(|place| self::word(*place))
+                    .fold(0, |bits, (of, bit)| if of == at { bits | bit } else { bits }),
+            };
+            each(&[*word & !here], |place| lost(at as u32 * BITS + place));
+            *word &= here;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn holders_are_a_set(steps in proptest::collection::vec((any::<bool>(), 0u32..200), 0..200)) {
+            let (mut holders, mut naive) = (Holders::default(), BTreeSet::new());
+            for (put, place) in steps {
+                if put {
+                    if naive.insert(place) {
+                        holders.insert(place);
+                    }
+                } else {
+                    naive.remove(&place);
+                    prop_assert_eq!(holders.remove(place), naive.is_empty());
+                }
+                let mut found = BTreeSet::new();
+                Set::of(&holders, 200).each(|place| found.extend([place]));
+                prop_assert_eq!(&found, &naive);
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_two_words() {
+        assert_eq!(size_of::<Holders>(), 16);
+    }
+}
