@@ -6,7 +6,9 @@
 
 pub mod attempt;
 pub mod directory;
+mod events;
 pub mod hub;
+pub mod index;
 pub mod job;
 pub mod link;
 pub mod metrics;

@@ -24,6 +24,7 @@ use transport::connection::Connection;
 use crate::supervisor::ChildSpec;
 use crate::worker::{Served, WorkerHandle};
 
+mod events;
 mod link;
 mod session;
 mod stream;

@@ -26,13 +26,16 @@ use crate::supervisor::ChildSpec;
 mod actor;
 mod attempt;
 mod desk;
+mod feed;
 mod metrics;
 
 pub use actor::Worker;
 pub use attempt::{Attempt, Update};
+pub use feed::{CacheListener, Heard};
 pub use metrics::WorkerMetrics;
 
 use desk::{Command, Vitals};
+use feed::Feed;
 
 /// Jobs on their way to the engine; more are refused at once. The engine's own queue is the real bound.
 const COMMANDS: usize = 256;
@@ -91,6 +94,8 @@ struct Board {
     commands: ArcSwapOption<mpsc::WeakSender<Command>>,
     phase: watch::Sender<Phase>,
     vitals: watch::Sender<Vitals>,
+    /// What is cached.
+    feed: Arc<Feed>,
     metrics: WorkerMetrics,
 }
 
@@ -119,6 +124,7 @@ pub fn worker(
         commands: ArcSwapOption::empty(),
         phase: watch::Sender::new(Phase::Starting),
         vitals: watch::Sender::new(Vitals::absent(Instant::now())),
+        feed: Feed::new(),
         metrics,
     });
     let handle = WorkerHandle { board: Arc::clone(&board) };
@@ -162,6 +168,11 @@ impl WorkerHandle {
     /// Its words, once an engine has been there.
     pub fn bundle(&self) -> Option<TextBundle> {
         self.known().map(|served| served.bundle.clone())
+    }
+
+    /// What its engine has cached, from now on.
+    pub async fn cache(&self) -> CacheListener {
+        self.board.feed.listen().await
     }
 
     /// How it is now.

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::hub::Work;
+use actors::cluster::index::PrefixIndex;
 use actors::cluster::job::{JobSettings, Retries, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
 use actors::cluster::metrics::ClusterMetrics;
-use actors::cluster::placing::NoPrefixes;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
@@ -166,12 +166,13 @@ struct Running {
     hub: ActorRef<Work>,
     directory: Arc<Directory>,
     texts: Arc<Texts>,
+    index: Arc<PrefixIndex>,
 }
 
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
     let hub = Server::hub().await?;
-    let (most, prefixes) = (config.coordinator.max_nodes, Arc::new(NoPrefixes));
-    let directory = Directory::with(Clock::start(), config, most, prefixes);
+    let index = PrefixIndex::new();
+    let directory = Directory::with(Clock::start(), config, config.coordinator.max_nodes, Arc::clone(&index) as _);
     let texts = Arc::new(Texts::default());
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
@@ -187,7 +188,7 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         },
         max_requests: config.coordinator.max_requests as usize,
     });
-    Ok(Running { door, hub, directory, texts })
+    Ok(Running { door, hub, directory, texts, index })
 }
 
 async fn tree(
@@ -209,13 +210,15 @@ async fn tree(
         directory: Arc::clone(&running.directory),
         texts: Arc::clone(&running.texts),
         refusals: Refusals::default(),
+        index: Arc::clone(&running.index),
         patience: config.wire.handshake.0,
         streams: config.wire.streams as usize,
     };
     let (listener, directory) = (Arc::clone(listener), Arc::clone(&running.directory));
+    let index = Arc::clone(&running.index);
     let children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
-        looped("health", move || Box::pin(sweep(Arc::clone(&directory)))),
+        looped("health", move || Box::pin(sweep(Arc::clone(&directory), Arc::clone(&index)))),
     ];
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
@@ -233,12 +236,13 @@ async fn hub_gone(hub: &ActorRef<Work>) {
     let _ = hub.wait(None).await;
 }
 
-async fn sweep(directory: Arc<Directory>) {
+async fn sweep(directory: Arc<Directory>, index: Arc<PrefixIndex>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         directory.sweep();
         directory.measure();
+        index.measure();
     }
 }
 
@@ -251,6 +255,7 @@ struct Doors {
     directory: Arc<Directory>,
     texts: Arc<Texts>,
     refusals: Refusals,
+    index: Arc<PrefixIndex>,
     patience: Duration,
     streams: usize,
 }
@@ -269,7 +274,11 @@ impl Doors {
         let (refusals, address) = (self.refusals.clone(), connection.peer().address.clone());
         match incoming.role {
             Role::Node(node) => {
-                let settings = LinkSettings { cluster: self.state.authority.cluster(), patience: self.patience };
+                let settings = LinkSettings {
+                    cluster: self.state.authority.cluster(),
+                    patience: self.patience,
+                    index: Arc::clone(&self.index),
+                };
                 let (directory, texts) = (Arc::clone(&self.directory), Arc::clone(&self.texts));
                 let future = Box::pin(async move {
                     match link::serve(connection, node, settings, directory, texts).await {

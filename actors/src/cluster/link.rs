@@ -8,10 +8,12 @@ use protocol::ids::{ClusterId, NodeId};
 use protocol::message::{Hello, Refusal, Welcome};
 use protocol::version::Versions;
 use transport::connection::Connection;
-use transport::error::Code;
+use transport::error::{Code, Lost};
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::directory::{Directory, Membership};
+use super::events;
+use super::index::{IndexedNode, PrefixIndex};
 use super::texts::Texts;
 
 /// Control frames go before answers.
@@ -24,6 +26,8 @@ pub struct LinkSettings {
     pub cluster: ClusterId,
     /// How long a hello may take.
     pub patience: Duration,
+    /// Where it is kept what the node has cached.
+    pub index: Arc<PrefixIndex>,
 }
 
 /// Why a link came to its end.
@@ -106,7 +110,21 @@ async fn run(
             }
         });
     }
-    listen(reader, writer, &membership).await
+    let indexed = settings.index.join(hello.node, &hello.cards);
+    tokio::select! {
+        end = listen(reader, writer, &membership) => end,
+        lost = streams(connection, &hello.name, &indexed) => LinkEnd::Lost(lost.to_string()),
+    }
+}
+
+/// Takes the streams that the node opens, one at a time: it has no more than one.
+async fn streams(connection: &Arc<dyn Connection>, name: &str, indexed: &IndexedNode) -> Lost {
+    loop {
+        match connection.accept().await {
+            Ok((writer, reader)) => events::listen(name, indexed, writer, reader).await,
+            Err(lost) => return lost,
+        }
+    }
 }
 
 fn models(hello: &Hello) -> String {

@@ -84,6 +84,8 @@ async fn serve(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stage = shared.stage.subscribe();
     stage.mark_changed();
+    let (telling, own, dead) = (Arc::clone(shared), Arc::clone(connection), life.clone());
+    tokio::spawn(async move { dead.run_until_cancelled(super::events::tell(&telling, &own)).await });
     let patience = shared.settings.patience;
     let lost = loop {
         tokio::select! {

@@ -67,6 +67,7 @@ impl Actor for Worker {
         let work = async move {
             let reason = run(&factory, &board, inbox, way).await;
             board.commands.store(None);
+            board.feed.lose().await;
             board.vitals.send_replace(Vitals::absent(Instant::now()));
             // Both fail only if the actor is gone, and then nobody needs to know.
             drop(myself.send_message(WorkerMsg::Ended(reason)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::rates::{Estimator, Step};
-use protocol::engine::{Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{CacheEvent, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
 use protocol::job::Job;
 use protocol::message::{Rates, WorkerReport};
@@ -63,6 +63,8 @@ struct Held {
 /// An engine and its jobs.
 pub(super) struct Desk {
     engine: Box<dyn Engine>,
+    /// Room for what the engine says of its cache.
+    cached: Vec<CacheEvent>,
     jobs: HashMap<JobKey, Held>,
     board: Arc<Board>,
     active: Instant,
@@ -72,7 +74,14 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(engine: Box<dyn Engine>, board: Arc<Board>) -> Self {
-        Self { engine, jobs: HashMap::new(), board, active: Instant::now(), speed: Estimator::default() }
+        Self {
+            cached: Vec::new(),
+            engine,
+            jobs: HashMap::new(),
+            board,
+            active: Instant::now(),
+            speed: Estimator::default(),
+        }
     }
 
     /// Works until the channel closes.
@@ -108,6 +117,8 @@ impl Desk {
             }
             let silent = progress.is_idle() && events.is_empty();
             self.deliver(progress, events);
+            // After the tokens: they do not wait for this.
+            self.board.feed.hear(self.engine.as_mut(), &mut self.cached).await;
             self.publish();
             if silent {
                 match timeout(STALLED, commands.recv()).await {

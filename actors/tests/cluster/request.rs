@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
+use actors::cluster::index::PrefixIndex;
 use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run};
 use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
@@ -47,7 +48,8 @@ impl Bench {
     fn connect(&self, id: u64) -> Arc<memory::MemoryConnection> {
         let node = Peer { address: format!("memory:{id}"), node: Some(NodeId(id)) };
         let (ours, theirs) = memory::pair(node, Peer { address: "memory:0".into(), node: None });
-        let settings = LinkSettings { cluster: ClusterId(1), patience: Duration::from_secs(5) };
+        let settings =
+            LinkSettings { cluster: ClusterId(1), patience: Duration::from_secs(5), index: PrefixIndex::new() };
         tokio::spawn(serve(ours, NodeId(id), settings, Arc::clone(&self.directory), Arc::clone(&self.texts)));
         theirs
     }
