@@ -109,6 +109,15 @@ impl Index {
         }
     }
 
+    /// A node can be heard no more, though it is here: nothing is believed of it until its next epoch begins.
+    pub fn unheard(&mut self, node: NodeId) {
+        let Some(&place) = self.places.get(&node) else { return };
+        self.forget(place);
+        if let Some(Some(state)) = self.nodes.get_mut(place as usize) {
+            state.next = None;
+        }
+    }
+
     /// Whether all is known that a node has cached.
     pub fn knows(&self, node: NodeId) -> bool {
         let place = self.places.get(&node).and_then(|place| self.nodes.get(*place as usize));
@@ -145,7 +154,11 @@ impl Index {
             Some(next) if batch.epoch == state.epoch && batch.sequence == next => {}
             // What was on its way when a new epoch was asked for.
             None if batch.epoch == state.epoch => return Outcome::Ignored,
-            _ if batch.epoch > state.epoch => return self.resync(place, Reason::NoBeginning),
+            _ if batch.epoch > state.epoch => {
+                // Asked once: the rest of this epoch is then passed over, however many pieces it has.
+                state.epoch = batch.epoch;
+                return self.resync(place, Reason::NoBeginning);
+            }
             _ => return self.resync(place, Reason::Gap),
         }
         for change in &batch.changes {

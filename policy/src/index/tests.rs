@@ -78,6 +78,26 @@ fn a_gap_a_repetition_or_a_broken_beginning_asks_for_all_anew_and_nothing_is_bel
 }
 
 #[test]
+fn an_epoch_without_a_beginning_is_asked_about_once() {
+    let mut index = one();
+    let piece = |from: u64| batch(2, from, vec![CacheChange::Stored(keys(from..from + 5))]);
+    assert_eq!(index.apply(NodeId(1), &piece(1)), Outcome::Resync(Reason::NoBeginning));
+    assert_eq!(index.apply(NodeId(1), &piece(6)), Outcome::Ignored);
+    assert_eq!(index.apply(NodeId(1), &piece(11)), Outcome::Ignored);
+    assert_eq!(index.apply(NodeId(1), &snapshot(3, 0..2)), Outcome::Taken);
+}
+
+#[test]
+fn of_a_node_that_is_not_heard_nothing_is_believed() {
+    let mut index = one();
+    index.unheard(NodeId(1));
+    assert_eq!((cached(&index, 0..20), index.held(), index.knows(NodeId(1))), (vec![], Blocks(0), false));
+    assert_eq!(index.apply(NodeId(1), &batch(1, 11, vec![CacheChange::Stored(keys(0..1))])), Outcome::Ignored);
+    assert_eq!(index.apply(NodeId(1), &snapshot(2, 0..2)), Outcome::Taken);
+    index.unheard(NodeId(9));
+}
+
+#[test]
 fn an_older_epoch_says_nothing() {
     let mut index = one();
     index.apply(NodeId(1), &snapshot(5, 0..3));
