@@ -11,8 +11,13 @@ use transport::frames::{FrameReader, FrameWriter};
 
 use super::index::IndexedNode;
 
-/// Listens until the stream ends.
-pub(super) async fn listen(name: &str, node: &IndexedNode, mut writer: FrameWriter, mut reader: FrameReader) {
+/// Listens until the stream ends; from then on nothing is known of the node's caches.
+pub(super) async fn listen(name: &str, node: &IndexedNode, writer: FrameWriter, reader: FrameReader) {
+    hear(name, node, writer, reader).await;
+    node.unheard();
+}
+
+async fn hear(name: &str, node: &IndexedNode, mut writer: FrameWriter, mut reader: FrameReader) {
     loop {
         let batch = match reader.recv().await {
             Ok(Some(Frame::CacheBatch(batch))) => batch,

@@ -100,6 +100,17 @@ impl IndexedNode {
         }
         outcome
     }
+
+    /// Nothing more is heard of the node's caches.
+    pub(super) fn unheard(&self) {
+        for name in &self.models {
+            if let Some(mut model) = self.index.models.get_mut(name)
+                && model.links.get(&self.node) == Some(&self.link)
+            {
+                model.index.unheard(self.node);
+            }
+        }
+    }
 }
 
 impl Drop for IndexedNode {
@@ -111,7 +122,9 @@ impl Drop for IndexedNode {
                 model.links.remove(&self.node);
                 model.index.leave(self.node);
             }
-            self.index.models.remove_if(name, |_, model| model.index.is_empty());
+            if self.index.models.remove_if(name, |_, model| model.index.is_empty()).is_some() {
+                gauge!("troupe_index_blocks", "model" => name.clone()).set(0.0);
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ async fn pump(all: &mut [Telling], mut writer: FrameWriter, mut reader: FrameRea
             }
             Err(Ok(Some(Frame::CacheResync(resync)))) => {
                 for telling in all.iter_mut().filter(|telling| telling.model == resync.model) {
-                    telling.listener.again().await;
+                    telling.listener.again();
                 }
             }
             Err(Ok(Some(other))) => return Err(format!("{:?} has no place on it", other.kind())),

@@ -30,6 +30,8 @@ pub struct CacheListener {
     feed: Arc<Feed>,
     changes: broadcast::Receiver<Arc<[CacheChange]>>,
     first: Option<Vec<BlockKey>>,
+    /// It has missed something: next comes the whole cache.
+    behind: bool,
 }
 
 /// What a listener hears.
@@ -52,7 +54,7 @@ impl Feed {
         // Under the lock: nothing is told between the two.
         let mirror = self.mirror.lock().await;
         let changes = self.changes.subscribe();
-        CacheListener { feed: Arc::clone(self), changes, first: Some(mirror.iter().copied().collect()) }
+        CacheListener { feed: Arc::clone(self), changes, first: Some(mirror.iter().copied().collect()), behind: false }
     }
 
     /// Hears what the engine has to tell. `events` is room that is used again and again.
@@ -106,22 +108,25 @@ fn changes(events: &[CacheEvent]) -> Vec<CacheChange> {
 impl CacheListener {
     /// What comes next; none once the worker is gone. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Heard> {
-        if let Some(all) = self.first.take() {
-            return Some(Heard::All(all));
-        }
-        match self.changes.recv().await {
-            Ok(changes) => Some(Heard::Changes(changes)),
-            Err(broadcast::error::RecvError::Lagged(_)) => {
-                self.again().await;
-                self.first.take().map(Heard::All)
+        loop {
+            if self.behind {
+                // Dropped in the middle, it is still behind the next time.
+                *self = self.feed.listen().await;
             }
-            Err(broadcast::error::RecvError::Closed) => None,
+            if let Some(all) = self.first.take() {
+                return Some(Heard::All(all));
+            }
+            match self.changes.recv().await {
+                Ok(changes) => return Some(Heard::Changes(changes)),
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
         }
     }
 
     /// Next comes the whole cache.
-    pub async fn again(&mut self) {
-        *self = self.feed.listen().await;
+    pub fn again(&mut self) {
+        self.behind = true;
     }
 }
 
