@@ -20,6 +20,8 @@ fn numbers_are_pinned() {
         (Kind::Failed, 22),
         (Kind::FetchText, 32),
         (Kind::TextChunk, 33),
+        (Kind::CacheBatch, 48),
+        (Kind::CacheResync, 49),
         (Kind::Join, 64),
         (Kind::Joined, 65),
         (Kind::JoinRefused, 66),

@@ -75,11 +75,10 @@ impl Directory {
             decode_us = choice.price.decode,
             "placed"
         );
-        Some(Placed {
-            node: choice.node,
-            reach: self.reach_by(way, want, key, choice.cached),
-            predicted: choice.cached,
-        })
+        // Only whole blocks are taken from a cache.
+        let block = want.block.0.max(1);
+        let predicted = Tokens(choice.cached.0 / block * block);
+        Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted })
     }
 
     /// Whether any node serves the model, be it busy, suspect or left out for its faults.
