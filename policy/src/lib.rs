@@ -1,14 +1,18 @@
-//! What the cluster decides: placement, the attempts of a job, health, restarts.
+//! What the cluster decides: placement, the attempts of a job, health, restarts;
+//! who waits when all is full, what is left out then, which answers need no node.
 //!
 //! Rules: pure. `now` is a [`std::time::Duration`] since some fixed moment, random numbers are arguments,
 //! maps are ordered; nothing here waits, reads or writes. So a coordinator and a simulation run the very
 //! same lines.
 
+pub mod answers;
 pub mod breaker;
 pub mod health;
 pub mod index;
 pub mod job;
+pub mod ladder;
 pub mod placement;
+pub mod queue;
 pub mod rates;
 pub mod restart;
 pub mod retry;
