@@ -27,6 +27,12 @@ pub struct Bounds {
     pub stale: Duration,
 }
 
+impl From<&protocol::config::Answers> for Bounds {
+    fn from(answers: &protocol::config::Answers) -> Self {
+        Self { memory: answers.memory, ttl: answers.ttl.0, stale: answers.stale.0 }
+    }
+}
+
 /// A complete answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {

@@ -41,6 +41,18 @@ pub struct Rules {
     pub rest: Duration,
 }
 
+impl From<&protocol::config::Degrade> for Rules {
+    fn from(degrade: &protocol::config::Degrade) -> Self {
+        Self {
+            delay: Band { high: degrade.delay_high.0.as_secs_f64(), low: degrade.delay_low.0.as_secs_f64() },
+            cache: Band { high: degrade.cache_high, low: degrade.cache_low },
+            errors: Band { high: degrade.errors_high, low: degrade.errors_low },
+            climb: degrade.climb.0,
+            rest: degrade.rest.0,
+        }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Signals {

@@ -155,6 +155,7 @@ impl Queue {
             let Some(id) = self.lanes.values_mut().rev().find_map(Lanes::pop) else { break };
             if let Some(waiting) = self.entries.get_mut(&id) {
                 waiting.trial = true;
+                self.deadlines.remove(&(waiting.entry.deadline, id));
                 self.trials += 1;
                 out.push(id);
             }
@@ -168,6 +169,7 @@ impl Queue {
         waiting.trial = false;
         let waiting = waiting.clone();
         self.trials -= 1;
+        self.deadlines.insert((waiting.entry.deadline, id));
         self.line_up(id, &waiting);
         true
     }

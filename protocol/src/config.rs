@@ -14,14 +14,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{ByteSize, Memory, Span};
 
+mod answers;
 mod check;
 mod failure;
+mod degrade;
 mod parse;
 mod placement;
+mod queue;
 
 pub use failure::{Breaker, Retry};
+pub use answers::Answers;
+pub use degrade::{Contexts, Degrade};
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
+pub use queue::Queue;
 
 /// A whole `cluster.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +49,12 @@ pub struct Config {
     pub breaker: Breaker,
     /// How much is tried again.
     pub retry: Retry,
+    /// Where requests wait that no node takes now.
+    pub queue: Queue,
+    /// How the cluster bends under load.
+    pub degrade: Degrade,
+    /// Answers that are kept.
+    pub answers: Answers,
     /// When a node is suspect.
     pub health: Health,
     /// How connections live.
@@ -155,6 +167,8 @@ pub struct Model {
     pub max_batch: u32,
     /// Jobs that may wait or run; one more is refused.
     pub queue: u32,
+    /// Prompt tokens that may wait to be computed; with more, jobs are refused, the lower classes sooner.
+    pub queue_tokens: u32,
 }
 
 impl Default for Model {
@@ -172,6 +186,7 @@ impl Default for Model {
             prefill_chunk: 256,
             max_batch: 64,
             queue: 256,
+            queue_tokens: 32_768,
         }
     }
 }

@@ -38,6 +38,18 @@ impl Default for Bounds {
     }
 }
 
+impl From<&protocol::config::Queue> for Bounds {
+    fn from(queue: &protocol::config::Queue) -> Self {
+        Self {
+            requests: queue.requests as usize,
+            tokens: Tokens(queue.tokens.into()),
+            trials: queue.trials as usize,
+            rise: queue.rise.0,
+            ..Self::default()
+        }
+    }
+}
+
 /// Which entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(super) u64);

@@ -21,6 +21,9 @@ impl Config {
         self.placement.check(&mut found);
         self.breaker.check(&mut found);
         self.retry.check(&mut found);
+        self.queue.check(&mut found);
+        self.degrade.check(&mut found);
+        self.answers.check(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
@@ -136,6 +139,7 @@ impl Model {
             ("prefill_chunk", self.prefill_chunk),
             ("max_batch", self.max_batch),
             ("queue", self.queue),
+            ("queue_tokens", self.queue_tokens),
         ] {
             count(found, path(key), value, MOST_TOKENS);
         }
