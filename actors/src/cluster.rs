@@ -4,7 +4,9 @@
 //! tokens. A job ends exactly once towards its client, whatever fails: its [`job::Answers`] says so when
 //! it is dropped. Every reservation (a place among the requests, a stream on a node) goes with its guard.
 
+pub mod answering;
 pub mod attempt;
+pub mod degrading;
 pub mod directory;
 mod events;
 pub mod hub;

@@ -23,8 +23,10 @@ use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation, Trial}
 
 mod people;
 mod place;
+mod pressure;
 pub(super) mod roster;
 
+pub use pressure::Pressure;
 use roster::Rosters;
 
 /// All connected nodes.

@@ -1,10 +1,25 @@
-//! Where requests wait that no node takes now.
+//! Where requests wait that no node takes now: the shell around [`policy::queue`], one queue per model.
+//!
+//! Rules: a place is held by a guard, and is free when the guard goes, whatever became of its owner. Who is
+//! let out asks nodes again ([`Turn`]); refused once more, it waits in its old place ([`Turn::again`]). Few
+//! are let out at once, when there may be room: a job has ended, a node has reported, some time has passed.
+//! Guards of the map never leave this file.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dashmap::DashMap;
+use policy::queue::{self, Bounds, Id, Queue};
+use policy::restart::Jitter;
 use protocol::answer::{ErrorKind, JobError};
 use protocol::job::Class;
 use protocol::units::Tokens;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Clock;
 
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +32,8 @@ pub struct Entry {
     pub tenant: String,
     /// How long its prompt is.
     pub tokens: Tokens,
-    /// Its client has seen a part of it: it goes before those that have not begun, and waits for as long as it has.
-    pub begun: bool,
-    /// How long it has waited already.
-    pub waited: Duration,
-    /// What is left of its time.
-    pub left: Duration,
-    /// When some node wants to be asked again, at the earliest.
-    pub retry_after: Option<Duration>,
+    /// How long it may wait.
+    pub patience: Duration,
 }
 
 /// A request that waits no longer, and was not served.
@@ -35,35 +44,230 @@ pub struct TurnedAway {
     pub reason: String,
     /// When it is worth another try.
     pub retry_after: Duration,
+    /// Whether the tenant's own share is what is full: 429, not 503.
+    pub own: bool,
 }
 
 impl From<TurnedAway> for JobError {
     fn from(away: TurnedAway) -> Self {
-        Self::new(ErrorKind::Overloaded, away.reason).retry_after(away.retry_after)
+        let error = Self::new(ErrorKind::Overloaded, away.reason).retry_after(away.retry_after);
+        // A limit that is named is one of the client's own.
+        if away.own { error.field("model") } else { error }
     }
 }
 
-/// How long a request waits that has not begun.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// When it is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
+type Word = Result<(), queue::TurnedAway>;
 
-/// All that wait.
-#[derive(Debug, Default)]
-pub struct Waiting {}
+#[derive(Debug)]
+struct Room {
+    queue: Queue,
+    sleepers: HashMap<Id, oneshot::Sender<Word>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    bounds: Bounds,
+    rooms: DashMap<String, Room>,
+    draws: AtomicU64,
+}
+
+/// All that wait. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    inner: Arc<Inner>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::new(Bounds::default())
+    }
+}
+
+/// A place in a queue: to drop it is to leave.
+#[derive(Debug)]
+struct Place {
+    inner: Arc<Inner>,
+    model: String,
+    id: Id,
+    deadline: Duration,
+}
+
+/// It may ask nodes again. To drop it is to say that it waits no more.
+#[derive(Debug)]
+pub struct Turn {
+    place: Place,
+}
+
+/// How a model's queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Jam {
+    /// How many wait.
+    pub requests: usize,
+    /// Their prompts.
+    pub tokens: Tokens,
+    /// How long the oldest has waited.
+    pub oldest: Duration,
+    /// Prompt tokens that leave in a second, as measured.
+    pub rate: f64,
+}
 
 impl Waiting {
+    /// Empty queues of these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        let (clock, draws) = (Clock::start(), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { clock, bounds, rooms: DashMap::new(), draws }) }
+    }
+
     /// Waits for its turn. To drop the future is to leave.
     ///
     /// # Errors
     /// There is no room, or its time is over.
-    pub async fn turn(&self, entry: Entry) -> Result<(), TurnedAway> {
-        let patience = if entry.begun { entry.left } else { PATIENCE.min(entry.left) };
-        if entry.waited >= patience {
-            let reason = format!("every node of '{}' is full, and was for {:?}: try again", entry.model, entry.waited);
-            return Err(TurnedAway { reason, retry_after: entry.retry_after.unwrap_or(Duration::from_secs(1)) });
-        }
-        tokio::time::sleep(AGAIN.min(patience - entry.waited)).await;
-        Ok(())
+    pub async fn turn(&self, entry: Entry) -> Result<Turn, TurnedAway> {
+        let Entry { model, class, tenant, tokens, patience } = entry;
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let deadline = now + patience;
+        let (word, heard) = oneshot::channel();
+        let pushed = inner.change(&model, |room, random| {
+            let pushed = room.queue.push(now, queue::Entry { class, tenant, tokens, deadline }, random);
+            pushed.map(|(id, out)| {
+                room.sleepers.insert(id, word);
+                room.tell(out);
+                id
+            })
+        });
+        let id = pushed.map_err(|away| said(&model, away))?;
+        Place { inner: Arc::clone(inner), model, id, deadline }.wait(heard).await
     }
+
+    /// What somebody is told who does not want to wait.
+    pub fn refuse(&self, entry: &Entry) -> TurnedAway {
+        let now = self.inner.clock.now();
+        let Entry { class, tokens, patience, .. } = *entry;
+        let waits = queue::Entry { class, tenant: entry.tenant.clone(), tokens, deadline: now + patience };
+        said(&entry.model, self.inner.change(&entry.model, |room, random| room.queue.refuse(now, &waits, random)))
+    }
+
+    /// There may be room for so many of a model.
+    pub fn room(&self, model: &str, most: usize) {
+        self.inner.release(model, most);
+    }
+
+    /// Time has passed: in each queue in which nobody is on trial one asks again.
+    pub fn tick(&self) {
+        let models: Vec<String> = self.inner.rooms.iter().map(|room| room.key().clone()).collect();
+        for model in models {
+            self.inner.release(&model, 1);
+            let jam = self.jam(&model);
+            metrics::gauge!("troupe_queue_requests", "model" => model.clone()).set(jam.requests as f64);
+            metrics::gauge!("troupe_queue_tokens", "model" => model).set(jam.tokens.0 as f64);
+        }
+    }
+
+    /// How a model's queue is.
+    pub fn jam(&self, model: &str) -> Jam {
+        let now = self.inner.clock.now();
+        let jam = |room: dashmap::mapref::one::Ref<'_, String, Room>| {
+            let queue = &room.queue;
+            Jam { requests: queue.len(), tokens: queue.tokens(), oldest: queue.oldest(now), rate: queue.rate() }
+        };
+        self.inner.rooms.get(model).map(jam).unwrap_or_default()
+    }
+}
+
+impl Inner {
+    /// Changes a model's queue. `change` gets a number in [0, 1).
+    fn change<T>(&self, model: &str, change: impl FnOnce(&mut Room, f64) -> T) -> T {
+        let random = Jitter::new(self.draws.fetch_add(1, Ordering::Relaxed)).draw();
+        let fresh = || Room { queue: Queue::new(self.bounds), sleepers: HashMap::new() };
+        let mut room = self.rooms.entry(model.to_owned()).or_insert_with(fresh);
+        change(&mut room, random)
+    }
+
+    fn release(&self, model: &str, most: usize) {
+        let now = self.clock.now();
+        let Some(mut room) = self.rooms.get_mut(model) else { return };
+        for id in room.queue.release(now, most) {
+            if let Some(word) = room.sleepers.remove(&id) {
+                // Whoever does not listen any more leaves by its guard.
+                let _ = word.send(Ok(()));
+            }
+        }
+    }
+}
+
+impl Room {
+    fn tell(&mut self, out: Vec<(Id, queue::TurnedAway)>) {
+        for (id, away) in out {
+            if let Some(word) = self.sleepers.remove(&id) {
+                let _ = word.send(Err(away));
+            }
+        }
+    }
+}
+
+impl Place {
+    async fn wait(self, mut heard: oneshot::Receiver<Word>) -> Result<Turn, TurnedAway> {
+        let left = self.deadline.saturating_sub(self.inner.clock.now());
+        let word = match timeout(left, &mut heard).await {
+            Ok(word) => word.ok(),
+            Err(_) => {
+                let now = self.inner.clock.now();
+                self.inner.change(&self.model, |room, random| {
+                    let late = room.queue.expire(now, random);
+                    room.tell(late);
+                });
+                heard.try_recv().ok()
+            }
+        };
+        match word {
+            Some(Ok(())) => Ok(Turn { place: self }),
+            Some(Err(away)) => Err(said(&self.model, away)),
+            None => {
+                let reason = format!("the queue of '{}' is gone: try again", self.model);
+                Err(TurnedAway { reason, retry_after: Duration::from_secs(1), own: false })
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let now = self.inner.clock.now();
+        if let Some(mut room) = self.inner.rooms.get_mut(&self.model) {
+            room.sleepers.remove(&self.id);
+            // Nothing happens if it was turned away before.
+            room.queue.leave(now, self.id);
+        }
+    }
+}
+
+impl Turn {
+    /// A node took it: perhaps there is room for the next one too.
+    pub fn granted(self) {
+        let (inner, model) = (Arc::clone(&self.place.inner), self.place.model.clone());
+        drop(self);
+        inner.release(&model, 1);
+    }
+
+    /// Nobody took it: it waits again, in its old place.
+    ///
+    /// # Errors
+    /// Its time is over, or its place was given to another.
+    pub async fn again(self) -> Result<Self, TurnedAway> {
+        let (word, heard) = oneshot::channel();
+        let place = self.place;
+        place.inner.change(&place.model, |room, _| {
+            if room.queue.back(place.id) {
+                room.sleepers.insert(place.id, word);
+            }
+        });
+        place.wait(heard).await
+    }
+}
+
+fn said(model: &str, away: queue::TurnedAway) -> TurnedAway {
+    let reason = format!("every node of '{model}' is full, and {}: try again later", away.why);
+    TurnedAway { reason, retry_after: away.retry_after, own: away.own }
 }

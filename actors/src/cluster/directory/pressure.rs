@@ -1,0 +1,50 @@
+//! How hard a model's nodes are pressed, by their reports.
+
+use std::time::Duration;
+
+use policy::health::Verdict;
+use protocol::units::Blocks;
+
+use super::Directory;
+
+/// What the nodes of one model carry together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Nodes that take jobs for it.
+    pub nodes: u32,
+    /// KV blocks in the hands of jobs.
+    pub used: Blocks,
+    /// All KV blocks.
+    pub total: Blocks,
+    /// The least time for which the oldest job waits on a node: where one has room, nobody need wait.
+    pub oldest: Duration,
+}
+
+impl Pressure {
+    /// The share of KV blocks in the hands of jobs.
+    pub fn cache(&self) -> f64 {
+        self.used.0 as f64 / self.total.0.max(1) as f64
+    }
+}
+
+impl Directory {
+    /// How hard a model's nodes are pressed.
+    pub fn pressure(&self, model: &str) -> Pressure {
+        let now = self.clock.now();
+        let mut all = Pressure { oldest: Duration::MAX, ..Pressure::default() };
+        for entry in &self.nodes {
+            let open = !entry.draining && entry.health.verdict(now, &self.rules) == Verdict::Trusted;
+            let workers = entry.hello.cards.iter().zip(&entry.workers);
+            for (_, worker) in workers.filter(|(card, worker)| open && card.model == model && worker.ready) {
+                all.nodes += 1;
+                all.used += worker.load.blocks_used;
+                all.total += worker.load.blocks_total;
+                all.oldest = all.oldest.min(worker.oldest);
+            }
+        }
+        if all.nodes == 0 {
+            all.oldest = Duration::ZERO;
+        }
+        all
+    }
+}
