@@ -16,6 +16,12 @@ use text::{Special, Text};
 
 use crate::service::Caller;
 
+mod bend;
+mod question;
+
+pub use bend::{Bend, ONE_CHOICE};
+pub use question::question;
+
 /// OpenAI's default for completions; a chat may fill the context.
 const COMPLETION_TOKENS: u64 = 16;
 
@@ -53,15 +59,17 @@ pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
     JobError::new(ErrorKind::UnknownModel, format!("the model '{model}' does not exist; {there}")).field("model")
 }
 
-/// Makes a task of a request that was checked. Tokenising a long prompt takes milliseconds: not for a
+/// Makes a task of a request that was checked, bent as far as `bend` says. Tokenising a long prompt takes milliseconds: not for a
 /// runtime's thread.
 ///
 /// # Errors
 /// What does not fit the model, by field.
-pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -> Result<Task, JobError> {
+pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, bend: &Bend) -> Result<Task, JobError> {
     let chat = matches!(request.input, Input::Chat(_));
-    let prompt = tokenise(request.input, card, &text)?;
-    let (params, care) = (request.params, request.care);
+    let mut degraded = Vec::new();
+    let (mut params, care) = (request.params, request.care);
+    bend.extras(&mut params, &mut degraded);
+    let prompt = tokenise(request.input, card, &text, bend, &mut degraded)?;
     let room = card.context.checked_sub(Tokens::of(prompt.len())).filter(|room| *room > Tokens::ZERO);
     let Some(room) = room else {
         let field = if chat { "messages" } else { "prompt" };
@@ -71,7 +79,7 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
         );
         return Err(JobError::new(ErrorKind::ContextLength, message).field(field));
     };
-    let max_tokens = max_tokens(&params, chat, room, card)?;
+    let max_tokens = bend.cap(max_tokens(&params, chat, room, card)?, &mut degraded);
     let mut stop_ids = if params.ignore_eos { Vec::new() } else { text.eos().to_vec() };
     stop_ids.extend(known_tokens("stop_token_ids", params.stop_token_ids.iter(), card)?);
     known_tokens("logit_bias", params.logit_bias.iter().map(|(token, _)| token), card)?;
@@ -105,7 +113,7 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>) -
         block: card.block,
         class: care.class.unwrap_or_default(),
         session: care.session.map(|session| session_key(&origin.caller, &session)),
-        degraded: Vec::new(),
+        degraded,
         salt: origin.caller.salt,
         tenant: origin.caller.key,
         random: origin.random,
@@ -119,9 +127,15 @@ fn session_key(caller: &Caller, session: &str) -> u64 {
     u64::from_le_bytes(*first)
 }
 
-fn tokenise(input: Input, card: &Card, text: &Text) -> Result<Vec<TokenId>, JobError> {
+fn tokenise(
+    input: Input,
+    card: &Card,
+    text: &Text,
+    bend: &Bend,
+    degraded: &mut Vec<String>,
+) -> Result<Vec<TokenId>, JobError> {
     let (field, tokens) = match input {
-        Input::Chat(messages) => ("messages", text.chat(&messages)),
+        Input::Chat(messages) => ("messages", bend.shorten(&messages, text, degraded)),
         Input::Text(prompt) => ("prompt", text.encode(&prompt, Special::Parse)),
         Input::Tokens(tokens) => ("prompt", Ok(known_tokens("prompt", tokens.iter(), card)?)),
     };

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actors::cluster::Clock;
+use actors::cluster::answering::Answering;
+use actors::cluster::degrading::Degrading;
 use actors::cluster::directory::Directory;
 use actors::cluster::hub::Work;
 use actors::cluster::index::PrefixIndex;
@@ -167,6 +169,8 @@ struct Running {
     directory: Arc<Directory>,
     texts: Arc<Texts>,
     index: Arc<PrefixIndex>,
+    waiting: Arc<Waiting>,
+    degrading: Arc<Degrading>,
 }
 
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
@@ -174,6 +178,9 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
     let index = PrefixIndex::new();
     let directory = Directory::with(Clock::start(), config, config.coordinator.max_nodes, Arc::clone(&index) as _);
     let texts = Arc::new(Texts::default());
+    let waiting = Arc::new(Waiting::new((&config.queue).into()));
+    let rules = config.degrade.enabled.then(|| (&config.degrade).into());
+    let degrading = Arc::new(Degrading::new(rules));
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
         state: Arc::clone(state),
@@ -183,12 +190,18 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
             directory: Arc::clone(&directory),
             waiting: Arc::new(Waiting::default()),
             retries: Arc::new(Retries::new((&config.retry).into())),
+            waiting: Arc::clone(&waiting),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
         },
         max_requests: config.coordinator.max_requests as usize,
+        degrading: Arc::clone(&degrading),
+        degrade: config.degrade.clone(),
+        answering: Answering::new((&config.answers).into()),
+        patience: config.queue.patience.0.min(config.requests.timeout.0),
     });
     Ok(Running { door, hub, directory, texts, index })
+    Ok(Running { door, hub, directory, texts, waiting, degrading })
 }
 
 async fn tree(
@@ -219,6 +232,10 @@ async fn tree(
     let children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
         looped("health", move || Box::pin(sweep(Arc::clone(&directory), Arc::clone(&index)))),
+    let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
+    let children = vec![
+        looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
+        looped("health", move || Box::pin(sweep(Arc::clone(&directory), Arc::clone(&waiting), Arc::clone(&degrading)))),
     ];
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
@@ -237,12 +254,15 @@ async fn hub_gone(hub: &ActorRef<Work>) {
 }
 
 async fn sweep(directory: Arc<Directory>, index: Arc<PrefixIndex>) {
+async fn sweep(directory: Arc<Directory>, waiting: Arc<Waiting>, degrading: Arc<Degrading>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         directory.sweep();
         directory.measure();
         index.measure();
+        waiting.tick();
+        degrading.tick(&directory, &waiting);
     }
 }
 

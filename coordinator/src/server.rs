@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use actors::cluster::answering::Answering;
+use actors::cluster::degrading::Degrading;
 use actors::cluster::hub::{Hub, Work};
-use actors::cluster::job::{Answers, Shared, run};
+use actors::cluster::job::{Answers, Shared};
 use actors::cluster::texts::Texts;
 use protocol::answer::{ClusterStatus, ErrorKind, JobError};
+use protocol::config::Degrade;
 use protocol::engine::Card;
 use protocol::ids::RequestId;
 use protocol::request::{Input, Request};
@@ -13,9 +16,11 @@ use ractor::ActorRef;
 use text::Text;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::pipeline::{Origin, check, prepare, unknown_model};
+use crate::pipeline::{Bend, Origin, check, prepare, unknown_model};
 use crate::service::{AnswerStream, Caller, ModelInfo, Service};
 use crate::state::State;
+
+mod way;
 
 /// Pieces of an answer that wait for a slow client; beyond it, its nodes wait.
 const PIECES: usize = 64;
@@ -40,6 +45,14 @@ pub struct Parts {
     pub shared: Shared,
     /// The most requests at once.
     pub max_requests: usize,
+    /// How far requests are degraded now.
+    pub degrading: Arc<Degrading>,
+    /// What degradation may do.
+    pub degrade: Degrade,
+    /// Answers that are kept.
+    pub answering: Answering,
+    /// How long a request may wait for a node.
+    pub patience: std::time::Duration,
 }
 
 /// The coordinator.
@@ -98,17 +111,12 @@ impl Service for Server {
         let (request_id, random) = random()?;
         let origin = Origin { request: RequestId(request_id), caller: caller.clone(), random };
         let hub = parts.hub.clone();
-        let future = Box::pin(async move {
-            match ready(&parts, request, origin, card).await {
-                Ok(task) => {
-                    run(task, answers, parts.shared.clone()).await;
-                }
-                Err(error) => answers.fail(error),
-            }
-        });
+        let slot = way::Slot::default();
+        let tap = way::tap(Arc::clone(&parts), request.model.clone(), Arc::clone(&slot));
+        let future = Box::pin(way::serve(parts, request, origin, card, answers, slot));
         hub.cast(Work { name: "request", future })
             .map_err(|_| JobError::new(ErrorKind::Overloaded, "the coordinator stops").retry_after(FULL_RETRY))?;
-        Ok(AnswerStream::new(pieces))
+        Ok(AnswerStream::tapped(pieces, tap))
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -123,6 +131,10 @@ impl Service for Server {
     fn is_ready(&self) -> bool {
         self.parts.shared.directory.is_ready()
     }
+
+    fn level(&self, model: &str) -> u8 {
+        self.parts.degrading.level(model)
+    }
 }
 
 async fn ready(
@@ -130,12 +142,13 @@ async fn ready(
     request: Request,
     origin: Origin,
     card: Card,
+    bend: Bend,
 ) -> Result<actors::cluster::job::Task, JobError> {
     let text = words(parts, &card).await?;
     if size(&request) <= SMALL {
-        return prepare(request, origin, &card, text);
+        return prepare(request, origin, &card, text, &bend);
     }
-    let prepared = tokio::task::spawn_blocking(move || prepare(request, origin, &card, text));
+    let prepared = tokio::task::spawn_blocking(move || prepare(request, origin, &card, text, &bend));
     prepared
         .await
         .map_err(|error| JobError::new(ErrorKind::Internal, format!("the prompt could not be prepared: {error}")))?

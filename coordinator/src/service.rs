@@ -34,6 +34,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// Whether at least one node serves.
     fn is_ready(&self) -> bool;
+
+    /// The rung of degradation on which requests for a model are served, 0 for none.
+    fn level(&self, _model: &str) -> u8 {
+        0
+    }
 }
 
 /// Who asks.
@@ -54,25 +59,38 @@ pub struct ModelInfo {
     pub context: Tokens,
 }
 
+/// Hears every piece that goes to a client.
+pub type Tap = Box<dyn FnMut(&Answer) + Send + Sync>;
+
 /// The pieces of one answer, in the order that [`protocol::answer`] promises.
 pub struct AnswerStream {
     pieces: mpsc::Receiver<Answer>,
+    tap: Option<Tap>,
 }
 
 impl AnswerStream {
     /// The receiving end of a bounded channel; the sender sees when it is dropped.
     pub fn new(pieces: mpsc::Receiver<Answer>) -> Self {
-        Self { pieces }
+        Self { pieces, tap: None }
+    }
+
+    /// Likewise, and the tap hears every piece that is taken out.
+    pub fn tapped(pieces: mpsc::Receiver<Answer>, tap: Tap) -> Self {
+        Self { pieces, tap: Some(tap) }
     }
 
     /// The next piece, or none after the last.
     pub async fn next(&mut self) -> Option<Answer> {
-        self.pieces.recv().await
+        std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
     /// The next piece as a poll, for streams made of it.
     pub fn poll_next(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Answer>> {
-        self.pieces.poll_recv(context)
+        let piece = self.pieces.poll_recv(context);
+        if let (std::task::Poll::Ready(Some(piece)), Some(tap)) = (&piece, &mut self.tap) {
+            tap(piece);
+        }
+        piece
     }
 }
 

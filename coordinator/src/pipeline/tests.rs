@@ -4,6 +4,8 @@ use protocol::units::Blocks;
 
 use super::*;
 
+mod bent;
+
 fn card() -> Card {
     Card {
         model: "mock".into(),
@@ -28,7 +30,7 @@ fn origin() -> Origin {
 fn made(input: Input, params: Params) -> Result<Task, JobError> {
     let request = Request { model: "mock".into(), input, params, care: Care::default() };
     check(&request)?;
-    prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()))
+    prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()), &Bend::none())
 }
 
 fn text(words: &str) -> Input {

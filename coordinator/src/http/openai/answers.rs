@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use protocol::answer::{Answer, ErrorKind, JobError, Usage};
 use protocol::request::Request;
 
+use crate::pipeline::ONE_CHOICE;
 use crate::service::{AnswerStream, Caller, Service};
 
 /// The answers to all prompts of a request. Dropping it cancels them all.
@@ -51,9 +52,11 @@ impl Answers {
         Ok(Self { asked, each, turn: 0, usage: Usage::default(), started: false, over: false })
     }
 
-    /// How many choices all prompts have together.
+    /// How many choices all prompts have together. Fewer than were asked for under overload: each prompt
+    /// then has its first.
     pub(crate) fn choices(&self) -> u32 {
-        u32::try_from(self.asked.len()).unwrap_or(u32::MAX).saturating_mul(self.each)
+        let each = if let [alone] = self.asked.as_slice() { alone.finished.len() } else { self.each as usize };
+        u32::try_from(self.asked.len().saturating_mul(each)).unwrap_or(u32::MAX)
     }
 
     /// The next piece: one `Started`, deltas and ends, and at last `Done` or `Failed`; then none.
@@ -112,6 +115,10 @@ impl Answers {
             Answer::Started(started) => {
                 if std::mem::replace(&mut asked.started, true) {
                     return Err(broken("an answer that started twice"));
+                }
+                if started.degraded.iter().any(|done| done == ONE_CHOICE) {
+                    // Overload has made one choice of several.
+                    asked.finished.truncate(1);
                 }
                 let is_first = !std::mem::replace(&mut self.started, true);
                 Ok(is_first.then_some(Answer::Started(started)))

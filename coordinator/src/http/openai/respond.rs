@@ -103,6 +103,8 @@ impl From<Usage> for UsageBody {
 pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, plan: Plan) -> Result<Response, ApiError> {
     let fail = |error| ApiError::from_job(error, S::PROMPT);
     let logprobs = plan.requests.first().is_some_and(|request| request.params.logprobs.is_some());
+    let cached = plan.requests.first().is_some_and(is_cached);
+    let level = plan.requests.first().map_or(0, |request| door.service.level(&request.model));
     let mut answers = Answers::ask(&*door.service, caller, plan.requests, plan.each).map_err(fail)?;
     let cut = door.options.cut.clone();
     let started = tokio::select! {
@@ -129,8 +131,14 @@ pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, plan: Plan) 
             () = cut.cancelled() => ApiError::closing().into_response(),
         },
     };
-    name(&mut response, &started);
+    name(&mut response, &started, level, cached);
     Ok(response)
+}
+
+/// Whether the answer may come from the answer cache.
+fn is_cached(request: &Request) -> bool {
+    let params = &request.params;
+    !request.care.fresh && (params.temperature.is_some_and(|value| value <= 0.0) || params.seed.is_some())
 }
 
 /// The first piece, which a node must give in time.
@@ -162,14 +170,18 @@ async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<String, Job
                     choice.reason = Some(reason);
                 }
             }
-            Answer::Done { usage } => return Ok(shape.whole(choices, usage)),
+            Answer::Done { usage } => {
+                // Those that overload has left out have no end.
+                choices.retain(|choice| choice.reason.is_some());
+                return Ok(shape.whole(choices, usage));
+            }
             Answer::Failed(error) => return Err(error),
         }
     }
     Err(JobError::new(ErrorKind::Internal, "the answer has no end"))
 }
 
-fn name(response: &mut Response, started: &Started) {
+fn name(response: &mut Response, started: &Started, level: u8, cached: bool) {
     let mut set = |name: &'static str, value: String| {
         // A node's name need not fit a header; the answer matters more.
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -181,6 +193,10 @@ fn name(response: &mut Response, started: &Started) {
     set("x-troupe-cached-tokens", started.cached.0.to_string());
     set("x-troupe-predicted-tokens", started.predicted.0.to_string());
     set("x-troupe-granted-tokens", started.granted.0.to_string());
+    set("x-troupe-level", level.to_string());
+    if cached {
+        set("x-troupe-answer-cache", if started.replayed { "hit" } else { "miss" }.to_owned());
+    }
     if !started.degraded.is_empty() {
         set("x-troupe-degraded", started.degraded.join(","));
     }
