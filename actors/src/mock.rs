@@ -176,20 +176,46 @@ impl MockEngine {
         }
     }
 
-    /// Moves jobs from the queue into the batch while there is room, and notes their start.
-    fn take_up(&mut self, mut budget: usize, events: &mut Vec<Event>) {
+    /// Moves jobs from the queue into the batch while there is room, and notes their start. One of a higher
+    /// class takes the place of the youngest of a lower one.
+    fn take_up(&mut self, mut budget: usize, progress: &mut Progress, events: &mut Vec<Event>) {
         self.waiting.sort_by_key(Sequence::rank);
-        while budget > 0 && self.running.len() < self.options.max_batch as usize {
+        let mut displaced = Vec::new();
+        while budget > 0 {
             let Some(first) = self.waiting.first_mut() else { break };
-            if !first.take_blocks(&mut self.pool) {
+            // Whoever lost its place does not lose it to its own class.
+            if displaced.last().is_some_and(|lost: &Sequence| lost.job.priority >= first.job.priority) {
                 break;
+            }
+            let place = self.running.len() < self.options.max_batch as usize;
+            if !place || !first.take_blocks(&mut self.pool) {
+                let (priority, needed) = (first.job.priority, first.blocks_needed(self.pool.size()));
+                let Some(lost) = self.displace(priority, needed) else { break };
+                progress.preempted += 1;
+                displaced.push(lost);
+                continue;
             }
             let mut sequence = self.waiting.remove(0);
             budget = budget.saturating_sub(sequence.due().min(self.options.prefill_chunk as usize));
             events.extend(sequence.start());
             self.running.push(sequence);
+            self.running.sort_by_key(Sequence::rank);
         }
-        self.running.sort_by_key(Sequence::rank);
+        self.waiting.append(&mut displaced);
+    }
+
+    /// Takes its blocks and its place from the youngest of the lowest class, if that is below `priority` and
+    /// all such together hold enough.
+    fn displace(&mut self, priority: u8, needed: usize) -> Option<Sequence> {
+        let below = self.running.iter().filter(|sequence| sequence.job.priority < priority);
+        let freed: usize = below.map(Sequence::blocks_held).sum();
+        let free = self.card.blocks.0 as usize - self.pool.used();
+        if freed + free < needed {
+            return None;
+        }
+        let mut lost = self.running.pop_if(|last| last.job.priority < priority)?;
+        lost.lose_blocks(&mut self.pool);
+        Some(lost)
     }
 
     /// Ends, by event, whoever has got its last token or is poisoned.
@@ -262,7 +288,7 @@ impl Engine for MockEngine {
         let mut budget = (self.options.step_tokens as usize).saturating_sub(answering);
         let planned: usize = self.running.iter().filter(|s| !s.decodes()).map(|s| s.due().min(chunk)).sum();
         if progress.preempted == 0 {
-            self.take_up(budget.saturating_sub(planned), events);
+            self.take_up(budget.saturating_sub(planned), &mut progress, events);
         }
         let decodes: Duration = self.options.timing.decode_per_sequence * u32::try_from(answering).unwrap_or(u32::MAX);
         for sequence in &mut self.running {

@@ -10,12 +10,15 @@
 //! [`WorkerHandle`] outlives all of this.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use protocol::config::Model;
 use protocol::engine::{Card, Engine, RefusalReason};
 use protocol::job::Job;
 use protocol::message::{Refused, WorkerReport};
+use protocol::units::Tokens;
 use ractor::Actor;
 use text::bundle::TextBundle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,6 +46,8 @@ const COMMANDS: usize = 256;
 const STARTING: Duration = Duration::from_secs(1);
 /// When to ask again while its queue is full.
 const FULL: Duration = Duration::from_millis(250);
+/// Nobody is asked to wait longer.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// An engine that is ready, and the words that go with it.
 pub struct Loaded {
@@ -97,6 +102,8 @@ struct Board {
     /// What is cached.
     feed: Arc<Feed>,
     metrics: WorkerMetrics,
+    /// Prefill that may be due before jobs are refused.
+    queue_tokens: AtomicU64,
 }
 
 /// Everybody's way to a worker. Cheap to clone.
@@ -126,6 +133,7 @@ pub fn worker(
         vitals: watch::Sender::new(Vitals::absent(Instant::now())),
         feed: Feed::new(),
         metrics,
+        queue_tokens: AtomicU64::new(Model::default().queue_tokens.into()),
     });
     let handle = WorkerHandle { board: Arc::clone(&board) };
     let child = ChildSpec::new(format!("worker {model}"), move |parent| {
@@ -180,11 +188,25 @@ impl WorkerHandle {
         self.board.vitals.borrow().report(Instant::now())
     }
 
+    /// Sets how much prefill may be due before jobs are refused; see [`policy::queue::backlog`].
+    pub fn bound_queue(&self, tokens: Tokens) {
+        self.board.queue_tokens.store(tokens.0, Ordering::Relaxed);
+    }
+
     /// Hands a job to the engine and waits for its word: between two steps, at the latest.
     ///
     /// # Errors
     /// Why not, and when to ask again.
     pub async fn submit(&self, job: Job) -> Result<Attempt, Refused> {
+        self.submit_within(job, None).await
+    }
+
+    /// Likewise; if its prefill has not begun within this time, it fails with [`protocol::engine::JobFault::Expired`].
+    ///
+    /// # Errors
+    /// Why not, and when to ask again.
+    pub async fn submit_within(&self, job: Job, time: Option<Duration>) -> Result<Attempt, Refused> {
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let commands = self.board.commands.load_full().and_then(|weak| weak.upgrade());
         let Some(commands) = commands else {
             return Err(self.refused(RefusalReason::NotReady));
@@ -192,7 +214,7 @@ impl WorkerHandle {
         let context = self.known().map_or(usize::MAX, |served| served.card.context.as_usize());
         let (outbox, mut attempt) = attempt::channel(&job, context);
         let (reply, granted) = oneshot::channel();
-        let command = Command { job, outbox, reply };
+        let command = Command { job, outbox, deadline, reply };
         if let Err(error) = commands.try_send(command) {
             return Err(self.refused(match error {
                 mpsc::error::TrySendError::Full(_) => RefusalReason::QueueFull { limit: COMMANDS as u32 },
@@ -213,11 +235,18 @@ impl WorkerHandle {
 
     /// A refusal with what the worker carries and when to ask again.
     pub fn refused(&self, reason: RefusalReason) -> Refused {
+        let report = self.report();
         let retry_after = match reason {
             RefusalReason::NotReady => Some(STARTING),
             RefusalReason::QueueFull { .. } => Some(FULL),
+            // A quarter of the bound is free again after that time.
+            RefusalReason::QueueTokens { queued, limit } if report.rates.prefill > 0 => {
+                let excess = (queued + Tokens(limit.0 / 4)) - limit;
+                Some(Duration::from_secs_f64(excess.0 as f64 / f64::from(report.rates.prefill)).clamp(FULL, LONGEST))
+            }
+            RefusalReason::QueueTokens { .. } => Some(FULL),
             _ => None,
         };
-        Refused { reason, retry_after, load: self.report().load }
+        Refused { reason, retry_after, load: report.load }
     }
 }

@@ -11,7 +11,8 @@
 //!   prompts of running ones still need, and a reserve for growth stays free. So the oldest always comes
 //!   to its end.
 //! - Waiting sequences are admitted by class, then in the order in which they came; nobody overtakes one
-//!   that does not fit yet.
+//!   that does not fit yet. One that finds no place or no blocks takes those of the youngest of the lowest
+//!   class below its own, which is computed again later.
 //!
 //! A step costs no allocation once plan and sequences have their room, and no walk over those that wait:
 //! sequences keep their slot ([`slab`]), what is asked for after every step is kept as a sum, and

@@ -8,6 +8,7 @@ use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::worker::{WorkerHandle, WorkerMetrics, worker};
 use policy::restart::Intensity;
 use protocol::ids::NodeId;
+use protocol::units::Tokens;
 use ractor::{Actor, ActorRef};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -65,6 +66,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node);
         let counts = metrics::with_local_recorder(&recorder, || WorkerMetrics::new(model_name));
         let (handle, child) = worker(model_name, factory, drive, counts);
+        handle.bound_queue(Tokens(model.queue_tokens.into()));
         handles.push(handle);
         children.push(child);
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use protocol::job::Class;
 use protocol::units::Tokens;
 
+pub mod backlog;
 mod lanes;
 mod promises;
 mod rate;

@@ -77,7 +77,7 @@ impl Sequence {
     /// Takes all blocks that its tokens need, cached ones first. False, and nothing taken, if there are too few.
     pub(super) fn take_blocks(&mut self, pool: &mut Pool) -> bool {
         let hits = self.hits(pool);
-        let count = self.tokens.len().div_ceil(pool.size());
+        let count = self.blocks_needed(pool.size());
         let Some(chain) = self.chain.get(..hits) else {
             return false;
         };
@@ -87,6 +87,16 @@ impl Sequence {
         self.blocks = blocks;
         self.computed = hits * pool.size();
         true
+    }
+
+    /// Blocks that its tokens need.
+    pub(super) fn blocks_needed(&self, size: usize) -> usize {
+        self.tokens.len().div_ceil(size)
+    }
+
+    /// Blocks in its hands, shared ones too.
+    pub(super) fn blocks_held(&self) -> usize {
+        self.blocks.len()
     }
 
     /// Notes the first start, or how much must be computed again.

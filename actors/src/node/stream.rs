@@ -72,14 +72,19 @@ async fn peer_leaves(reader: &mut FrameReader, stopped: transport::BoxFuture<'st
 /// Answers the first frame. False if it does not belong there.
 async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Result<bool, SendError> {
     match first {
-        Frame::Submit(submit) => attempt(shared, writer, submit.job).await?,
+        Frame::Submit(submit) => attempt(shared, writer, submit.job, submit.deadline).await?,
         Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job) -> Result<(), SendError> {
+async fn attempt(
+    shared: &Shared,
+    writer: &mut FrameWriter,
+    job: Job,
+    deadline: Option<Duration>,
+) -> Result<(), SendError> {
     let worker = shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == job.model);
     let Some(worker) = worker else {
         let reason = RefusalReason::UnknownModel { model: job.model };
@@ -88,7 +93,7 @@ async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job) -> Result<
     if shared.is_draining() {
         return writer.send(worker.refused(RefusalReason::Draining)).await;
     }
-    let mut attempt = match worker.submit(job).await {
+    let mut attempt = match worker.submit_within(job, deadline).await {
         Ok(attempt) => attempt,
         Err(refused) => return writer.send(refused).await,
     };

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use policy::queue::backlog;
 use policy::rates::{Estimator, Step};
 use protocol::engine::{CacheEvent, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
 use protocol::job::Job;
 use protocol::message::{Rates, WorkerReport};
+use protocol::units::Tokens;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,6 +25,8 @@ const STALLED: Duration = Duration::from_millis(10);
 pub(super) struct Command {
     pub(super) job: Job,
     pub(super) outbox: Outbox,
+    /// Nobody wants it any more if its prefill has not begun by then.
+    pub(super) deadline: Option<Instant>,
     pub(super) reply: oneshot::Sender<Result<Grant, RefusalReason>>,
 }
 
@@ -58,6 +63,7 @@ struct Held {
     outbox: Outbox,
     granted: Instant,
     started: bool,
+    deadline: Option<Instant>,
 }
 
 /// An engine and its jobs.
@@ -140,22 +146,35 @@ impl Desk {
     }
 
     fn take(&mut self, command: Command) {
-        let Command { job, outbox, reply } = command;
+        let Command { job, outbox, deadline, reply } = command;
         if !outbox.is_wanted() {
             return;
         }
         let key = job.key;
-        let granted = self.engine.admit(job);
+        let prompt = Tokens::of(job.prompt.len() + job.generated.len());
+        let bound = Tokens(self.board.queue_tokens.load(Ordering::Relaxed));
+        let room = backlog::admit(self.engine.load().prefill, prompt, job.priority, bound);
+        let granted = room.and_then(|()| self.engine.admit(job));
         if granted.is_ok() {
-            self.jobs.insert(key, Held { outbox, granted: Instant::now(), started: false });
+            self.jobs.insert(key, Held { outbox, granted: Instant::now(), started: false, deadline });
         }
         // If nobody listens any more, the next sweep ends the job.
         drop(reply.send(granted));
     }
 
-    /// Cancels what nobody wants any more.
+    /// Cancels what nobody wants any more, and what comes too late.
     fn sweep(&mut self) {
-        self.jobs.retain(|key, held| held.outbox.is_wanted() || !self.engine.cancel(*key));
+        let now = Instant::now();
+        self.jobs.retain(|key, held| {
+            let late = !held.started && held.deadline.is_some_and(|deadline| deadline <= now);
+            if held.outbox.is_wanted() && !late || !self.engine.cancel(*key) {
+                return true;
+            }
+            if late {
+                held.outbox.put(Item::Failed(JobFault::Expired));
+            }
+            false
+        });
     }
 
     fn step(&mut self) -> Result<(Progress, Vec<Event>), EngineError> {

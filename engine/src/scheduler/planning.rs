@@ -55,16 +55,26 @@ impl Scheduler {
     fn plan_waiting(&mut self, plan: &mut Plan, budget: &mut usize) {
         let (block, chunk) = (self.bounds.block, self.bounds.prefill_chunk);
         let longest = self.bounds.context.min(self.pool.total().saturating_mul(block).saturating_add(1));
-        while *budget > 0 && self.running.len() < self.bounds.max_batch {
+        let mut displaced: Option<Rank> = None;
+        while *budget > 0 {
             let Some(rank) = self.waiting.front().copied() else { return };
+            // Who lost its place in this step does not get it back in it, nor does anybody of its class.
+            if displaced.is_some_and(|lost| !rank.is_above(lost)) {
+                return;
+            }
             let Some(sequence) = self.sequences.get_mut(rank) else { return };
             let (hits, free_hits) = self.pool.find(sequence.shareable());
             let needed = sequence.tokens.len().div_ceil(block).saturating_sub(hits);
             let room = self.pool.free().saturating_sub(free_hits);
             let reserve = if self.running.is_empty() { 0 } else { (self.pool.total() / 64).max(1) };
             // Prompts that are still being computed will take what they were promised.
-            if needed + self.sums.promised + reserve > room {
-                return;
+            let full = self.running.len() >= self.bounds.max_batch;
+            if full || needed + self.sums.promised + reserve > room {
+                displaced = self.displace(rank, (needed + reserve).saturating_sub(room), plan, budget);
+                if displaced.is_none() {
+                    return;
+                }
+                continue;
             }
             self.waiting.pop_front();
             self.run(rank);
@@ -83,6 +93,23 @@ impl Scheduler {
                 plan.items.push(item);
             }
         }
+    }
+
+    /// Takes its place and its blocks from the youngest of the lowest class, for one of a higher; only if all
+    /// below it have so many blocks together. Returns who lost them.
+    fn displace(&mut self, rank: Rank, missing: usize, plan: &mut Plan, budget: &mut usize) -> Option<Rank> {
+        let victim = self.running.last().copied().filter(|last| rank.is_above(*last))?;
+        let below = self.running.iter().rev().take_while(|other| rank.is_above(**other));
+        let held: usize = below.map(|other| self.table(*other).len()).sum();
+        if held < missing {
+            return None;
+        }
+        if let Some(place) = plan.items.iter().position(|item| item.rank == victim) {
+            *budget += plan.items.remove(place).count;
+        }
+        plan.preempted += 1;
+        self.preempt(victim);
+        Some(victim)
     }
 
     fn reserve(&mut self, rank: Rank, tokens: usize) -> bool {

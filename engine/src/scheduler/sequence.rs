@@ -31,6 +31,11 @@ impl Rank {
         Self { class: Reverse(priority), arrival, slot }
     }
 
+    /// Whether its class is higher.
+    pub(super) fn is_above(self, other: Self) -> bool {
+        self.class < other.class
+    }
+
     pub(super) fn slot(self) -> usize {
         self.slot as usize
     }

@@ -112,6 +112,50 @@ fn the_youngest_of_the_lowest_class_is_preempted_and_all_end() {
 }
 
 #[test]
+fn a_higher_class_takes_a_place_from_the_youngest_of_a_lower_one() {
+    let mut scheduler = Scheduler::new(Bounds { max_batch: 2, ..bounds() });
+    for number in 1..=2 {
+        scheduler.admit(job(number, 5, 12)).unwrap();
+    }
+    step(&mut scheduler);
+    step(&mut scheduler);
+    scheduler.admit(Job { priority: 0, ..job(3, 5, 2) }).unwrap();
+    assert_eq!(step(&mut scheduler).0.preempted, 0, "its own class waits");
+    scheduler.admit(Job { priority: 2, ..job(4, 5, 2) }).unwrap();
+    let (plan, _) = step(&mut scheduler);
+    assert_eq!((plan.preempted, plan.begun.len()), (1, 1));
+    let keys: Vec<u128> = plan
+        .items
+        .iter()
+        .filter_map(|item| scheduler.sequence(item.rank))
+        .map(|sequence| sequence.job.key.request.0)
+        .collect();
+    assert_eq!(keys, [1, 4], "the older of the two keeps its place");
+    let ended: Vec<u128> = drain(&mut scheduler).iter().map(|(key, _)| key.request.0).collect();
+    assert_eq!(ended, [4, 1, 2, 3]);
+}
+
+#[test]
+fn a_higher_class_takes_blocks_only_if_that_suffices() {
+    let mut scheduler = Scheduler::new(Bounds { blocks: 8, ..bounds() });
+    scheduler.admit(Job { priority: 1, ..job(1, 15, 8) }).unwrap();
+    scheduler.admit(job(2, 7, 8)).unwrap();
+    for _ in 0..3 {
+        step(&mut scheduler);
+    }
+    scheduler.admit(Job { priority: 2, ..job(3, 30, 1) }).unwrap();
+    let mut preempted = 0;
+    let mut ended = Vec::new();
+    while !scheduler.load().is_idle() {
+        let (plan, done) = step(&mut scheduler);
+        preempted += plan.preempted;
+        ended.extend(done.into_iter().map(|(key, _)| key.request.0));
+    }
+    assert!(preempted >= 2, "both give way: {preempted}");
+    assert_eq!(ended, [3, 1, 2]);
+}
+
+#[test]
 fn an_answer_that_outgrows_the_whole_cache_ends_by_length() {
     let mut scheduler = Scheduler::new(Bounds { blocks: 3, ..bounds() });
     scheduler.admit(job(1, 5, 50)).unwrap();

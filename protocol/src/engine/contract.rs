@@ -13,6 +13,7 @@
 use super::Engine;
 
 mod caching;
+mod classes;
 mod endings;
 mod index;
 mod jobs;
@@ -27,6 +28,7 @@ pub use caching::{
     another_salt_has_other_names, late_listeners_hear_all, removed_blocks_are_told, stored_blocks_are_told,
     unheard_events_do_not_pile_up,
 };
+pub use classes::{a_higher_class_takes_a_place, a_higher_class_takes_blocks};
 pub use endings::{
     cancel_frees_at_every_stage, cancel_of_a_stranger_is_refused, every_job_ends_once, min_tokens_hold_the_stop_back,
     outgrowing_the_cache_ends, stop_ids_end_the_answer,
@@ -112,5 +114,7 @@ pub const PROMISES: &[fn(&dyn Bench)] = &[
     prompts_come_in_chunks,
     long_prompts_let_others_speak,
     priority_goes_first,
+    a_higher_class_takes_a_place,
+    a_higher_class_takes_blocks,
     logprobs_where_asked,
 ];
