@@ -1,5 +1,7 @@
 //! How much may wait on a node, who finds room, and who comes too late.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
