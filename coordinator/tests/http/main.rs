@@ -8,6 +8,7 @@ mod completions;
 mod errors;
 mod fake;
 mod open;
+mod overload;
 mod schema;
 mod sockets;
 mod support;
