@@ -70,7 +70,7 @@ impl Scheduler {
             // Prompts that are still being computed will take what they were promised.
             let full = self.running.len() >= self.bounds.max_batch;
             if full || needed + self.sums.promised + reserve > room {
-                displaced = self.displace(rank, (needed + reserve).saturating_sub(room), plan, budget);
+                displaced = self.displace(rank, needed.saturating_sub(room), reserve, plan, budget);
                 if displaced.is_none() {
                     return;
                 }
@@ -97,11 +97,20 @@ impl Scheduler {
 
     /// Takes its place and its blocks from the youngest of the lowest class, for one of a higher; only if all
     /// below it have so many blocks together. Returns who lost them.
-    fn displace(&mut self, rank: Rank, missing: usize, plan: &mut Plan, budget: &mut usize) -> Option<Rank> {
+    fn displace(
+        &mut self,
+        rank: Rank,
+        missing: usize,
+        reserve: usize,
+        plan: &mut Plan,
+        budget: &mut usize,
+    ) -> Option<Rank> {
         let victim = self.running.last().copied().filter(|last| rank.is_above(*last))?;
         let below = self.running.iter().rev().take_while(|other| rank.is_above(**other));
-        let held: usize = below.map(|other| self.table(*other).len()).sum();
-        if held < missing {
+        let (count, held) = below.fold((0, 0), |(count, held), other| (count + 1, held + self.table(*other).len()));
+        // Where nobody else runs, nothing need be left for growth.
+        let reserve = if count == self.running.len() { 0 } else { reserve };
+        if held < missing + reserve {
             return None;
         }
         if let Some(place) = plan.items.iter().position(|item| item.rank == victim) {
