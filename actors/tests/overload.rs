@@ -99,7 +99,10 @@ impl Cluster {
             class: Class::Standard,
             tenant: "admin".to_owned(),
             tokens: Tokens::of(job.prompt.len()),
-            patience: left(),
+            begun: false,
+            waited: Duration::ZERO,
+            left: left(),
+            retry_after: None,
         };
         let mut turn = self.waiting.turn(entry).await?;
         loop {
@@ -150,7 +153,7 @@ impl Cluster {
 async fn three_times_too_much_for_a_minute_is_borne() {
     let (first, _one) = node().await;
     let (second, _two) = node().await;
-    let waiting = Waiting::new(Bounds { requests: 256, tokens: Tokens(20_000), ..Bounds::default() });
+    let waiting = Waiting::new(Bounds { requests: 256, tokens: Tokens(20_000), ..Bounds::default() }, PATIENCE);
     let cluster = Arc::new(Cluster { workers: vec![first, second], waiting, seen: Seen::default() });
     let ticking = Arc::clone(&cluster);
     let rules = Rules {
@@ -164,7 +167,6 @@ async fn three_times_too_much_for_a_minute_is_borne() {
         let (mut ladder, mut rungs, start) = (Ladder::default(), Vec::new(), Instant::now());
         while start.elapsed() < MINUTE || ladder.level() > 0 {
             sleep(Duration::from_millis(100)).await;
-            ticking.waiting.tick();
             let signals = Signals { delay: ticking.waiting.jam("mock").oldest, ..Signals::default() };
             rungs.extend(ladder.observe(start.elapsed(), signals, &rules).map(|change| change.to));
             assert!(start.elapsed() < MINUTE * 20, "it never comes to rest: {rungs:?}");

@@ -178,7 +178,7 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
     let index = PrefixIndex::new();
     let directory = Directory::with(Clock::start(), config, config.coordinator.max_nodes, Arc::clone(&index) as _);
     let texts = Arc::new(Texts::default());
-    let waiting = Arc::new(Waiting::new((&config.queue).into()));
+    let waiting = Arc::new(Waiting::new((&config.queue).into(), config.queue.patience.0));
     let rules = config.degrade.enabled.then(|| (&config.degrade).into());
     let degrading = Arc::new(Degrading::new(rules));
     let door = Server::new(Parts {
@@ -198,7 +198,6 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         degrading: Arc::clone(&degrading),
         degrade: config.degrade.clone(),
         answering: Answering::new((&config.answers).into()),
-        patience: config.queue.patience.0.min(config.requests.timeout.0),
     });
     Ok(Running { door, hub, directory, texts, index })
     Ok(Running { door, hub, directory, texts, waiting, degrading })
@@ -262,6 +261,7 @@ async fn sweep(directory: Arc<Directory>, waiting: Arc<Waiting>, degrading: Arc<
         directory.measure();
         index.measure();
         waiting.tick();
+        waiting.measure();
         degrading.tick(&directory, &waiting);
     }
 }

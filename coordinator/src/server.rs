@@ -51,8 +51,6 @@ pub struct Parts {
     pub degrade: Degrade,
     /// Answers that are kept.
     pub answering: Answering,
-    /// How long a request may wait for a node.
-    pub patience: std::time::Duration,
 }
 
 /// The coordinator.

@@ -34,7 +34,6 @@ pub use types::{Bounds, Entry, Id, TurnedAway, Why};
 #[derive(Clone, Debug)]
 struct Waiting {
     entry: Entry,
-    since: Duration,
     /// The class it has by now.
     class: Class,
     /// When it rises next.
@@ -103,7 +102,7 @@ impl Queue {
 
     /// How long the oldest has waited.
     pub fn oldest(&self, now: Duration) -> Duration {
-        self.entries.values().map(|waiting| now.saturating_sub(waiting.since)).max().unwrap_or_default()
+        self.entries.values().map(|waiting| now.saturating_sub(waiting.entry.since)).max().unwrap_or_default()
     }
 
     /// When [`Queue::expire`] has something to do.
@@ -138,8 +137,12 @@ impl Queue {
         self.tokens += entry.tokens;
         self.held.entry(entry.tenant.clone()).or_default().add(entry.tokens);
         self.deadlines.insert((entry.deadline, id));
-        let rises = now + self.bounds.rise;
-        let waiting = Waiting { since: now, class: entry.class, rises, trial: false, entry };
+        if entry.since < now {
+            // It did not leave for good.
+            self.rate.came_back(entry.tokens);
+        }
+        let rises = entry.since + self.bounds.rise;
+        let waiting = Waiting { class: entry.class, rises, trial: false, entry };
         self.rises.insert((rises, id));
         self.line_up(id, &waiting);
         self.entries.insert(id, waiting);
@@ -280,7 +283,7 @@ impl Queue {
     fn line_up(&mut self, id: Id, waiting: &Waiting) {
         let quantum = self.bounds.quantum;
         let lanes = self.lanes.entry(waiting.class).or_insert_with(|| Lanes::new(quantum));
-        lanes.push(&waiting.entry.tenant, id, waiting.entry.tokens);
+        lanes.push(&waiting.entry.tenant, (waiting.entry.since, id), waiting.entry.tokens);
     }
 
     /// Whoever has waited long enough rises.
@@ -295,7 +298,7 @@ impl Queue {
             self.rises.insert((waiting.rises, id));
             if !waiting.trial {
                 if let Some(lanes) = self.lanes.get_mut(&old) {
-                    lanes.remove(&waiting.entry.tenant, id);
+                    lanes.remove(&waiting.entry.tenant, (waiting.entry.since, id));
                 }
                 self.line_up(id, &waiting);
             }
@@ -309,7 +312,7 @@ impl Queue {
         self.deadlines.remove(&(waiting.entry.deadline, id));
         self.rises.remove(&(waiting.rises, id));
         if let Some(lanes) = self.lanes.get_mut(&waiting.class) {
-            lanes.remove(&waiting.entry.tenant, id);
+            lanes.remove(&waiting.entry.tenant, (waiting.entry.since, id));
         }
         if let Some(held) = self.held.get_mut(&waiting.entry.tenant) {
             held.sub(waiting.entry.tokens);

@@ -16,15 +16,15 @@ use crate::units::{ByteSize, Memory, Span};
 
 mod answers;
 mod check;
-mod failure;
 mod degrade;
+mod failure;
 mod parse;
 mod placement;
 mod queue;
 
-pub use failure::{Breaker, Retry};
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
+pub use failure::{Breaker, Retry};
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use queue::Queue;

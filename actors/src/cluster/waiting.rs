@@ -2,7 +2,7 @@
 //!
 //! Rules: a place is held by a guard, and is free when the guard goes, whatever became of its owner. Who is
 //! let out asks nodes again ([`Turn`]); refused once more, it waits in its old place ([`Turn::again`]). Few
-//! are let out at once, when there may be room: a job has ended, a node has reported, some time has passed.
+//! are let out at once, when there may be room: a job has ended, a node has taken one, some time has passed.
 //! Guards of the map never leave this file.
 
 use std::collections::HashMap;
@@ -21,6 +21,11 @@ use tokio::time::timeout;
 
 use super::Clock;
 
+/// How long a request waits, if nobody says.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one is let out without a sign of room.
+const PROBE: Duration = Duration::from_millis(100);
+
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -32,8 +37,25 @@ pub struct Entry {
     pub tenant: String,
     /// How long its prompt is.
     pub tokens: Tokens,
-    /// How long it may wait.
-    pub patience: Duration,
+    /// Its client has seen a part of it: it goes before those that have not begun, and waits for as long as it has.
+    pub begun: bool,
+    /// How long it has waited already.
+    pub waited: Duration,
+    /// What is left of its time.
+    pub left: Duration,
+    /// When some node wants to be asked again, at the earliest.
+    pub retry_after: Option<Duration>,
+}
+
+impl Entry {
+    /// As the queue knows it; with the time that it may wait.
+    fn known(self, now: Duration, patience: Duration) -> (String, queue::Entry) {
+        let patience = if self.begun { self.left } else { patience.saturating_sub(self.waited).min(self.left) };
+        let class = if self.begun { Class::Interactive } else { self.class };
+        let since = now.saturating_sub(self.waited);
+        let entry = queue::Entry { class, tenant: self.tenant, tokens: self.tokens, since, deadline: now + patience };
+        (self.model, entry)
+    }
 }
 
 /// A request that waits no longer, and was not served.
@@ -61,6 +83,8 @@ type Word = Result<(), queue::TurnedAway>;
 #[derive(Debug)]
 struct Room {
     queue: Queue,
+    /// When somebody was let out last without a sign of room.
+    probed: Duration,
     sleepers: HashMap<Id, oneshot::Sender<Word>>,
 }
 
@@ -68,6 +92,7 @@ struct Room {
 struct Inner {
     clock: Clock,
     bounds: Bounds,
+    patience: Duration,
     rooms: DashMap<String, Room>,
     draws: AtomicU64,
 }
@@ -80,7 +105,7 @@ pub struct Waiting {
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self::new(Bounds::default())
+        Self::new(Bounds::default(), PATIENCE)
     }
 }
 
@@ -91,6 +116,7 @@ struct Place {
     model: String,
     id: Id,
     deadline: Duration,
+    hint: Option<Duration>,
 }
 
 /// It may ask nodes again. To drop it is to say that it waits no more.
@@ -113,10 +139,10 @@ pub struct Jam {
 }
 
 impl Waiting {
-    /// Empty queues of these bounds.
-    pub fn new(bounds: Bounds) -> Self {
+    /// Empty queues of these bounds, in which a request that has not begun waits for so long at most.
+    pub fn new(bounds: Bounds, patience: Duration) -> Self {
         let (clock, draws) = (Clock::start(), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { clock, bounds, rooms: DashMap::new(), draws }) }
+        Self { inner: Arc::new(Inner { clock, bounds, patience, rooms: DashMap::new(), draws }) }
     }
 
     /// Waits for its turn. To drop the future is to leave.
@@ -124,29 +150,27 @@ impl Waiting {
     /// # Errors
     /// There is no room, or its time is over.
     pub async fn turn(&self, entry: Entry) -> Result<Turn, TurnedAway> {
-        let Entry { model, class, tenant, tokens, patience } = entry;
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let deadline = now + patience;
+        let (inner, now, hint) = (&self.inner, self.inner.clock.now(), entry.retry_after);
+        let (model, entry) = entry.known(now, inner.patience);
+        let deadline = entry.deadline;
         let (word, heard) = oneshot::channel();
         let pushed = inner.change(&model, |room, random| {
-            let pushed = room.queue.push(now, queue::Entry { class, tenant, tokens, deadline }, random);
-            pushed.map(|(id, out)| {
+            room.queue.push(now, entry, random).map(|(id, out)| {
                 room.sleepers.insert(id, word);
                 room.tell(out);
                 id
             })
         });
-        let id = pushed.map_err(|away| said(&model, away))?;
-        Place { inner: Arc::clone(inner), model, id, deadline }.wait(heard).await
+        let id = pushed.map_err(|away| said(&model, away, hint))?;
+        Place { inner: Arc::clone(inner), model, id, deadline, hint }.wait(heard).await
     }
 
     /// What somebody is told who does not want to wait.
-    pub fn refuse(&self, entry: &Entry) -> TurnedAway {
-        let now = self.inner.clock.now();
-        let Entry { class, tokens, patience, .. } = *entry;
-        let waits = queue::Entry { class, tenant: entry.tenant.clone(), tokens, deadline: now + patience };
-        said(&entry.model, self.inner.change(&entry.model, |room, random| room.queue.refuse(now, &waits, random)))
+    pub fn refuse(&self, entry: Entry) -> TurnedAway {
+        let (now, hint) = (self.inner.clock.now(), entry.retry_after);
+        let (model, entry) = entry.known(now, self.inner.patience);
+        let away = self.inner.change(&model, |room, random| room.queue.refuse(now, &entry, random));
+        said(&model, away, hint)
     }
 
     /// There may be room for so many of a model.
@@ -154,11 +178,10 @@ impl Waiting {
         self.inner.release(model, most);
     }
 
-    /// Time has passed: in each queue in which nobody is on trial one asks again.
-    pub fn tick(&self) {
+    /// Sets the gauges of all queues.
+    pub fn measure(&self) {
         let models: Vec<String> = self.inner.rooms.iter().map(|room| room.key().clone()).collect();
         for model in models {
-            self.inner.release(&model, 1);
             let jam = self.jam(&model);
             metrics::gauge!("troupe_queue_requests", "model" => model.clone()).set(jam.requests as f64);
             metrics::gauge!("troupe_queue_tokens", "model" => model).set(jam.tokens.0 as f64);
@@ -180,9 +203,25 @@ impl Inner {
     /// Changes a model's queue. `change` gets a number in [0, 1).
     fn change<T>(&self, model: &str, change: impl FnOnce(&mut Room, f64) -> T) -> T {
         let random = Jitter::new(self.draws.fetch_add(1, Ordering::Relaxed)).draw();
-        let fresh = || Room { queue: Queue::new(self.bounds), sleepers: HashMap::new() };
+        let now = self.clock.now();
+        let fresh = || Room { queue: Queue::new(self.bounds), sleepers: HashMap::new(), probed: now };
         let mut room = self.rooms.entry(model.to_owned()).or_insert_with(fresh);
         change(&mut room, random)
+    }
+
+    /// Some time has passed without a sign of room: one asks again, whoever's time it is that has passed.
+    fn probe(&self, model: &str) {
+        let now = self.clock.now();
+        let due = self.rooms.get_mut(model).is_some_and(|mut room| {
+            let due = now.saturating_sub(room.probed) >= PROBE;
+            if due {
+                room.probed = now;
+            }
+            due
+        });
+        if due {
+            self.release(model, 1);
+        }
     }
 
     fn release(&self, model: &str, most: usize) {
@@ -209,21 +248,27 @@ impl Room {
 
 impl Place {
     async fn wait(self, mut heard: oneshot::Receiver<Word>) -> Result<Turn, TurnedAway> {
-        let left = self.deadline.saturating_sub(self.inner.clock.now());
-        let word = match timeout(left, &mut heard).await {
-            Ok(word) => word.ok(),
-            Err(_) => {
-                let now = self.inner.clock.now();
-                self.inner.change(&self.model, |room, random| {
-                    let late = room.queue.expire(now, random);
-                    room.tell(late);
-                });
-                heard.try_recv().ok()
+        let word = loop {
+            let left = self.deadline.saturating_sub(self.inner.clock.now());
+            match timeout(left.min(PROBE), &mut heard).await {
+                Ok(word) => break word.ok(),
+                Err(_) if left > PROBE => self.inner.probe(&self.model),
+                Err(_) => {
+                    let now = self.inner.clock.now();
+                    self.inner.change(&self.model, |room, random| {
+                        let late = room.queue.expire(now, random);
+                        room.tell(late);
+                    });
+                    // Some nanoseconds may be left of its time.
+                    if now >= self.deadline {
+                        break heard.try_recv().ok();
+                    }
+                }
             }
         };
         match word {
             Some(Ok(())) => Ok(Turn { place: self }),
-            Some(Err(away)) => Err(said(&self.model, away)),
+            Some(Err(away)) => Err(said(&self.model, away, self.hint)),
             None => {
                 let reason = format!("the queue of '{}' is gone: try again", self.model);
                 Err(TurnedAway { reason, retry_after: Duration::from_secs(1), own: false })
@@ -267,7 +312,8 @@ impl Turn {
     }
 }
 
-fn said(model: &str, away: queue::TurnedAway) -> TurnedAway {
+/// For the client: never sooner than the node that can take it soonest has said.
+fn said(model: &str, away: queue::TurnedAway, hint: Option<Duration>) -> TurnedAway {
     let reason = format!("every node of '{model}' is full, and {}: try again later", away.why);
-    TurnedAway { reason, retry_after: away.retry_after, own: away.own }
+    TurnedAway { reason, retry_after: away.retry_after.max(hint.unwrap_or_default()), own: away.own }
 }

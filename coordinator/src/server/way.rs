@@ -5,6 +5,7 @@
 //! rung were not there; one that does not want to wait is refused at once where others wait.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actors::cluster::answering::Keeping;
 use actors::cluster::job::{Answers, Task, run};
@@ -55,7 +56,9 @@ pub(super) async fn serve(
     let waits = level < 5 || asked.bend.reaches(5);
     let task = match next(&parts, request, asked, card, &slot).await {
         Ok(Next::Run(task)) => *task,
-        Ok(Next::Replay(found, task)) => return replay(found, *task, answers).await,
+        Ok(Next::Replay(found, task)) => {
+            return replay(found, *task, answers, parts.shared.settings.client_stall).await;
+        }
         Err(error) => return answers.fail(error),
     };
     tell(&task, level);
@@ -126,7 +129,7 @@ fn kept(parts: &Parts, task: &Task, card: &Card, asked: &Asked, slot: &Slot) -> 
     found
 }
 
-async fn replay(found: Found, task: Task, answers: Answers) {
+async fn replay(found: Found, task: Task, answers: Answers, limit: Duration) {
     let answer = found.answer;
     let mut degraded = task.degraded;
     if found.stale {
@@ -144,7 +147,7 @@ async fn replay(found: Found, task: Task, answers: Answers) {
         replayed: true,
         ..answer.started.clone()
     };
-    answers.replay(started, &answer.pieces, usage).await;
+    answers.replay(started, &answer.pieces, usage, limit).await;
 }
 
 /// Waits behind those that wait already.
@@ -161,10 +164,13 @@ async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Res
         class: task.class,
         tenant: task.tenant.clone(),
         tokens: Tokens::of(task.prompt.len()),
-        patience: parts.patience,
+        begun: false,
+        waited: Duration::ZERO,
+        left: parts.shared.settings.timeout,
+        retry_after: None,
     };
     if !waits {
-        return Err(Some(waiting.refuse(&entry).into()));
+        return Err(Some(waiting.refuse(entry).into()));
     }
     tokio::select! {
         biased;

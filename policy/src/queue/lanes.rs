@@ -2,16 +2,19 @@
 //! and what it did not use it keeps while it waits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use protocol::units::Tokens;
 
 use super::Id;
 
+/// Since when it waits, and for those of one moment the order in which they came.
+type Age = (Duration, Id);
+
 #[derive(Clone, Debug, Default)]
 struct Lane {
     deficit: Tokens,
-    /// By age: ids grow.
-    entries: BTreeMap<Id, Tokens>,
+    entries: BTreeMap<Age, Tokens>,
 }
 
 /// All tenants of a class.
@@ -28,16 +31,16 @@ impl Lanes {
         Self { quantum: quantum.max(Tokens(1)), ring: VecDeque::new(), lanes: BTreeMap::new() }
     }
 
-    pub(super) fn push(&mut self, tenant: &str, id: Id, tokens: Tokens) {
+    pub(super) fn push(&mut self, tenant: &str, age: Age, tokens: Tokens) {
         if !self.lanes.contains_key(tenant) {
             self.ring.push_back(tenant.to_owned());
         }
-        self.lanes.entry(tenant.to_owned()).or_default().entries.insert(id, tokens);
+        self.lanes.entry(tenant.to_owned()).or_default().entries.insert(age, tokens);
     }
 
-    pub(super) fn remove(&mut self, tenant: &str, id: Id) {
+    pub(super) fn remove(&mut self, tenant: &str, age: Age) {
         let Some(lane) = self.lanes.get_mut(tenant) else { return };
-        lane.entries.remove(&id);
+        lane.entries.remove(&age);
         if lane.entries.is_empty() {
             self.lanes.remove(tenant);
             self.ring.retain(|other| other != tenant);
@@ -51,11 +54,11 @@ impl Lanes {
             for _ in 0..self.ring.len() {
                 let tenant = self.ring.front()?.clone();
                 let lane = self.lanes.get_mut(&tenant)?;
-                let (id, tokens) = lane.entries.first_key_value().map(|(id, tokens)| (*id, *tokens))?;
+                let (age, tokens) = lane.entries.first_key_value().map(|(age, tokens)| (*age, *tokens))?;
                 if tokens <= lane.deficit {
                     lane.deficit -= tokens;
-                    self.remove(&tenant, id);
-                    return Some(id);
+                    self.remove(&tenant, age);
+                    return Some(age.1);
                 }
                 self.ring.rotate_left(1);
             }

@@ -17,7 +17,7 @@ const BOUNDS: Bounds = Bounds {
 };
 
 fn entry(class: Class, tenant: &str, tokens: u64) -> Entry {
-    Entry { class, tenant: tenant.to_owned(), tokens: Tokens(tokens), deadline: secs(1000) }
+    Entry { class, tenant: tenant.to_owned(), tokens: Tokens(tokens), since: secs(1), deadline: secs(1000) }
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -58,7 +58,7 @@ fn who_waits_long_rises_and_is_not_starved() {
     let mut went = None;
     for second in 2..60 {
         // There is always somebody more urgent.
-        queue.push(secs(second), entry(Class::Interactive, "b", 100), 0.5).unwrap();
+        queue.push(secs(second), Entry { since: secs(second), ..entry(Class::Interactive, "b", 100) }, 0.5).unwrap();
         let id = queue.release(secs(second), 1)[0];
         queue.served(secs(second), id);
         if id == bulk {
@@ -169,7 +169,7 @@ proptest! {
             match op {
                 Op::Push(class, tenant, tokens, patience) => {
                     let deadline = now + secs(patience);
-                    let entry = Entry { deadline, ..entry(Class::ALL[class], ["a", "b", "c"][tenant], tokens) };
+                    let entry = Entry { since: now, deadline, ..entry(Class::ALL[class], ["a", "b", "c"][tenant], tokens) };
                     match queue.push(now, entry, 0.0) {
                         Ok((id, out)) => {
                             for (id, away) in out {

@@ -63,6 +63,8 @@ pub struct Entry {
     pub tenant: String,
     /// Its prompt.
     pub tokens: Tokens,
+    /// Since when it waits: before now, if it was let out and comes back.
+    pub since: Duration,
     /// Until when it may wait.
     pub deadline: Duration,
 }

@@ -28,7 +28,7 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { requests: 1024, tokens: 1 << 20, patience: secs(60), rise: secs(10), trials: 4 }
+        Self { requests: 1024, tokens: 1 << 20, patience: secs(10), rise: secs(10), trials: 4 }
     }
 }
 

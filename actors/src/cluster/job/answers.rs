@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::answer::{Answer, ErrorKind, JobError, Usage};
+use protocol::answer::{Answer, ErrorKind, JobError, Started, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
@@ -41,6 +41,24 @@ impl Answers {
         self.end(Answer::Failed(error));
     }
 
+    /// The client is gone before anything was done. Nothing is said.
+    pub fn leave(mut self) {
+        self.gone();
+    }
+
+    /// Says a kept answer, piece by piece; each must be read within the limit.
+    pub async fn replay(mut self, started: Started, pieces: &[Answer], usage: Usage, limit: Duration) {
+        let all = std::iter::once(Answer::Started(started)).chain(pieces.iter().cloned());
+        for piece in all {
+            match self.say(piece, limit).await {
+                Heard::Yes => {}
+                Heard::Gone => return self.gone(),
+                Heard::Stalled => return self.stalled(),
+            }
+        }
+        self.done(usage);
+    }
+
     pub(super) fn done(mut self, usage: Usage) {
         self.metrics.done(&usage);
         self.end(Answer::Done { usage });
@@ -53,7 +71,7 @@ impl Answers {
     }
 
     /// Resolves when the client is gone.
-    pub(super) fn closed(&self) -> impl Future<Output = ()> + use<> {
+    pub fn closed(&self) -> impl Future<Output = ()> + use<> {
         let pieces = self.pieces.clone();
         async move { pieces.closed().await }
     }

@@ -207,7 +207,8 @@ impl Run<'_> {
         };
         choice.running = Some(Attempt::later(number, attempt, told, async move {
             match waiting.turn(entry).await {
-                Ok(()) => Event::Turn,
+                // If it is refused again, it comes back and says how long it has waited.
+                Ok(_) => Event::Turn,
                 Err(away) => Event::TurnedAway(away.into()),
             }
         }));

@@ -38,7 +38,7 @@ fn run(seed: u64, over: f64, tenants: usize) -> Told {
             arrival += Duration::from_secs_f64(-random.draw().max(1e-9).ln() * 550.0 / (2000.0 * over));
         }
         for (mut entry, again) in coming {
-            entry.deadline = now + secs(300);
+            (entry.since, entry.deadline) = (now, now + secs(300));
             let outcome = queue.push(now, entry.clone(), random.draw());
             if again && outcome.is_ok() {
                 told.kept += 1;
