@@ -50,7 +50,7 @@ pub struct Entry {
 impl Entry {
     /// As the queue knows it; with the time that it may wait.
     fn known(self, now: Duration, patience: Duration) -> (String, queue::Entry) {
-        let patience = if self.begun { self.left } else { patience.saturating_sub(self.waited).min(self.left) };
+        let patience = if self.begun { self.left } else { patience.min(self.left) }.saturating_sub(self.waited);
         let class = if self.begun { Class::Interactive } else { self.class };
         let since = now.saturating_sub(self.waited);
         let entry = queue::Entry { class, tenant: self.tenant, tokens: self.tokens, since, deadline: now + patience };
