@@ -188,7 +188,6 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         hub: hub.clone(),
         shared: Shared {
             directory: Arc::clone(&directory),
-            waiting: Arc::new(Waiting::default()),
             retries: Arc::new(Retries::new((&config.retry).into())),
             waiting: Arc::clone(&waiting),
             settings: JobSettings::from(&config.requests),
@@ -199,8 +198,7 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         degrade: config.degrade.clone(),
         answering: Answering::new((&config.answers).into()),
     });
-    Ok(Running { door, hub, directory, texts, index })
-    Ok(Running { door, hub, directory, texts, waiting, degrading })
+    Ok(Running { door, hub, directory, texts, index, waiting, degrading })
 }
 
 async fn tree(
@@ -228,13 +226,13 @@ async fn tree(
     };
     let (listener, directory) = (Arc::clone(listener), Arc::clone(&running.directory));
     let index = Arc::clone(&running.index);
-    let children = vec![
-        looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
-        looped("health", move || Box::pin(sweep(Arc::clone(&directory), Arc::clone(&index)))),
     let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
     let children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
-        looped("health", move || Box::pin(sweep(Arc::clone(&directory), Arc::clone(&waiting), Arc::clone(&degrading)))),
+        looped("health", move || {
+            let (directory, index) = (Arc::clone(&directory), Arc::clone(&index));
+            Box::pin(sweep(directory, index, Arc::clone(&waiting), Arc::clone(&degrading)))
+        }),
     ];
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
@@ -252,15 +250,13 @@ async fn hub_gone(hub: &ActorRef<Work>) {
     let _ = hub.wait(None).await;
 }
 
-async fn sweep(directory: Arc<Directory>, index: Arc<PrefixIndex>) {
-async fn sweep(directory: Arc<Directory>, waiting: Arc<Waiting>, degrading: Arc<Degrading>) {
+async fn sweep(directory: Arc<Directory>, index: Arc<PrefixIndex>, waiting: Arc<Waiting>, degrading: Arc<Degrading>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         directory.sweep();
         directory.measure();
         index.measure();
-        waiting.tick();
         waiting.measure();
         degrading.tick(&directory, &waiting);
     }

@@ -8,6 +8,7 @@
 pub mod answers;
 pub mod breaker;
 pub mod health;
+pub mod index;
 pub mod job;
 pub mod ladder;
 pub mod placement;
