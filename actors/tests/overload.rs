@@ -1,6 +1,6 @@
 //! Two mock nodes for a minute at three times what they can do, in paused time.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! How much may wait on a node, who finds room, and who comes too late.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::sync::Arc;
 use std::time::Duration;
