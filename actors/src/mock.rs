@@ -9,7 +9,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use protocol::engine::{CacheEvent, Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{
+    BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, HASHING, Imported, JobFault, Layout,
+    Load, Progress, RefusalReason, check_import,
+};
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job, JobUsage};
 use protocol::units::{Blocks, Tokens};
@@ -21,6 +24,9 @@ pub mod words;
 use blocks::Pool;
 use sequence::Sequence;
 pub use words::bundle;
+
+/// What keys and values of a token would take, if there were any.
+const TOKEN_BYTES: u64 = 64;
 
 /// What a step of the imitated machine costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -326,6 +332,37 @@ impl Engine for MockEngine {
 
     fn restart_cache_events(&mut self) {
         self.pool.restart_cache_events();
+    }
+
+    fn layout(&self) -> Layout {
+        Layout {
+            weights: self.card.weights,
+            dtype: self.card.dtype.clone(),
+            format: "mock".to_owned(),
+            hashing: HASHING,
+            block: self.options.block,
+            layers: 1,
+            heads: 1,
+            dim: 1,
+            bytes: TOKEN_BYTES * u64::from(self.options.block),
+        }
+    }
+
+    fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {
+        let bytes = usize::try_from(self.layout().bytes).unwrap_or(0);
+        self.pool.export(hashes, bytes, out);
+    }
+
+    fn import_blocks(&mut self, layout: &Layout, blocks: Vec<BlockData>) -> Imported {
+        let mut before = Vec::new();
+        let checked = check_import(&self.layout(), layout, self.card.blocks, &blocks, |parent| {
+            before = self.pool.ancestry(parent).unwrap_or_default();
+            !before.is_empty()
+        });
+        match checked {
+            Ok(()) => self.pool.import(&before, &blocks),
+            Err(refusal) => refusal.into(),
+        }
     }
 }
 

@@ -109,6 +109,34 @@ impl BlockPool {
         }
     }
 
+    /// Where cached blocks lie, as far as they go from the front, each with the one before it.
+    pub fn cached<'a>(
+        &'a self,
+        hashes: &'a [BlockHash],
+    ) -> impl Iterator<Item = (BlockId, BlockHash, Option<BlockHash>)> + 'a {
+        hashes.iter().map_while(|hash| {
+            let id = *self.cached.get(hash)?;
+            let name = self.entries.get(id.index())?.name?;
+            Some((id, name.hash, name.parent))
+        })
+    }
+
+    /// The hashes of a cached block and of all before it, from the first on; none if one of them is gone.
+    pub fn ancestry(&self, last: BlockHash) -> Option<Vec<BlockHash>> {
+        let mut hashes = Vec::new();
+        let mut at = Some(last);
+        while let Some(hash) = at {
+            let name = self.entries.get(self.cached.get(&hash)?.index())?.name?;
+            hashes.push(hash);
+            at = name.parent;
+            if hashes.len() > self.total() {
+                return None;
+            }
+        }
+        hashes.reverse();
+        Some(hashes)
+    }
+
     /// Hands out a block; its old content is forgotten. None if all are held.
     pub fn allocate(&mut self) -> Option<BlockId> {
         let id = self.first;

@@ -4,7 +4,10 @@
 //! alone; when the device fails, the engine is done for: every later step says so, and its owner makes
 //! a new one.
 
-use protocol::engine::{CacheEvent, Card, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
+use protocol::engine::{
+    BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, ImportRefusal, Imported, JobFault,
+    Layout, Load, Progress, RefusalReason,
+};
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job};
 use protocol::units::Tokens;
@@ -16,6 +19,7 @@ use crate::profile::{Part, Profile};
 use crate::sampler::{History, NotFinite, Sampler};
 use crate::scheduler::{Item, Plan, Scheduler};
 
+mod exchange;
 mod model;
 mod score;
 mod start;
@@ -204,6 +208,24 @@ impl Engine for LocalEngine {
 
     fn restart_cache_events(&mut self) {
         self.scheduler.restart_cache_events();
+    }
+
+    fn layout(&self) -> Layout {
+        self.model.layout(&self.card)
+    }
+
+    fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {
+        let _no_grad = tch::no_grad_guard();
+        exchange::export(&self.scheduler, &self.model, hashes, out);
+    }
+
+    fn import_blocks(&mut self, layout: &Layout, blocks: Vec<BlockData>) -> Imported {
+        if let Some(error) = &self.broken {
+            return ImportRefusal::Device { reason: error.to_string() }.into();
+        }
+        let _no_grad = tch::no_grad_guard();
+        let ours = self.layout();
+        exchange::import(&mut self.scheduler, &mut self.model, &ours, layout, &blocks)
     }
 }
 

@@ -100,6 +100,16 @@ impl Scratch {
 }
 
 impl Native {
+    /// Keys and values, layer by layer.
+    pub(crate) fn caches(&self) -> &[LayerKv] {
+        &self.caches
+    }
+
+    /// Keys and values, to be written over.
+    pub(crate) fn caches_mut(&mut self) -> &mut [LayerKv] {
+        &mut self.caches
+    }
+
     /// The instructions it uses.
     pub(crate) fn isa(&self) -> Isa {
         self.isa

@@ -223,6 +223,17 @@ impl Scheduler {
         self.pool.release(blocks.into_iter());
     }
 
+    /// The blocks themselves, for exchange with other engines. Whoever takes blocks gives them back before the
+    /// next step.
+    pub(crate) fn pool(&self) -> &BlockPool {
+        &self.pool
+    }
+
+    /// See [`Scheduler::pool`].
+    pub(crate) fn pool_mut(&mut self) -> &mut BlockPool {
+        &mut self.pool
+    }
+
     /// A sequence.
     pub fn sequence(&self, rank: Rank) -> Option<&Sequence> {
         self.sequences.get(rank)

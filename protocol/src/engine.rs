@@ -14,8 +14,10 @@ use crate::units::{Blocks, Tokens};
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod exchange;
 mod prefix;
 
+pub use exchange::{BlockData, ImportRefusal, Imported, Layout, check as check_import};
 pub use prefix::{BlockHash, CacheEvent, CacheLog, HASHING};
 
 /// One model on one device.
@@ -56,6 +58,18 @@ pub trait Engine: Send {
 
     /// Makes the next [`Engine::cache_events`] tell all that is cached, for a listener that comes late.
     fn restart_cache_events(&mut self);
+
+    /// What the bytes of a cached block mean; it does not change.
+    fn layout(&self) -> Layout;
+
+    /// Appends the blocks of these hashes with what lies in them, as far as they are cached from the front.
+    /// Nothing else changes.
+    fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>);
+
+    /// Takes blocks of another engine into the prefix cache, in the order of their prompt. Free blocks are
+    /// used for them, those of the least recently used prefixes if there are no others; running jobs lose
+    /// nothing, and nothing counts as used afterwards.
+    fn import_blocks(&mut self, layout: &Layout, blocks: Vec<BlockData>) -> Imported;
 }
 
 /// What an engine serves. It stands in a node's hello.

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::engine::{BlockHash, CacheEvent, CacheLog};
+use protocol::engine::{BlockData, BlockHash, CacheEvent, CacheLog, ImportRefusal, Imported};
+use protocol::units::Blocks;
 
 /// A block's place in the pool.
 pub(super) type BlockId = usize;
@@ -120,5 +121,46 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Cached blocks, as far as they go from the front, each with the one before it.
+    pub(super) fn export(&self, hashes: &[BlockHash], bytes: usize, out: &mut Vec<BlockData>) {
+        let blocks = hashes.iter().map_while(|hash| self.blocks.get(*self.cached.get(hash)?));
+        out.extend(
+            blocks
+                .filter_map(|block| Some(BlockData { hash: block.hash?, parent: block.parent, bytes: vec![0; bytes] })),
+        );
+    }
+
+    /// The hashes of a cached block and of all before it; none if one of them is gone.
+    pub(super) fn ancestry(&self, last: BlockHash) -> Option<Vec<BlockHash>> {
+        let (mut hashes, mut at) = (Vec::new(), Some(last));
+        while let Some(hash) = at {
+            hashes.push(hash);
+            at = self.blocks.get(*self.cached.get(&hash)?)?.parent;
+        }
+        hashes.reverse();
+        Some(hashes)
+    }
+
+    /// Takes checked blocks in behind those of `before`.
+    pub(super) fn import(&mut self, before: &[BlockHash], blocks: &[BlockData]) -> Imported {
+        let mut imported = Imported::default();
+        let mut held = self.take(before, before.len()).unwrap_or_default();
+        for (number, block) in blocks.iter().enumerate() {
+            let known = self.cached.contains_key(&block.hash);
+            let taken = if known { self.take(&[block.hash], 1) } else { self.fresh().map(|id| vec![id]) };
+            let Some(taken) = taken else {
+                imported.refused = Some(ImportRefusal::NoRoom { left: Blocks::of(blocks.len() - number) });
+                break;
+            };
+            if !known {
+                taken.iter().for_each(|id| self.publish(*id, block.hash, block.parent));
+                imported.taken += Blocks(1);
+            }
+            held.extend(taken);
+        }
+        self.release(held);
+        imported
     }
 }

@@ -93,6 +93,18 @@ impl LayerKv {
         &self.bytes[block * all + head * bytes..block * all + (head + 1) * bytes]
     }
 
+    /// All of a block.
+    pub(crate) fn block(&self, block: usize) -> &[u8] {
+        let all = self.shape.block_bytes();
+        self.bytes.get(block * all..(block + 1) * all).unwrap_or_default()
+    }
+
+    /// All of a block, to be written over.
+    pub(crate) fn block_mut(&mut self, block: usize) -> &mut [u8] {
+        let all = self.shape.block_bytes();
+        self.bytes.get_mut(block * all..(block + 1) * all).unwrap_or_default()
+    }
+
     /// For several threads to write to, each its own tokens.
     pub(super) fn writer(&mut self) -> Writer {
         Writer {

@@ -9,6 +9,7 @@ use crate::options::{Backend, EngineOptions, KvSize};
 use crate::source::{Architecture, ModelConfig, RopeScaling};
 
 mod company;
+mod exchange;
 mod hot;
 
 fn job(number: u128, prompt: Vec<u32>, answer: u64) -> Job {

@@ -46,6 +46,42 @@ impl KvCache {
         Ok(())
     }
 
+    /// What a block is made of: layers, heads, width of a head, kind of number.
+    pub(crate) fn shape(&self) -> (usize, usize, usize, Kind) {
+        let kind = self.layers.first().map_or(Kind::Float, |layer| layer.keys.kind());
+        let sizes = self.layers.first().map_or_else(Vec::new, |layer| layer.keys.size());
+        let size = |at: usize| sizes.get(at).and_then(|size| usize::try_from(*size).ok()).unwrap_or(0);
+        (self.layers.len(), size(2), size(3), kind)
+    }
+
+    /// Appends a block's bytes: keys, then values, layer by layer.
+    pub(crate) fn read(&self, block: BlockId, out: &mut Vec<u8>) -> Result<()> {
+        for layer in &self.layers {
+            for pool in [&layer.keys, &layer.values] {
+                let part = pool.f_select(0, block.index() as i64)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+                let (numel, start) = (part.numel(), out.len());
+                out.resize(start + numel * part.kind().elt_size_in_bytes(), 0);
+                if let Some(place) = out.get_mut(start..) {
+                    part.f_copy_data_u8(place, numel)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes over a block what [`KvCache::read`] has read from one of the same shape.
+    pub(crate) fn overwrite(&mut self, block: BlockId, bytes: &[u8]) -> Result<()> {
+        let mut parts = bytes.chunks_exact((bytes.len() / (2 * self.layers.len()).max(1)).max(1));
+        for layer in &self.layers {
+            for pool in [&layer.keys, &layer.values] {
+                let mut place = pool.f_select(0, block.index() as i64)?;
+                let part = Tensor::f_from_data_size(parts.next().unwrap_or_default(), &place.size(), place.kind())?;
+                place.f_copy_(&part)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn layer(&self, number: usize) -> Option<&LayerCache> {
         self.layers.get(number)
     }

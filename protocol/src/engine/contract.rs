@@ -15,6 +15,7 @@ use super::Engine;
 mod caching;
 mod classes;
 mod endings;
+mod exchange;
 mod index;
 mod jobs;
 mod progress;
@@ -33,6 +34,7 @@ pub use endings::{
     cancel_frees_at_every_stage, cancel_of_a_stranger_is_refused, every_job_ends_once, min_tokens_hold_the_stop_back,
     outgrowing_the_cache_ends, stop_ids_end_the_answer,
 };
+pub use exchange::{exported_blocks_answer_alike, imports_take_nothing_from_jobs, strange_blocks_are_refused};
 pub use progress::{
     idle_engine_stays_idle, load_is_consistent, logprobs_where_asked, long_prompts_let_others_speak,
     priority_goes_first, prompts_come_in_chunks,
@@ -109,6 +111,9 @@ pub const PROMISES: &[fn(&dyn Bench)] = &[
     another_salt_has_other_names,
     late_listeners_hear_all,
     unheard_events_do_not_pile_up,
+    exported_blocks_answer_alike,
+    strange_blocks_are_refused,
+    imports_take_nothing_from_jobs,
     load_is_consistent,
     idle_engine_stays_idle,
     prompts_come_in_chunks,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::Index;
 use super::trace::{End, Trace, check_finish};
 use super::{Bench, Shape, jobs};
-use crate::engine::{CacheEvent, Card, Engine, Event, Grant, Load, Progress, RefusalReason};
+use crate::engine::{
+    BlockData, BlockHash, CacheEvent, Card, Engine, Event, Grant, Imported, Layout, Load, Progress, RefusalReason,
+};
 use crate::ids::JobKey;
 use crate::job::Job;
 use crate::units::{Blocks, Tokens};
@@ -85,6 +87,24 @@ impl Watched {
     pub(super) fn listen_anew(&mut self) -> Vec<CacheEvent> {
         self.engine.restart_cache_events();
         self.listen()
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.engine.layout()
+    }
+
+    pub(super) fn export(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {
+        let before = self.load();
+        self.engine.export_blocks(hashes, out);
+        assert_eq!(self.load(), before, "an export changed the load");
+    }
+
+    pub(super) fn import(&mut self, layout: &Layout, blocks: Vec<BlockData>) -> Imported {
+        let before = self.load();
+        let imported = self.engine.import_blocks(layout, blocks);
+        assert_eq!(self.load(), before, "an import changed the load");
+        self.check_load();
+        imported
     }
 
     pub(super) fn admit(&mut self, job: Job) -> Grant {
