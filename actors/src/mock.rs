@@ -348,6 +348,10 @@ impl Engine for MockEngine {
         }
     }
 
+    fn cached_blocks(&self, hashes: &[BlockHash]) -> Blocks {
+        Blocks::of(self.pool.cached(hashes))
+    }
+
     fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {
         let bytes = usize::try_from(self.layout().bytes).unwrap_or(0);
         self.pool.export(hashes, bytes, out);

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use policy::restart::Backoff;
 use protocol::engine::HASHING;
 use protocol::ids::{Incarnation, NodeId};
-use protocol::message::{Hello, Report, Role};
+use protocol::message::{Hello, Report, Role, Submit};
 use protocol::version::Versions;
 use ractor::Actor;
 use tokio::sync::{Semaphore, watch};
@@ -26,10 +27,12 @@ use crate::worker::{Served, WorkerHandle};
 
 mod events;
 mod link;
+pub mod pull;
 mod session;
 mod stream;
 
 pub use link::{Link, LinkMsg};
+use pull::{Pulls, Workers};
 
 /// Makes connections to one coordinator.
 pub trait Dialer: Send + Sync + 'static {
@@ -61,6 +64,17 @@ pub struct NodeSettings {
     pub seed: u64,
 }
 
+/// How a node stands to other nodes: until it is told, for itself.
+#[derive(Clone, Debug, Default)]
+pub struct Among {
+    /// Which part of jobs it is for.
+    pub role: Role,
+    /// Where others reach it to fetch cached blocks, `HOST:PORT`.
+    pub address: Option<String>,
+    /// Fetches blocks from others, and hands them out.
+    pub pulls: Option<Arc<Pulls>>,
+}
+
 /// How far a node is with its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -81,6 +95,8 @@ struct Shared {
     serving: TaskTracker,
     streams: Arc<Semaphore>,
     sequence: AtomicU64,
+    /// How it stands to other nodes.
+    among: ArcSwap<Among>,
 }
 
 /// A node: what its links share. Cheap to clone.
@@ -119,8 +135,24 @@ impl Node {
             serving: TaskTracker::new(),
             streams,
             sequence: AtomicU64::new(0),
+            among: ArcSwap::from_pointee(Among::default()),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Who serves which model here, for as long as the node is there.
+    pub fn workers(&self) -> Workers {
+        let shared = Arc::downgrade(&self.shared);
+        Arc::new(move |model| {
+            let shared = shared.upgrade()?;
+            shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == model).cloned()
+        })
+    }
+
+    /// How it stands to other nodes from now on. Links that are up already have said otherwise: to be called
+    /// before the first of them.
+    pub fn stand_among(&self, among: Among) {
+        self.shared.among.store(Arc::new(among));
     }
 
     /// The link to one coordinator, for a supervisor to run.
@@ -160,6 +192,7 @@ pub struct NotServed {
 
 impl Shared {
     fn hello(&self) -> Hello {
+        let among = self.among.load();
         Hello {
             versions: Versions::OURS,
             node: self.settings.id,
@@ -168,8 +201,8 @@ impl Shared {
             build: self.settings.build.clone(),
             cards: self.workers.iter().map(|(_, served)| served.card.clone()).collect(),
             hashing: HASHING,
-            role: Role::default(),
-            peer: None,
+            role: among.role,
+            peer: among.address.clone(),
         }
     }
 
@@ -187,6 +220,14 @@ impl Shared {
         let mut stage = self.stage.subscribe();
         // The sender is in this very struct: it cannot be gone.
         drop(stage.wait_for(|stage| *stage == Stage::Leaving).await);
+    }
+
+    /// Fetches what a job lacks of its prompt, if there is a hint and it pays.
+    async fn prepare(&self, submit: &Submit) {
+        let pulls = self.among.load().pulls.clone();
+        if let (Some(pulls), Some(pull)) = (pulls, &submit.pull) {
+            pulls.prepare(&submit.job, pull).await;
+        }
     }
 
     fn is_draining(&self) -> bool {

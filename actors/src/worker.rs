@@ -29,6 +29,7 @@ use crate::supervisor::ChildSpec;
 mod actor;
 mod attempt;
 mod desk;
+mod exchange;
 mod feed;
 mod metrics;
 
@@ -214,7 +215,7 @@ impl WorkerHandle {
         let context = self.known().map_or(usize::MAX, |served| served.card.context.as_usize());
         let (outbox, mut attempt) = attempt::channel(&job, context);
         let (reply, granted) = oneshot::channel();
-        let command = Command { job, outbox, deadline, reply };
+        let command = Command::Job { job, outbox, deadline, reply };
         if let Err(error) = commands.try_send(command) {
             return Err(self.refused(match error {
                 mpsc::error::TrySendError::Full(_) => RefusalReason::QueueFull { limit: COMMANDS as u32 },

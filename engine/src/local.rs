@@ -10,7 +10,7 @@ use protocol::engine::{
 };
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Finish, Job};
-use protocol::units::Tokens;
+use protocol::units::{Blocks, Tokens};
 use text::bundle::TextBundle;
 
 use crate::batch::Batch;
@@ -212,6 +212,10 @@ impl Engine for LocalEngine {
 
     fn layout(&self) -> Layout {
         self.model.layout(&self.card)
+    }
+
+    fn cached_blocks(&self, hashes: &[BlockHash]) -> Blocks {
+        Blocks::of(self.scheduler.pool().find(hashes).0)
     }
 
     fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {

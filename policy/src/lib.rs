@@ -12,6 +12,7 @@ pub mod index;
 pub mod job;
 pub mod ladder;
 pub mod placement;
+pub mod pull;
 pub mod queue;
 pub mod rates;
 pub mod restart;

@@ -62,6 +62,9 @@ pub trait Engine: Send {
     /// What the bytes of a cached block mean; it does not change.
     fn layout(&self) -> Layout;
 
+    /// How many of these blocks, from the front, are cached now.
+    fn cached_blocks(&self, hashes: &[BlockHash]) -> Blocks;
+
     /// Appends the blocks of these hashes with what lies in them, as far as they are cached from the front.
     /// Nothing else changes.
     fn export_blocks(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>);

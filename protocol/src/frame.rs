@@ -13,6 +13,7 @@ use crate::message::{
     Goodbye, Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, Submit, TextChunk,
     TokenBatch, Welcome,
 };
+use crate::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 
 /// Bytes before the kind: the length.
 pub const LENGTH_BYTES: usize = 4;
@@ -148,6 +149,15 @@ frames! {
     85 AskStatus(AskStatus), 64;
     /// Client: the cluster.
     86 Status(Status), 8 * MIB;
+    // Blocks between nodes, 96 to 103.
+    /// Pull: a node wants cached blocks.
+    96 PullBlocks(PullBlocks), 256 * KIB;
+    /// Pull: one of them.
+    97 PulledBlock(PulledBlock), 15 * MIB + KIB;
+    /// Pull: that was all.
+    98 PulledEnd(PulledEnd), 64;
+    /// Pull: none come.
+    99 PullRefused(PullRefused), 4 * KIB;
     // 87 to 95: orders of operators.
     // Peers, 96 to 111: cached blocks from node to node.
     // Files, 112 to 127: model files from node to node.

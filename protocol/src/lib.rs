@@ -16,6 +16,7 @@ pub mod frame;
 pub mod ids;
 pub mod job;
 pub mod message;
+pub mod pull;
 pub mod request;
 pub mod units;
 pub mod version;

@@ -13,6 +13,8 @@ pub const ALPN_NODE: &[u8] = b"troupe/1";
 pub const ALPN_JOIN: &[u8] = b"troupe-join/1";
 /// ALPN of a client, which proves itself by an API key.
 pub const ALPN_CLIENT: &[u8] = b"troupe-client/1";
+/// ALPN between two nodes; both prove who they are.
+pub const ALPN_PEER: &[u8] = b"troupe-peer/1";
 
 /// A minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -211,7 +211,9 @@ impl ClusterAuthority {
         let mut request =
             CertificateSigningRequestParams::from_der(&der).map_err(|error| PkiError::Request(error.to_string()))?;
         request.params = leaf(&node_name(node), now)?;
-        request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        // A node is dialled by other nodes, under its own name: it never passes for a coordinator.
+        request.params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = request.signed_by(&self.issuer).map_err(|error| PkiError::Request(error.to_string()))?;
         Ok(certificate.der().clone())
     }

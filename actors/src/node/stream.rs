@@ -72,7 +72,12 @@ async fn peer_leaves(reader: &mut FrameReader, stopped: transport::BoxFuture<'st
 /// Answers the first frame. False if it does not belong there.
 async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Result<bool, SendError> {
     match first {
-        Frame::Submit(submit) => attempt(shared, writer, submit.job, submit.deadline).await?,
+        Frame::Submit(submit) => {
+            let begun = tokio::time::Instant::now();
+            shared.prepare(&submit).await;
+            let deadline = submit.deadline.map(|left| left.saturating_sub(begun.elapsed()));
+            attempt(shared, writer, submit.job, deadline).await?;
+        }
         Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
         _ => return Ok(false),
     }

@@ -17,17 +17,23 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Board;
 use super::attempt::{Item, Outbox};
+use super::exchange::Exchange;
 
 /// How long an engine that has jobs but does nothing is left alone: it must not spin.
 const STALLED: Duration = Duration::from_millis(10);
 
-/// A job for the engine.
-pub(super) struct Command {
-    pub(super) job: Job,
-    pub(super) outbox: Outbox,
-    /// Nobody wants it any more if its prefill has not begun by then.
-    pub(super) deadline: Option<Instant>,
-    pub(super) reply: oneshot::Sender<Result<Grant, RefusalReason>>,
+/// What an engine hears between two steps.
+pub(super) enum Command {
+    /// A job for it.
+    Job {
+        job: Job,
+        outbox: Outbox,
+        /// Nobody wants it any more if its prefill has not begun by then.
+        deadline: Option<Instant>,
+        reply: oneshot::Sender<Result<Grant, RefusalReason>>,
+    },
+    /// Something about its cached blocks.
+    Blocks(Exchange),
 }
 
 /// How a worker was when it last said so.
@@ -146,7 +152,10 @@ impl Desk {
     }
 
     fn take(&mut self, command: Command) {
-        let Command { job, outbox, deadline, reply } = command;
+        let (job, outbox, deadline, reply) = match command {
+            Command::Job { job, outbox, deadline, reply } => (job, outbox, deadline, reply),
+            Command::Blocks(exchange) => return exchange.run(self.engine.as_mut()),
+        };
         if !outbox.is_wanted() {
             return;
         }

@@ -3,7 +3,6 @@ use super::*;
 use protocol::engine::contract::{self, Bench, Shape};
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Limits, Sampling};
-use protocol::units::Blocks;
 
 use crate::options::{Backend, EngineOptions, KvSize};
 use crate::source::{Architecture, ModelConfig, RopeScaling};

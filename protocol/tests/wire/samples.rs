@@ -7,11 +7,12 @@ use protocol::answer::{
     TokenText, Usage,
 };
 use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
-use protocol::engine::{Card, JobFault, Load, RefusalReason};
+use protocol::engine::{BlockHash, Card, JobFault, Layout, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
+use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(events());
     frames.extend(join());
     frames.extend(client());
+    frames.extend(pull());
     frames
 }
 
@@ -248,4 +250,30 @@ fn node(state: NodeState) -> NodeStatus {
         models: vec![model],
         silent: Duration::from_millis(20),
     }
+}
+
+fn pull() -> Vec<Frame> {
+    let layout = Layout {
+        weights: [1; 32],
+        dtype: "bf16".into(),
+        format: "kernels int8".into(),
+        hashing: 1,
+        block: 32,
+        layers: 30,
+        heads: 3,
+        dim: 64,
+        bytes: 4096,
+    };
+    let (first, second) = (BlockHash::root([1; 16]), BlockHash::root([2; 16]));
+    vec![
+        PullBlocks { model: "m".into(), layout: layout.clone(), hashes: vec![first, second] }.into(),
+        PulledBlock { hash: first, parent: None, bytes: vec![1, 2] }.into(),
+        PulledBlock { hash: second, parent: Some(first), bytes: vec![3] }.into(),
+        PulledEnd { blocks: Blocks(2) }.into(),
+        PullRefused::Closed.into(),
+        PullRefused::Busy { limit: 4 }.into(),
+        PullRefused::UnknownModel { model: "m".into() }.into(),
+        PullRefused::Layout { theirs: Box::new(layout) }.into(),
+        PullRefused::TooLarge { blocks: Blocks(5000), bytes: 16 << 20 }.into(),
+    ]
 }

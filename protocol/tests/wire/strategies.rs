@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::answer::*;
 use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
-use protocol::engine::{Card, JobFault, Load, RefusalReason};
+use protocol::engine::{BlockHash, Card, JobFault, Layout, Load, RefusalReason};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
+use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
@@ -391,7 +392,45 @@ fn client() -> Any<Frame> {
     .boxed()
 }
 
+fn pull() -> Any<Frame> {
+    fn hash() -> Any<BlockHash> {
+        any::<[u8; 16]>().prop_map(BlockHash::root).boxed()
+    }
+    fn layout() -> Any<Layout> {
+        let numbers = any::<(u16, u32, u32, u32, u32, u64)>();
+        (any::<[u8; 32]>(), text(), text(), numbers)
+            .prop_map(|(weights, dtype, format, (hashing, block, layers, heads, dim, bytes))| Layout {
+                weights,
+                dtype,
+                format,
+                hashing,
+                block,
+                layers,
+                heads,
+                dim,
+                bytes,
+            })
+            .boxed()
+    }
+    let refused = prop_oneof![
+        Just(PullRefused::Closed),
+        any::<u32>().prop_map(|limit| PullRefused::Busy { limit }),
+        text().prop_map(|model| PullRefused::UnknownModel { model }),
+        layout().prop_map(|theirs| PullRefused::Layout { theirs: Box::new(theirs) }),
+        (blocks(), any::<u64>()).prop_map(|(blocks, bytes)| PullRefused::TooLarge { blocks, bytes }),
+    ];
+    prop_oneof![
+        (text(), layout(), vec(hash(), 0..5))
+            .prop_map(|(model, layout, hashes)| PullBlocks { model, layout, hashes }.into()),
+        (hash(), option::of(hash()), bytes())
+            .prop_map(|(hash, parent, bytes)| PulledBlock { hash, parent, bytes }.into()),
+        blocks().prop_map(|blocks| PulledEnd { blocks }.into()),
+        refused.prop_map(Frame::from),
+    ]
+    .boxed()
+}
+
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), events(), join(), client()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client(), pull()].boxed()
 }

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
+use protocol::ids::NodeId;
+use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE, ALPN_PEER};
 use quinn::crypto::rustls::QuicClientConfig;
 
 use super::stream::QuicConnection;
 use super::tls::{Root, client};
 use super::{Timing, lost};
 use crate::error::{Alert, Lost};
-use crate::pki::{COORDINATOR_NAME, Credentials, PkiError, read_certificate};
+use crate::pki::{COORDINATOR_NAME, Credentials, PkiError, node_name, read_certificate};
 use crate::token::{Fingerprint, JoinToken};
 
 /// Whom a client trusts.
@@ -90,6 +91,15 @@ impl Dialler {
         self.dial(address, ALPN_NODE, client(Root::Authority(own.authority.clone()), Some(own), ALPN_NODE)?).await
     }
 
+    /// As a node, another node: whoever answers must show the certificate of that very node.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    pub async fn peer(&self, address: &str, own: &Credentials, node: NodeId) -> Result<QuicConnection, DialError> {
+        let tls = client(Root::Authority(own.authority.clone()), Some(own), ALPN_PEER)?;
+        self.dial_name(address, &node_name(node), ALPN_PEER, tls).await
+    }
+
     /// As a node that wants to join: the server must hold the authority that the token names.
     ///
     /// # Errors
@@ -124,14 +134,23 @@ impl Dialler {
     }
 
     async fn dial(&self, address: &str, alpn: &[u8], tls: QuicClientConfig) -> Result<QuicConnection, DialError> {
+        self.dial_name(address, COORDINATOR_NAME, alpn, tls).await
+    }
+
+    async fn dial_name(
+        &self,
+        address: &str,
+        name: &str,
+        alpn: &[u8],
+        tls: QuicClientConfig,
+    ) -> Result<QuicConnection, DialError> {
         let remote = resolve(address).await?;
         let here: SocketAddr = if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let endpoint = quinn::Endpoint::client(here).map_err(DialError::Socket)?;
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         config.transport_config(self.timing.transport());
         let refused = |problem: String| DialError::Resolve { address: address.to_owned(), problem };
-        let connecting =
-            endpoint.connect_with(config, remote, COORDINATOR_NAME).map_err(|error| refused(error.to_string()))?;
+        let connecting = endpoint.connect_with(config, remote, name).map_err(|error| refused(error.to_string()))?;
         let address = address.to_owned();
         match tokio::time::timeout(self.timing.handshake, connecting).await {
             Err(_) => Err(DialError::Unreachable { address }),

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use protocol::ids::NodeId;
-use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
-use quinn::crypto::rustls::HandshakeData;
+use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE, ALPN_PEER};
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{EndpointConfig, TokioRuntime};
 use quinn_proto::HashedConnectionIdGenerator;
 use rustls::pki_types::CertificateDer;
@@ -81,7 +81,24 @@ impl Listener {
         timing: Timing,
         reset: Option<ResetKey>,
     ) -> Result<Self, BindError> {
-        let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(credentials)?));
+        Self::accepting(address, tls::server(credentials)?, timing, reset)
+    }
+
+    /// As [`Listener::bind`], for a node: only other nodes of the cluster are let in.
+    ///
+    /// # Errors
+    /// A port that cannot be used, or certificates that cannot.
+    pub fn bind_peers(address: SocketAddr, credentials: &Credentials, timing: Timing) -> Result<Self, BindError> {
+        Self::accepting(address, tls::peers(credentials)?, timing, None)
+    }
+
+    fn accepting(
+        address: SocketAddr,
+        tls: QuicServerConfig,
+        timing: Timing,
+        reset: Option<ResetKey>,
+    ) -> Result<Self, BindError> {
+        let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
         config.transport_config(timing.transport());
         config.max_incoming(HANDSHAKES);
         let port = |source| BindError::Port { address, source };
@@ -169,8 +186,8 @@ async fn handshake(incoming: quinn::Incoming) -> Result<Incoming, String> {
     let protocol = data.and_then(|data| data.protocol).unwrap_or_default();
     let node = certified(&connection);
     let role = match (protocol.as_slice(), node) {
-        (ALPN_NODE, Some(node)) => Role::Node(node),
-        (ALPN_NODE, None) => {
+        (ALPN_NODE | ALPN_PEER, Some(node)) => Role::Node(node),
+        (ALPN_NODE | ALPN_PEER, None) => {
             let reason = "a node must show a certificate of this cluster: join first";
             connection.close(quinn::VarInt::from_u32(Code::Refused.number()), reason.as_bytes());
             return Err(reason.to_owned());

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE};
+use protocol::version::{ALPN_CLIENT, ALPN_JOIN, ALPN_NODE, ALPN_PEER};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
@@ -35,6 +36,21 @@ pub(super) fn server(credentials: &Credentials) -> Result<QuicServerConfig, PkiE
         .allow_unauthenticated()
         .build()
         .map_err(wrong)?;
+    accepting(credentials, verifier, &[ALPN_NODE, ALPN_JOIN, ALPN_CLIENT])
+}
+
+/// A node's, for other nodes: without a certificate of the cluster nobody gets past the handshake.
+pub(super) fn peers(credentials: &Credentials) -> Result<QuicServerConfig, PkiError> {
+    let roots = roots(&credentials.authority)?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build().map_err(wrong)?;
+    accepting(credentials, verifier, &[ALPN_PEER])
+}
+
+fn accepting(
+    credentials: &Credentials,
+    verifier: Arc<dyn ClientCertVerifier>,
+    protocols: &[&[u8]],
+) -> Result<QuicServerConfig, PkiError> {
     let chain = vec![credentials.certificate.clone(), credentials.authority.clone()];
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -42,7 +58,7 @@ pub(super) fn server(credentials: &Credentials) -> Result<QuicServerConfig, PkiE
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, credentials.key.clone_key())
         .map_err(wrong)?;
-    config.alpn_protocols = [ALPN_NODE, ALPN_JOIN, ALPN_CLIENT].map(<[u8]>::to_vec).to_vec();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     // A resumed session would not show its certificate again.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});

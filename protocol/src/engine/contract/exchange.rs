@@ -29,6 +29,7 @@ pub fn exported_blocks_answer_alike(bench: &dyn Bench) {
     let mut second = Watched::new(bench, Shape::default());
     let outcome = second.import(&first.layout(), blocks.clone());
     assert_eq!((outcome.taken, outcome.refused), (Blocks(5), None));
+    assert_eq!(second.cached(&chain(&second.job(1, 45, 12))), Blocks(5));
     assert_eq!(second.listen().len(), 5, "what was taken in is told");
     assert_eq!(second.import(&first.layout(), blocks).taken, Blocks::ZERO, "what is there is taken in again");
     let answer = second.answer(second.job(1, 45, 12));

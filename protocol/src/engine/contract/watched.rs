@@ -93,6 +93,10 @@ impl Watched {
         self.engine.layout()
     }
 
+    pub(super) fn cached(&self, hashes: &[BlockHash]) -> Blocks {
+        self.engine.cached_blocks(hashes)
+    }
+
     pub(super) fn export(&mut self, hashes: &[BlockHash], out: &mut Vec<BlockData>) {
         let before = self.load();
         self.engine.export_blocks(hashes, out);
