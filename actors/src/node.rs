@@ -224,6 +224,9 @@ impl Shared {
 
     /// Fetches what a job lacks of its prompt, if there is a hint and it pays.
     async fn prepare(&self, submit: &Submit) {
+        if self.is_draining() {
+            return;
+        }
         let pulls = self.among.load().pulls.clone();
         if let (Some(pulls), Some(pull)) = (pulls, &submit.pull) {
             pulls.prepare(&submit.job, pull).await;

@@ -111,7 +111,15 @@ async fn exchange(
                     take_in(worker, &layout, &mut batch, tally).await?;
                 }
             }
-            Some(Frame::PulledEnd(_)) => return take_in(worker, &layout, &mut batch, tally).await,
+            Some(Frame::PulledEnd(end)) => {
+                take_in(worker, &layout, &mut batch, tally).await?;
+                let came = Blocks::of(hashes.len() - due.len());
+                return if end.blocks == came {
+                    Ok(())
+                } else {
+                    Err(format!("{} were announced, {came} came", end.blocks))
+                };
+            }
             Some(Frame::PullRefused(refused)) => return Err(refused.to_string()),
             Some(other) => return Err(format!("{:?} has no place in a pull", other.kind())),
             None => return Err("the peer has ended the pull in its middle".to_owned()),
