@@ -14,6 +14,7 @@ mod join;
 mod metrics;
 mod models;
 mod options;
+mod peers;
 mod run;
 mod signals;
 mod state;

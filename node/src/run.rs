@@ -34,6 +34,8 @@ pub(crate) enum RunError {
     Model(#[from] NotServed),
     #[error("metrics cannot be served at {address}: {source}; choose another --metrics")]
     Metrics { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("node.listen: {0}")]
+    Listen(#[from] transport::quic::BindError),
     #[error("the metrics cannot be set up: {0}")]
     Recorder(#[from] metrics_exporter_prometheus::BuildError),
     #[error("the operating system gives no random numbers: {0}")]
@@ -80,6 +82,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         }
         () = workers.ended() => return Err(RunError::GivenUp("the workers")),
     };
+    let _peers = crate::peers::begin(&plan, &node, &credentials)?;
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {
         let (address, credentials) = (address.clone(), Arc::clone(&credentials));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::Role;
 use crate::units::{ByteSize, Memory, Span};
 
 mod answers;
@@ -21,6 +22,7 @@ mod failure;
 mod parse;
 mod placement;
 mod queue;
+mod pull;
 
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
@@ -28,6 +30,7 @@ pub use failure::{Breaker, Retry};
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use queue::Queue;
+pub use pull::Pull;
 
 /// A whole `cluster.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,8 @@ pub struct Config {
     pub degrade: Degrade,
     /// Answers that are kept.
     pub answers: Answers,
+    /// When cached blocks are fetched from another node instead of computed.
+    pub pull: Pull,
     /// When a node is suspect.
     pub health: Health,
     /// How connections live.
@@ -124,6 +129,12 @@ pub struct Node {
     pub threads: Option<u32>,
     /// Where Prometheus metrics are served; nowhere if left out.
     pub metrics: Option<SocketAddr>,
+    /// Where other nodes fetch cached blocks by QUIC; nobody does if left out.
+    pub listen: Option<SocketAddr>,
+    /// Where other nodes reach `listen`, `HOST:PORT`; `listen` itself if left out.
+    pub address: Option<String>,
+    /// Which part of a job it is for.
+    pub role: Role,
 }
 
 impl Default for Node {
@@ -135,6 +146,9 @@ impl Default for Node {
             device: "cpu".into(),
             threads: None,
             metrics: None,
+            listen: None,
+            address: None,
+            role: Role::Any,
         }
     }
 }

@@ -200,3 +200,26 @@ async fn a_listener_that_was_restarted_tells_peers_of_the_last_one_at_once() {
     let lost = tokio::time::timeout(PATIENCE / 2, connection.closed()).await.unwrap();
     assert_eq!(lost, Lost::Forgotten);
 }
+
+#[tokio::test]
+async fn nodes_reach_each_other_and_nobody_else_does() {
+    let cluster = Server::start();
+    let own = cluster.node(now());
+    let mut listener = Listener::bind_peers(([127, 0, 0, 1], 0).into(), &own, TIMING).unwrap();
+    let address = listener.address().to_string();
+    let dialler = dialler();
+    // Not under another node's name, not a coordinator's door, not with another cluster's certificate.
+    let other = dialler.peer(&address, &own, protocol::ids::NodeId(8)).await.unwrap_err();
+    assert!(matches!(other, DialError::Untrusted { .. }), "{other}");
+    let door = dialler.node(&address, &own).await.unwrap_err();
+    assert!(matches!(door, DialError::Version { .. } | DialError::Untrusted { .. }), "{door}");
+    let stranger = Server::start().node(now());
+    assert!(matches!(dialler.peer(&address, &stranger, NODE).await, Err(DialError::Untrusted { .. })));
+    let (connection, accepted) = tokio::join!(dialler.peer(&address, &own, NODE), listener.accept());
+    let (connection, accepted) = (connection.unwrap(), accepted.unwrap());
+    assert_eq!(accepted.role, Role::Node(NODE), "whoever was refused never came through");
+    assert_eq!(connection.peer().address, address);
+    // A node does not pass for a coordinator either.
+    let posed = dialler.client(&address, &Trust::Fingerprint(cluster.authority.fingerprint())).await.unwrap_err();
+    assert!(!matches!(posed, DialError::Unreachable { .. }), "{posed}");
+}

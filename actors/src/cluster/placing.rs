@@ -10,10 +10,12 @@ use std::sync::Arc;
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
 use protocol::job::Class;
+use protocol::message::Pull;
 use protocol::units::{Blocks, Tokens};
 
 use super::directory::Reach;
 
+pub(crate) mod hint;
 mod metrics;
 mod reservation;
 mod trial;
@@ -54,6 +56,8 @@ pub struct Placed {
     pub reach: Reach,
     /// What the index believes to be cached there.
     pub predicted: Tokens,
+    /// Who has more of it.
+    pub pull: Option<Pull>,
 }
 
 /// What is cached where, as far as the coordinator knows.

@@ -19,6 +19,7 @@ impl Config {
         self.check_spans(&mut found);
         self.check_node(&mut found);
         self.placement.check(&mut found);
+        self.pull.check(self.requests.grant_timeout, &mut found);
         self.breaker.check(&mut found);
         self.retry.check(&mut found);
         self.queue.check(&mut found);
@@ -106,14 +107,18 @@ impl Config {
         if node.coordinators.is_empty() {
             found.push(fault("node.coordinators", "is empty: name at least one HOST:PORT"));
         }
-        for address in &node.coordinators {
-            let port = address
-                .rsplit_once(':')
-                .filter(|(host, _)| !host.is_empty())
-                .and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none_or(|port| port == 0) {
-                found.push(fault("node.coordinators", format!("'{address}' is not HOST:PORT")));
+        for address in node.coordinators.iter().filter(|address| !is_address(address)) {
+            found.push(fault("node.coordinators", format!("'{address}' is not HOST:PORT")));
+        }
+        match (&node.address, node.listen) {
+            (Some(address), _) if !is_address(address) => {
+                found.push(fault("node.address", format!("'{address}' is not HOST:PORT")));
             }
+            (None, Some(listen)) if listen.ip().is_unspecified() => {
+                let problem = format!("is left out, and {listen} says not where other nodes reach it: give HOST:PORT");
+                found.push(fault("node.address", problem));
+            }
+            _ => {}
         }
         let index = node.device.strip_prefix("cuda:").map(|index| index.parse::<u16>().is_ok());
         if node.device != "cpu" && index != Some(true) {
@@ -170,4 +175,9 @@ pub(super) fn count(found: &mut Vec<ConfigFault>, path: String, value: u32, most
     if !(1..=most).contains(&value) {
         found.push(fault(path, format!("is {value}: give 1 to {most}")));
     }
+}
+
+fn is_address(text: &str) -> bool {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    port.and_then(|(_, port)| port.parse::<u16>().ok()).is_some_and(|port| port > 0)
 }

@@ -20,6 +20,8 @@ fn every_key_stands_in_the_file_with_a_comment_before_it() {
     full.node.name = Some("a".into());
     full.node.threads = Some(1);
     full.node.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+    full.node.listen = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
+    full.node.address = Some("a:2".into());
     full.models.insert("smollm2".into(), Model { context: Some(2048), path: "x".into(), ..Model::default() });
     let all = toml::Table::try_from(&full).unwrap();
     for (section, value) in &all {

@@ -13,7 +13,7 @@ use transport::connection::Connection;
 
 use super::roster::{Entered, Key, Nodes, View};
 use super::{Directory, Reach};
-use crate::cluster::placing::{Placed, Reservation, Trial, Want};
+use crate::cluster::placing::{Placed, Reservation, Trial, Want, hint};
 
 /// The way to a node.
 struct Way {
@@ -78,7 +78,8 @@ impl Directory {
         // Only whole blocks are taken from a cache.
         let block = want.block.0.max(1);
         let predicted = Tokens(choice.cached.0 / block * block);
-        Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted })
+        let pull = hint::hint(&hits, (choice.node, predicted), want.block, |node| self.peer_address(now, node));
+        Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted, pull })
     }
 
     /// Whether any node serves the model, be it busy, suspect or left out for its faults.
@@ -89,6 +90,13 @@ impl Directory {
     /// Jobs that were sent to nodes and have not ended.
     pub fn sent(&self) -> u64 {
         self.rosters.open()
+    }
+
+    /// Where other nodes reach a node that is trusted.
+    fn peer_address(&self, now: Duration, node: NodeId) -> Option<String> {
+        let entry = self.nodes.get(&node)?;
+        let trusted = entry.health.verdict(now, &self.rules) == Verdict::Trusted;
+        entry.hello.peer.clone().filter(|_| trusted)
     }
 
     fn hits(&self, want: &Want) -> BTreeMap<NodeId, Blocks> {

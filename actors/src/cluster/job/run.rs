@@ -155,7 +155,7 @@ impl Run<'_> {
         let placed = choice.placed.take().ok_or_else(missing)?;
         choice.predicted = placed.predicted;
         choice.trial = Some(placed.reach.trial);
-        let submit = Submit { job: choice.job(&self.task, attempt), deadline: Some(left), pull: None };
+        let submit = Submit { job: choice.job(&self.task, attempt), deadline: Some(left), pull: placed.pull };
         let way = crate::cluster::attempt::Way {
             connection: placed.reach.connection,
             suspect: placed.reach.suspect,
