@@ -35,6 +35,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
+#[expect(clippy::disallowed_methods, reason = "as above")]
+fn since(begun: Instant) -> Duration {
+    begun.elapsed()
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: exchange MODEL.gguf")?;
     let bf16 =
@@ -62,15 +67,15 @@ fn measure(path: &Path, options: &EngineOptions) -> Result<(), Box<dyn Error>> {
         while !first.load().is_idle() {
             first.step(&mut events)?;
         }
-        prefill = prefill.min(begun.elapsed());
+        prefill = prefill.min(since(begun));
         let begun = now();
         let mut blocks = Vec::new();
         first.export_blocks(&hashes, &mut blocks);
-        export = export.min(begun.elapsed());
+        export = export.min(since(begun));
         bytes = blocks.iter().map(|block| block.bytes.len()).sum();
         let begun = now();
         let imported = second.import_blocks(&layout, blocks);
-        import = import.min(begun.elapsed());
+        import = import.min(since(begun));
         if let Some(refusal) = imported.refused {
             return Err(refusal.into());
         }

@@ -4,4 +4,5 @@
 
 mod bed;
 mod ending;
+mod pulling;
 mod serving;
