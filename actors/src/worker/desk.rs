@@ -120,6 +120,8 @@ impl Desk {
             }
             self.sweep();
             if self.engine.load().is_idle() {
+                // No job came, but blocks of another node may have.
+                self.board.feed.hear(self.engine.as_mut(), &mut self.cached).await;
                 continue;
             }
             self.publish();
