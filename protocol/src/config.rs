@@ -21,16 +21,16 @@ mod degrade;
 mod failure;
 mod parse;
 mod placement;
-mod queue;
 mod pull;
+mod queue;
 
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
-pub use queue::Queue;
 pub use pull::Pull;
+pub use queue::Queue;
 
 /// A whole `cluster.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
