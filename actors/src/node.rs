@@ -43,6 +43,9 @@ pub trait Dialer: Send + Sync + 'static {
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>>;
 }
 
+/// How long the last words of streams that are ended may take.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// What a node is and how it keeps its links.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
@@ -81,6 +84,8 @@ enum Stage {
     Serving,
     /// It finishes what it has.
     Draining,
+    /// What still runs has had its time, and is told so.
+    Ending,
     /// Links say goodbye.
     Leaving,
 }
@@ -88,6 +93,7 @@ enum Stage {
 struct Shared {
     settings: NodeSettings,
     workers: Vec<(WorkerHandle, Arc<Served>)>,
+    missing: Vec<NotServed>,
     stage: watch::Sender<Stage>,
     /// How many coordinators have taken it in.
     connected: watch::Sender<u32>,
@@ -112,24 +118,29 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// A node with these workers; waits until each of them has its first engine.
+    /// A node with these workers; waits until each of them has its first engine or cannot make it. A
+    /// model that cannot be loaded is [`Self::missing`], and the others are served.
     ///
     /// # Errors
-    /// Which model could not be loaded, and why.
+    /// No model could be loaded: the first of them, and why.
     pub async fn new(settings: NodeSettings, workers: Vec<WorkerHandle>) -> Result<Self, NotServed> {
-        let mut served = Vec::new();
+        let (mut served, mut missing) = (Vec::new(), Vec::new());
         for worker in workers {
             match worker.served().await {
                 Ok(what) => served.push((worker, what)),
-                Err(reason) => {
-                    return Err(NotServed { model: worker.model().to_owned(), reason });
-                }
+                Err(reason) => missing.push(NotServed { model: worker.model().to_owned(), reason }),
             }
+        }
+        if served.is_empty()
+            && let Some(first) = missing.first()
+        {
+            return Err(first.clone());
         }
         let streams = Arc::new(Semaphore::new(settings.streams.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
             settings,
             workers: served,
+            missing,
             stage: watch::Sender::new(Stage::Serving),
             connected: watch::Sender::new(0),
             serving: TaskTracker::new(),
@@ -169,12 +180,23 @@ impl Node {
         self.shared.connected.subscribe()
     }
 
+    /// The models that it should serve and cannot.
+    pub fn missing(&self) -> &[NotServed] {
+        &self.shared.missing
+    }
+
     /// Takes no new jobs, lets those that run go on for up to `limit`, then makes the links say
-    /// goodbye. True if all jobs came to their end.
+    /// goodbye. What runs longer ends as `Drained`, so that it is carried on elsewhere. True if all
+    /// jobs came to their end.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.shared.stage.send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
         self.shared.serving.close();
         let done = tokio::time::timeout(limit, self.shared.serving.wait()).await.is_ok();
+        if !done {
+            self.shared.stage.send_replace(Stage::Ending);
+            // A coordinator that does not read them learns it from the goodbye.
+            drop(tokio::time::timeout(PARTING, self.shared.serving.wait()).await);
+        }
         self.shared.stage.send_replace(Stage::Leaving);
         done
     }
@@ -217,9 +239,18 @@ impl Shared {
 
     /// Resolves when the links shall say goodbye.
     async fn leaving(&self) {
+        self.reached(|stage| stage == Stage::Leaving).await;
+    }
+
+    /// Resolves when what still runs shall end.
+    async fn ending(&self) {
+        self.reached(|stage| matches!(stage, Stage::Ending | Stage::Leaving)).await;
+    }
+
+    async fn reached(&self, wanted: impl Fn(Stage) -> bool) {
         let mut stage = self.stage.subscribe();
         // The sender is in this very struct: it cannot be gone.
-        drop(stage.wait_for(|stage| *stage == Stage::Leaving).await);
+        drop(stage.wait_for(|stage| wanted(*stage)).await);
     }
 
     /// Fetches what a job lacks of its prompt, if there is a hint and it pays.

@@ -94,7 +94,8 @@ async fn serve(
                 let now = *stage.borrow_and_update();
                 match now {
                     Stage::Serving => {}
-                    Stage::Draining => {
+                    // Ending is Draining to a coordinator that missed the one for the other.
+                    Stage::Draining | Stage::Ending => {
                         if let Err(lost) = say(&mut writer, Drain {}, patience).await {
                             break lost;
                         }

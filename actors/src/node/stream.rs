@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use protocol::codec;
-use protocol::engine::RefusalReason;
+use protocol::engine::{JobFault, RefusalReason};
 use protocol::frame::Frame;
 use protocol::job::Job;
-use protocol::message::{FetchText, Granted, Refused, TextChunk};
+use protocol::message::{Failed, FetchText, Granted, Refused, TextChunk};
 use transport::error::{Code, StreamError};
 use transport::frames::{FrameReader, FrameWriter, SendError};
 
@@ -104,7 +104,17 @@ async fn attempt(
     };
     let grant = attempt.grant();
     writer.send(Granted { cached: grant.cached, queue: grant.queue }).await?;
-    while let Some(update) = attempt.next().await {
+    loop {
+        let update = tokio::select! {
+            biased;
+            () = shared.ending() => {
+                // To drop it is to free its blocks. What it brought is with the coordinator already.
+                drop(attempt);
+                return writer.send(Failed { error: JobFault::Drained }).await;
+            }
+            update = attempt.next() => update,
+        };
+        let Some(update) = update else { return Ok(()) };
         match update {
             Update::Begun(begun) => writer.send(begun).await?,
             Update::Tokens(batch) => writer.send(batch).await?,
@@ -112,7 +122,6 @@ async fn attempt(
             Update::Failed(failed) => writer.send(failed).await?,
         }
     }
-    Ok(())
 }
 
 /// Sends a bundle in pieces; nothing at all if there is none of that hash.

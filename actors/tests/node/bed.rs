@@ -68,13 +68,8 @@ pub(crate) async fn supervise(child: actors::supervisor::ChildSpec) -> ActorRef<
     Supervisor::spawn(None, Supervisor, args).await.unwrap().0
 }
 
-pub(crate) async fn bed(faults: Faults) -> Bed {
-    let timing = Timing { decode_per_step: Duration::from_millis(10), ..Timing::default() };
-    let options = MockOptions { timing, faults, ..MockOptions::default() };
-    let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });
-    let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
-    let workers = supervise(child).await;
-    let settings = NodeSettings {
+pub(crate) fn settings() -> NodeSettings {
+    NodeSettings {
         id: NodeId(7),
         name: "seven".to_owned(),
         incarnation: Incarnation(3),
@@ -83,8 +78,16 @@ pub(crate) async fn bed(faults: Faults) -> Bed {
         patience: Duration::from_secs(5),
         backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) },
         seed: 1,
-    };
-    let node = Node::new(settings, vec![worker.clone()]).await.unwrap();
+    }
+}
+
+pub(crate) async fn bed(faults: Faults) -> Bed {
+    let timing = Timing { decode_per_step: Duration::from_millis(10), ..Timing::default() };
+    let options = MockOptions { timing, faults, ..MockOptions::default() };
+    let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });
+    let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
+    let workers = supervise(child).await;
+    let node = Node::new(settings(), vec![worker.clone()]).await.unwrap();
     let (dialled, arriving) = mpsc::channel(1);
     let links = supervise(node.link(Arc::new(MemoryDialer { dialled }))).await;
     Bed { node, worker, dialled: arriving, links, _workers: workers }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actors::mock::Faults;
 use protocol::engine::{JobFault, RefusalReason};
 use protocol::frame::Frame;
-use protocol::message::{Goodbye, Refusal};
+use protocol::message::{Failed, Goodbye, Refusal};
 use tokio::time::{Instant, sleep};
 use transport::connection::Connection;
 use transport::error::Code;
@@ -116,20 +116,24 @@ async fn a_node_that_stops_finishes_what_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_longer_than_the_limit_is_ended() {
+async fn what_takes_longer_than_the_limit_is_handed_back() {
     let mut bed = bed(Faults::default()).await;
     let peering = bed.welcome().await;
     let (_writer, mut reader) = long_answer(&peering).await;
     let Peering { connection: _connection, writer: _control, reader: mut control, .. } = peering;
     tokio::spawn(async move { while let Ok(Some(_)) = control.recv().await {} });
-    assert!(!bed.node.drain(Duration::from_secs(2)).await);
-    loop {
-        match reader.recv().await {
-            Ok(Some(Frame::Tokens(_))) => {}
-            Ok(other) => panic!("{other:?}: it must not look complete"),
-            Err(_) => break,
+    let node = bed.node.clone();
+    let draining = tokio::spawn(async move { node.drain(Duration::from_secs(2)).await });
+    let last = loop {
+        match next(&mut reader).await {
+            Frame::Tokens(_) => {}
+            last => break last,
         }
-    }
+    };
+    assert_eq!(last, Failed { error: JobFault::Drained }.into(), "so that it is carried on elsewhere");
+    assert_eq!(reader.recv().await.unwrap(), None, "and nothing after it");
+    drop(reader);
+    assert!(!draining.await.unwrap());
     assert!(is_free(&bed.worker).await);
 }
 

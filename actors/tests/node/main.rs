@@ -5,4 +5,5 @@
 mod bed;
 mod ending;
 mod pulling;
+mod models;
 mod serving;
