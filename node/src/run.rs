@@ -6,6 +6,7 @@ use std::time::Duration;
 use actors::node::{Node, NodeSettings, NotServed};
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::worker::{WorkerHandle, WorkerMetrics, worker};
+use futures_util::future::join_all;
 use policy::restart::Intensity;
 use protocol::ids::NodeId;
 use protocol::units::Tokens;
@@ -63,16 +64,16 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         tracing::info!("metrics at http://{bound}/metrics");
     }
     let mut handles = Vec::new();
-    let mut children = Vec::new();
+    let mut workers = Vec::new();
     for (model_name, model) in &plan.models {
         let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node);
         let counts = metrics::with_local_recorder(&recorder, || WorkerMetrics::new(model_name));
         let (handle, child) = worker(model_name, factory, drive, counts);
         handle.bound_queue(Tokens(model.queue_tokens.into()));
         handles.push(handle);
-        children.push(child);
+        // A tree for each model: one that is given up takes no other down.
+        workers.push(Tree::start(&plan, vec![child], seed).await?);
     }
-    let mut workers = Tree::start(&plan, children, seed).await?;
     let ready = async { tokio::try_join!(credentials(&plan, &state), node(&plan, &state, name, &handles, seed)) };
     let (credentials, node) = tokio::select! {
         ready = ready => ready?,
@@ -80,9 +81,17 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
             tracing::info!("stopping before it has begun to serve");
             return Ok(());
         }
-        () = workers.ended() => return Err(RunError::GivenUp("the workers")),
+        () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
     };
     let _peers = crate::peers::begin(&plan, &node, &credentials)?;
+    for missing in node.missing() {
+        tracing::error!("{missing}; the node serves its other models");
+        // It would only fail again: its files do not change by themselves.
+        if let Some(place) = handles.iter().position(|handle| handle.model() == missing.model) {
+            handles.remove(place);
+            workers.remove(place).stop().await;
+        }
+    }
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {
         let (address, credentials) = (address.clone(), Arc::clone(&credentials));
@@ -91,7 +100,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
     let mut links = Tree::start(&plan, links.collect(), seed).await?;
     tokio::select! {
         () = signals.next() => {}
-        () = workers.ended() => return Err(RunError::GivenUp("the workers")),
+        () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
         () = links.ended() => return Err(RunError::GivenUp("the links")),
     }
     tokio::select! {
@@ -102,14 +111,14 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
 }
 
 /// Lets running answers come to their end, says goodbye, and lets go of the engines.
-async fn stop(plan: &Plan, node: &Node, links: Tree, workers: Tree) {
+async fn stop(plan: &Plan, node: &Node, links: Tree, workers: Vec<Tree>) {
     let limit = plan.config.requests.drain;
     tracing::info!("stopping: no new jobs, running ones may go on for {limit}");
     if !node.drain(limit.0).await {
-        tracing::warn!("jobs were still running after {limit}; they are ended");
+        tracing::warn!("jobs were still running after {limit}; they are handed back, to go on elsewhere");
     }
     links.stop().await;
-    workers.stop().await;
+    join_all(workers.into_iter().map(Tree::stop)).await;
     tracing::info!("stopped");
 }
 
@@ -158,7 +167,8 @@ async fn node(plan: &Plan, state: &State, name: String, handles: &[WorkerHandle]
 /// A supervisor with its children.
 struct Tree {
     supervisor: ActorRef<SupervisorMsg>,
-    running: JoinHandle<()>,
+    /// None once it has ended.
+    running: Option<JoinHandle<()>>,
 }
 
 impl Tree {
@@ -166,19 +176,27 @@ impl Tree {
         let intensity = Intensity::from(&plan.config.supervision);
         let args = SupervisorArgs { intensity, children, seed, grace: GRACE };
         let (supervisor, running) = Supervisor::spawn(None, Supervisor, args).await?;
-        Ok(Self { supervisor, running })
+        Ok(Self { supervisor, running: Some(running) })
     }
 
     /// Resolves when it has given up.
     async fn ended(&mut self) {
-        // How it ended is in the log.
-        drop((&mut self.running).await);
+        if let Some(running) = &mut self.running {
+            // How it ended is in the log.
+            drop(running.await);
+            self.running = None;
+        }
     }
 
     async fn stop(mut self) {
         self.supervisor.stop(None);
         self.ended().await;
     }
+}
+
+/// Resolves when every one has given up: with the last model, the node has nothing to serve.
+async fn all_ended(trees: &mut [Tree]) {
+    join_all(trees.iter_mut().map(Tree::ended)).await;
 }
 
 /// What the machine is called.

@@ -4,6 +4,6 @@
 
 mod bed;
 mod ending;
-mod pulling;
 mod models;
+mod pulling;
 mod serving;
