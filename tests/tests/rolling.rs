@@ -1,6 +1,5 @@
 //! A rolling restart: every node is told to stop and started again, in turn, while clients ask.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
