@@ -1,6 +1,5 @@
 //! A rolling restart: every node is told to stop and started again, in turn, while clients ask.
 
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

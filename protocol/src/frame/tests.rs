@@ -32,6 +32,10 @@ fn numbers_are_pinned() {
         (Kind::Answered, 84),
         (Kind::AskStatus, 85),
         (Kind::Status, 86),
+        (Kind::PullBlocks, 96),
+        (Kind::PulledBlock, 97),
+        (Kind::PulledEnd, 98),
+        (Kind::PullRefused, 99),
     ];
     assert_eq!(Kind::ALL, pinned.map(|(kind, _)| kind));
     for number in 0..=u16::MAX {
