@@ -52,7 +52,7 @@ async fn when_everybody_refuses_the_client_learns_when_to_come_back() {
     let bench = Bench::new();
     let _nodes = [bench.node(1, Script::Refuse).await, bench.node(2, Script::Refuse).await];
     let error = bench.ask(|_| {}).await.error().unwrap();
-    assert_eq!((error.kind, error.retry_after), (ErrorKind::Overloaded, Some(Duration::from_secs(3))));
+    assert_eq!((error.kind, error.retry_after), (ErrorKind::Busy, Some(Duration::from_secs(3))));
     let empty = Bench::new();
     assert_eq!(empty.ask(|_| {}).await.error().unwrap().kind, ErrorKind::NoNode);
 }

@@ -360,7 +360,7 @@ impl Attempts {
                 commands
             }
             JobFault::Expired => {
-                let error = JobError::new(ErrorKind::Overloaded, fault.to_string());
+                let error = JobError::new(ErrorKind::Busy, fault.to_string());
                 self.end_now(Err(error.retry_after(self.retry_after.unwrap_or(ending::RETRY))))
             }
             // Another node has the same weights.

@@ -156,7 +156,7 @@ pub enum ErrorKind {
     Unauthorized,
     /// The model is not in the cluster: 404.
     UnknownModel,
-    /// Every node or queue is full: 429 where the client is to blame, else 503.
+    /// The coordinator is full or stops: 429 where the client is to blame, else 503.
     Overloaded,
     /// No node serves the model now: 503.
     NoNode,
@@ -166,6 +166,9 @@ pub enum ErrorKind {
     Timeout,
     /// A fault of the cluster's own: 500.
     Internal,
+    /// More is asked for than the cluster can do, and it was not this request's turn in time: 429. Its place is
+    /// kept for when it is told to come again.
+    Busy,
 }
 
 /// What `troupe status` shows.

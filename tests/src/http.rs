@@ -186,7 +186,10 @@ impl Incoming {
     }
 
     /// Reads it to the end.
-    async fn whole(mut self) -> Response {
+    ///
+    /// # Panics
+    /// It breaks off.
+    pub async fn whole(mut self) -> Response {
         while self.more().await {}
         let chunked = self.is("transfer-encoding", "chunked");
         let body = if chunked { unchunk(&self.buffer).0 } else { self.buffer };

@@ -88,6 +88,7 @@ fn outcome(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthorized => "unauthorized",
         ErrorKind::UnknownModel => "unknown_model",
         ErrorKind::Overloaded => "overloaded",
+        ErrorKind::Busy => "busy",
         ErrorKind::NoNode => "no_node",
         ErrorKind::NodeLost => "node_lost",
         ErrorKind::Timeout => "timeout",

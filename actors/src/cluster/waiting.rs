@@ -72,7 +72,7 @@ pub struct TurnedAway {
 
 impl From<TurnedAway> for JobError {
     fn from(away: TurnedAway) -> Self {
-        let error = Self::new(ErrorKind::Overloaded, away.reason).retry_after(away.retry_after);
+        let error = Self::new(ErrorKind::Busy, away.reason).retry_after(away.retry_after);
         // A limit that is named is one of the client's own.
         if away.own { error.field("model") } else { error }
     }

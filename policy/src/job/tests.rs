@@ -182,6 +182,6 @@ fn a_prompt_that_fits_no_node_is_the_clients_to_mend() {
 #[test]
 fn a_deadline_that_has_passed_is_no_fault_of_the_node() {
     let commands = placed(1).on_event(0, Event::Failed(JobFault::Expired));
-    assert_eq!(error(&commands).kind, ErrorKind::Overloaded);
+    assert_eq!(error(&commands).kind, ErrorKind::Busy);
     assert!(!commands.contains(&judge(1, Verdict::Fault)), "{commands:?}");
 }

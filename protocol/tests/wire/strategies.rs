@@ -323,6 +323,7 @@ fn job_error() -> Any<JobError> {
         E::NodeLost,
         E::Timeout,
         E::Internal,
+        E::Busy,
     ]);
     (kind, text(), option::of(text()), option::of(span()))
         .prop_map(|(kind, message, field, retry_after)| JobError { kind, message, field, retry_after })

@@ -13,8 +13,8 @@ use tests::endure::survive::Loss;
 use tests::endure::{Figure, cancel, overload, soak, survive};
 
 /// Small nodes, so that a laptop can ask for three times what they can do; the deadline of `[queue]`.
-const OVERLOAD: &str = "[queue]\nwait = \"5s\"\n\n[models.smollm2]\nmax_batch = 8\nqueue = 16\n";
-/// As `queue.wait`, and a second in which the node takes it up.
+const OVERLOAD: &str = "[queue]\npatience = \"5s\"\n\n[models.smollm2]\nmax_batch = 8\nqueue = 16\n";
+/// As `queue.patience`, and a second in which the node takes it up.
 const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Loses nodes, clients and patience, and measures what a cluster makes of it.

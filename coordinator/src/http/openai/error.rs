@@ -7,6 +7,7 @@
 //! | no or wrong key | 401 | `invalid_request_error` | `invalid_api_key` |
 //! | unknown model | 404 | `invalid_request_error` | `model_not_found` |
 //! | a limit of the client's | 429 | `rate_limit_error` | `rate_limit_exceeded` |
+//! | too much is asked for, by all | 429 | `rate_limit_error` | `overloaded` |
 //! | the cluster's fault | 500 | `server_error` | `internal_error` |
 //! | node lost | 502 | `server_error` | `node_lost` |
 //! | full, or no node | 503 | `server_error` | `overloaded`, `no_node` |
@@ -132,6 +133,7 @@ impl From<JobError> for ApiError {
             ErrorKind::Overloaded if error.field.is_some() => {
                 (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded"))
             }
+            ErrorKind::Busy => (StatusCode::TOO_MANY_REQUESTS, Some("overloaded")),
             ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded")),
             ErrorKind::NoNode => (StatusCode::SERVICE_UNAVAILABLE, Some("no_node")),
             ErrorKind::NodeLost => (StatusCode::BAD_GATEWAY, Some("node_lost")),
