@@ -13,6 +13,7 @@ use protocol::job::{Limits, Sampling};
 use protocol::request::{Input, Params, Request};
 use protocol::units::Tokens;
 use text::{Special, Text};
+use tokio::time::Instant;
 
 use crate::service::Caller;
 
@@ -34,6 +35,8 @@ pub struct Origin {
     pub caller: Caller,
     /// For placement, and for the seed if none was given.
     pub random: u64,
+    /// When it came.
+    pub arrived: Instant,
 }
 
 /// Checks what needs no model.
@@ -114,6 +117,7 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
         class: care.class.unwrap_or_default(),
         session: care.session.map(|session| session_key(&origin.caller, &session)),
         degraded,
+        arrived: origin.arrived,
         salt: origin.caller.salt,
         tenant: origin.caller.key,
         random: origin.random,

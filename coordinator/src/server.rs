@@ -15,6 +15,7 @@ use protocol::request::{Input, Request};
 use ractor::ActorRef;
 use text::Text;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::pipeline::{Bend, Origin, check, prepare, unknown_model};
 use crate::service::{AnswerStream, Caller, ModelInfo, Service};
@@ -107,7 +108,7 @@ impl Service for Server {
         let (sender, pieces) = mpsc::channel(PIECES);
         let answers = Answers::new(sender, parts.shared.metrics.clone(), place).ok_or_else(full)?;
         let (request_id, random) = random()?;
-        let origin = Origin { request: RequestId(request_id), caller: caller.clone(), random };
+        let origin = Origin { request: RequestId(request_id), caller: caller.clone(), random, arrived: Instant::now() };
         let hub = parts.hub.clone();
         let slot = way::Slot::default();
         let tap = way::tap(Arc::clone(&parts), request.model.clone(), Arc::clone(&slot));

@@ -100,6 +100,8 @@ pub struct Task {
     pub session: Option<u64>,
     /// What overload has done to it so far.
     pub degraded: Vec<String>,
+    /// When it came: all that it waits for room before its first token counts from there.
+    pub arrived: Instant,
     /// For placement among equals.
     pub random: u64,
 }

@@ -97,6 +97,7 @@ impl Bench {
             class: Class::default(),
             session: None,
             degraded: Vec::new(),
+            arrived: tokio::time::Instant::now(),
             random: 7,
         };
         change(&mut task);

@@ -81,6 +81,7 @@ impl Coordinator {
             class: Class::default(),
             session: None,
             degraded: Vec::new(),
+            arrived: tokio::time::Instant::now(),
             random: 7,
         };
         change(&mut task);

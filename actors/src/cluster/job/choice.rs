@@ -54,7 +54,7 @@ impl Choice {
             granted: Tokens::ZERO,
             newest: None,
             moved: None,
-            waits: None,
+            waits: Some(task.arrived),
         }
     }
 
