@@ -24,7 +24,7 @@ fn card() -> Card {
 
 fn origin() -> Origin {
     let caller = Caller { key: "admin".into(), salt: [3; 16] };
-    Origin { request: RequestId(5), caller, random: 77, arrived: tokio::time::Instant::now() }
+    Origin { request: RequestId(5), caller, random: 77, arrived: Instant::now() }
 }
 
 fn made(input: Input, params: Params) -> Result<Task, JobError> {
