@@ -5,6 +5,7 @@
 //!   bound until its trial is over, so whoever is refused once more can always come back.
 //! - The higher class goes first; who waits for a while rises by a class. Within a class tenants share
 //!   fairly, by deficit round robin in tokens; within a tenant the older goes first.
+//! - No more are let in than leave while the newcomer is willing to wait, by the rate as measured.
 //! - Whoever comes to a full queue pushes out the youngest of the lowest class below its own; within its
 //!   class, the youngest of the tenant that holds most, if that one is over its share and the newcomer is not.
 //! - Who is turned away is told when to come again, from the rate at which entries really leave and from
@@ -31,9 +32,14 @@ use rate::Rate;
 use types::Held;
 pub use types::{Bounds, Entry, Id, TurnedAway, Why};
 
+/// How much of what may leave in a time is counted on.
+const SURE: f64 = 0.6;
+
 #[derive(Clone, Debug)]
 struct Waiting {
     entry: Entry,
+    /// Its age in its lane: who was told to come again is as old as when it came first.
+    age: Duration,
     /// The class it has by now.
     class: Class,
     /// When it rises next.
@@ -127,7 +133,7 @@ impl Queue {
             return Err(TurnedAway { why, retry_after: self.bounds.longest, own: true });
         }
         let promised = self.promises.redeem(now, &entry.tenant, entry.tokens);
-        let Some(victims) = self.victims(now, &entry, promised) else {
+        let Some(victims) = self.victims(now, &entry, promised.is_some()) else {
             let why = Why::Full { requests: self.len(), tokens: self.tokens };
             return Err(self.turn_away(now, &entry, why, random));
         };
@@ -142,7 +148,8 @@ impl Queue {
             self.rate.came_back(entry.tokens);
         }
         let rises = entry.since + self.bounds.rise;
-        let waiting = Waiting { class: entry.class, rises, trial: false, entry };
+        let age = promised.unwrap_or(entry.since).min(entry.since);
+        let waiting = Waiting { class: entry.class, age, rises, trial: false, entry };
         self.rises.insert((rises, id));
         self.line_up(id, &waiting);
         self.entries.insert(id, waiting);
@@ -220,7 +227,9 @@ impl Queue {
             tokens += held_tokens;
         }
         let (mut victims, mut held) = (BTreeSet::new(), self.held.clone());
-        while requests > self.bounds.requests || tokens > self.bounds.tokens {
+        // Who was told to come finds room, whatever has become of the rate meanwhile.
+        let bound = if promised { self.bounds.tokens } else { self.bound(entry) };
+        while requests > self.bounds.requests || tokens > bound {
             let id = self.victim(entry, &victims, &held)?;
             let victim = &self.entries.get(&id)?.entry;
             requests -= 1;
@@ -266,12 +275,20 @@ impl Queue {
         let (count, promised) = self.promises.all();
         let requests = (self.len() + count + 1).saturating_sub(self.bounds.requests);
         let each = if self.is_empty() { entry.tokens } else { Tokens(self.tokens.0 / self.len() as u64) };
-        let excess = (self.tokens + promised + entry.tokens) - self.bounds.tokens;
+        let excess = (self.tokens + promised + entry.tokens) - self.bound(entry);
         let ahead = excess.max(Tokens(each.0.saturating_mul(requests as u64)));
         let wait = self.delay(ahead).max(self.bounds.shortest);
-        let wait = wait.mul_f64(1.1 + 0.1 * random.clamp(0.0, 1.0)).clamp(self.bounds.shortest, self.bounds.longest);
+        let wait = wait.mul_f64(1.25 + 0.25 * random.clamp(0.0, 1.0)).clamp(self.bounds.shortest, self.bounds.longest);
         self.promises.make(now, wait, entry);
         TurnedAway { why, retry_after: wait, own: self.is_greedy(entry) }
+    }
+
+    /// The prompts that may wait with this one: no more than leave while it is willing to wait. More would only
+    /// be let in to be turned away later.
+    fn bound(&self, entry: &Entry) -> Tokens {
+        let patience = entry.deadline.saturating_sub(entry.since).as_secs_f64();
+        let leave = Tokens((self.rate() * patience * SURE) as u64);
+        self.bounds.tokens.min(leave.max(entry.tokens))
     }
 
     /// How long so many tokens take to leave.
@@ -283,7 +300,7 @@ impl Queue {
     fn line_up(&mut self, id: Id, waiting: &Waiting) {
         let quantum = self.bounds.quantum;
         let lanes = self.lanes.entry(waiting.class).or_insert_with(|| Lanes::new(quantum));
-        lanes.push(&waiting.entry.tenant, (waiting.entry.since, id), waiting.entry.tokens);
+        lanes.push(&waiting.entry.tenant, (waiting.age, id), waiting.entry.tokens);
     }
 
     /// Whoever has waited long enough rises.
@@ -298,7 +315,7 @@ impl Queue {
             self.rises.insert((waiting.rises, id));
             if !waiting.trial {
                 if let Some(lanes) = self.lanes.get_mut(&old) {
-                    lanes.remove(&waiting.entry.tenant, (waiting.entry.since, id));
+                    lanes.remove(&waiting.entry.tenant, (waiting.age, id));
                 }
                 self.line_up(id, &waiting);
             }
@@ -312,7 +329,7 @@ impl Queue {
         self.deadlines.remove(&(waiting.entry.deadline, id));
         self.rises.remove(&(waiting.rises, id));
         if let Some(lanes) = self.lanes.get_mut(&waiting.class) {
-            lanes.remove(&waiting.entry.tenant, (waiting.entry.since, id));
+            lanes.remove(&waiting.entry.tenant, (waiting.age, id));
         }
         if let Some(held) = self.held.get_mut(&waiting.entry.tenant) {
             held.sub(waiting.entry.tokens);

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::directory::Directory;
 use super::metrics::ClusterMetrics;
-use super::waiting::Waiting;
+use super::waiting::{Turn, Waiting};
 
 mod answers;
 mod choice;
@@ -102,6 +102,8 @@ pub struct Task {
     pub degraded: Vec<String>,
     /// When it came: all that it waits for room before its first token counts from there.
     pub arrived: Instant,
+    /// Its turn, if it has waited already.
+    pub turn: Option<Turn>,
     /// For placement among equals.
     pub random: u64,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actors::cluster::answering::Keeping;
 use actors::cluster::job::{Answers, Task, run};
-use actors::cluster::waiting::Entry;
+use actors::cluster::waiting::{Entry, Turn};
 use policy::answers::{Found, Key};
 use protocol::answer::{Answer, JobError, Started};
 use protocol::engine::Card;
@@ -54,7 +54,7 @@ pub(super) async fn serve(
         seeded: request.params.seed.is_some(),
     };
     let waits = level < 5 || asked.bend.reaches(5);
-    let task = match next(&parts, request, asked, card, &slot).await {
+    let mut task = match next(&parts, request, asked, card, &slot).await {
         Ok(Next::Run(task)) => *task,
         Ok(Next::Replay(found, task)) => {
             return replay(found, *task, answers, parts.shared.settings.client_stall).await;
@@ -63,11 +63,10 @@ pub(super) async fn serve(
     };
     tell(&task, level);
     let model = task.model.clone();
-    if let Err(error) = wait(&parts, &task, &answers, waits).await {
-        return match error {
-            Some(error) => answers.fail(error),
-            None => answers.leave(),
-        };
+    match wait(&parts, &task, &answers, waits).await {
+        Ok(turn) => task.turn = turn,
+        Err(Some(error)) => return answers.fail(error),
+        Err(None) => return answers.leave(),
     }
     run(task, answers, parts.shared.clone()).await;
     parts.shared.waiting.room(&model, 1);
@@ -154,10 +153,10 @@ async fn replay(found: Found, task: Task, answers: Answers, limit: Duration) {
 ///
 /// # Errors
 /// It is turned away, or, with none, the client is gone.
-async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Result<(), Option<JobError>> {
+async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Result<Option<Turn>, Option<JobError>> {
     let waiting = &parts.shared.waiting;
     if waiting.jam(&task.model).requests == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let entry = Entry {
         model: task.model.clone(),
@@ -176,8 +175,8 @@ async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Res
         biased;
         () = answers.closed() => Err(None),
         turn = waiting.turn(entry) => match turn {
-            // From here on its actor asks nodes, and waits again if it must.
-            Ok(_) => Ok(()),
+            // From here on its actor asks nodes, and goes back to its place if it must.
+            Ok(turn) => Ok(Some(turn)),
             Err(away) => Err(Some(away.into())),
         },
     }

@@ -22,6 +22,7 @@ struct Promise {
     class: Class,
     tenant: String,
     tokens: Tokens,
+    made: Duration,
     until: Duration,
 }
 
@@ -44,7 +45,7 @@ impl Promises {
         let due = now + wait;
         let (class, tenant, tokens) = (entry.class, entry.tenant.clone(), entry.tokens);
         let until = due + GRACE.max(wait / 4);
-        self.all.insert((due, self.next), Promise { class, tenant, tokens, until });
+        self.all.insert((due, self.next), Promise { class, tenant, tokens, made: now, until });
         self.tokens += tokens;
         self.next += 1;
         while self.all.len() > self.most {
@@ -67,15 +68,14 @@ impl Promises {
         });
     }
 
-    /// Somebody comes: was it told to?
-    pub(super) fn redeem(&mut self, now: Duration, tenant: &str, tokens: Tokens) -> bool {
+    /// Somebody comes: was it told to, and when?
+    pub(super) fn redeem(&mut self, now: Duration, tenant: &str, tokens: Tokens) -> Option<Duration> {
         let due = self.all.range(..=(now + EARLY, u64::MAX));
         let mut same = due.filter(|(_, promise)| promise.tokens == tokens && promise.tenant == tenant);
-        let Some(key) = same.next().map(|(key, _)| *key) else { return false };
-        if let Some(promise) = self.all.remove(&key) {
-            self.tokens -= promise.tokens;
-        }
-        true
+        let key = same.next().map(|(key, _)| *key)?;
+        let promise = self.all.remove(&key)?;
+        self.tokens -= promise.tokens;
+        Some(promise.made)
     }
 
     /// Places that must be there by then, of this class and above.

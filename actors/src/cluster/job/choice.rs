@@ -7,12 +7,14 @@ use protocol::engine::BlockHash;
 use protocol::ids::{JobKey, TokenId};
 use protocol::job::{Job, Sampled, Sampling};
 use protocol::units::Tokens;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Task;
 use crate::cluster::attempt::Attempt;
 use crate::cluster::placing::{Placed, Trial, Want};
 use crate::cluster::speech::Speech;
+use crate::cluster::waiting::Turn;
 
 /// One of the answers.
 pub(super) struct Choice {
@@ -36,10 +38,14 @@ pub(super) struct Choice {
     pub(super) moved: Option<Instant>,
     /// When it began to wait for room.
     pub(super) waits: Option<Instant>,
+    /// Its turn among those that wait, until a node has taken it.
+    pub(super) turn: Option<Turn>,
+    /// The turn that it waits for.
+    pub(super) coming: Option<oneshot::Receiver<Turn>>,
 }
 
 impl Choice {
-    pub(super) fn new(number: u32, task: &Task, attempts: Attempts) -> Self {
+    pub(super) fn new(number: u32, task: &Task, attempts: Attempts, turn: Option<Turn>) -> Self {
         Self {
             number,
             attempts,
@@ -55,6 +61,8 @@ impl Choice {
             newest: None,
             moved: None,
             waits: Some(task.arrived),
+            turn,
+            coming: None,
         }
     }
 

@@ -10,7 +10,7 @@ use protocol::ids::NodeId;
 use protocol::job::{Finish, Sampled};
 use protocol::message::Submit;
 use protocol::units::Tokens;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::answers::{Answers, Heard};
@@ -42,9 +42,10 @@ pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadl
     let (choices, begun) = (Vec::new(), Instant::now());
     let mut run = Run { task, shared, answers, told, choices, jitter, begun, deadline, started: false };
     shared.retries.budget.lock().await.on_request();
+    let mut turn = run.task.turn.take();
     for number in 0..run.task.choices {
         let (attempts, commands) = Attempts::new(&run.task.model, run.task.limits.clone(), shared.settings.tries);
-        run.choices.push(Choice::new(number, &run.task, attempts));
+        run.choices.push(Choice::new(number, &run.task, attempts, turn.take()));
         run.obey(number, commands).await?;
     }
     while run.choices.iter().any(|choice| !choice.attempts.ended()) {
@@ -72,7 +73,16 @@ impl Run<'_> {
                 "refused"
             }
             Event::Granted(cached) => {
-                self.choice(number)?.granted = *cached;
+                let choice = self.choice(number)?;
+                choice.granted = *cached;
+                if let Some(turn) = choice.turn.take() {
+                    turn.granted();
+                }
+                return Ok(());
+            }
+            Event::Turn => {
+                let choice = self.choice(number)?;
+                choice.turn = choice.coming.take().and_then(|mut coming| coming.try_recv().ok());
                 return Ok(());
             }
             Event::Unanswered => "unanswered",
@@ -205,10 +215,21 @@ impl Run<'_> {
             left,
             retry_after,
         };
+        // Whoever had its turn and was refused goes back to its old place.
+        let had = choice.turn.take();
+        let (hand, taken) = oneshot::channel();
+        choice.coming = Some(taken);
         choice.running = Some(Attempt::later(number, attempt, told, async move {
-            match waiting.turn(entry).await {
-                // If it is refused again, it comes back and says how long it has waited.
-                Ok(_) => Event::Turn,
+            let turn = match had {
+                Some(turn) => turn.again().await,
+                None => waiting.turn(entry).await,
+            };
+            match turn {
+                Ok(turn) => {
+                    // If nobody takes it, the request is over.
+                    let _ = hand.send(turn);
+                    Event::Turn
+                }
                 Err(away) => Event::TurnedAway(away.into()),
             }
         }));
