@@ -87,7 +87,7 @@ impl Cluster {
     }
 
     /// A node's attempt, after as long a wait as it takes.
-    async fn place(&self, job: &Job, due: Instant) -> Result<Attempt, TurnedAway> {
+    async fn place(&self, job: &Job, due: Instant, again: bool) -> Result<Attempt, TurnedAway> {
         let left = || due.saturating_duration_since(Instant::now());
         if self.waiting.jam("mock").requests == 0
             && let Some(attempt) = self.submit(job, left()).await
@@ -100,6 +100,7 @@ impl Cluster {
             tenant: "admin".to_owned(),
             tokens: Tokens::of(job.prompt.len()),
             begun: false,
+            again,
             waited: Duration::ZERO,
             left: left(),
             retry_after: None,
@@ -119,7 +120,7 @@ impl Cluster {
         let mut told = false;
         loop {
             let due = Instant::now() + PATIENCE;
-            let placed = self.place(&job, due).await;
+            let placed = self.place(&job, due, told).await;
             let count = match (&placed, std::mem::replace(&mut told, placed.is_err())) {
                 (Ok(_), true) => Some(&self.seen.kept),
                 (Err(_), true) => Some(&self.seen.broken),

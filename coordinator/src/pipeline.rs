@@ -118,6 +118,7 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
         session: care.session.map(|session| session_key(&origin.caller, &session)),
         degraded,
         arrived: origin.arrived,
+        again: care.again,
         turn: None,
         salt: origin.caller.salt,
         tenant: origin.caller.key,

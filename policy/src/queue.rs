@@ -132,7 +132,7 @@ impl Queue {
             let why = Why::TooLarge { tokens: entry.tokens, limit: self.bounds.tokens };
             return Err(TurnedAway { why, retry_after: self.bounds.longest, own: true });
         }
-        let promised = self.promises.redeem(now, &entry.tenant, entry.tokens);
+        let promised = if entry.again { self.promises.redeem(now, &entry.tenant, entry.tokens) } else { None };
         let Some(victims) = self.victims(now, &entry, promised.is_some()) else {
             let why = Why::Full { requests: self.len(), tokens: self.tokens };
             return Err(self.turn_away(now, &entry, why, random));
@@ -143,10 +143,6 @@ impl Queue {
         self.tokens += entry.tokens;
         self.held.entry(entry.tenant.clone()).or_default().add(entry.tokens);
         self.deadlines.insert((entry.deadline, id));
-        if entry.since < now {
-            // It did not leave for good.
-            self.rate.came_back(entry.tokens);
-        }
         let rises = entry.since + self.bounds.rise;
         let age = promised.unwrap_or(entry.since).min(entry.since);
         let waiting = Waiting { class: entry.class, age, rises, trial: false, entry };

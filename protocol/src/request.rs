@@ -33,6 +33,8 @@ pub struct Care {
     pub forbid: Vec<u8>,
     /// Answer it afresh, and keep the answer out of the cache.
     pub fresh: bool,
+    /// It was refused before, and comes when it was told to.
+    pub again: bool,
 }
 
 /// The most bytes of a session's name.

@@ -102,6 +102,8 @@ pub struct Task {
     pub degraded: Vec<String>,
     /// When it came: all that it waits for room before its first token counts from there.
     pub arrived: Instant,
+    /// It was refused before, and comes when it was told to.
+    pub again: bool,
     /// Its turn, if it has waited already.
     pub turn: Option<Turn>,
     /// For placement among equals.

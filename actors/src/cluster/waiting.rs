@@ -39,6 +39,8 @@ pub struct Entry {
     pub tokens: Tokens,
     /// Its client has seen a part of it: it goes before those that have not begun, and waits for as long as it has.
     pub begun: bool,
+    /// It was refused before, and comes when it was told to.
+    pub again: bool,
     /// How long it has waited already.
     pub waited: Duration,
     /// What is left of its time.
@@ -53,7 +55,14 @@ impl Entry {
         let patience = if self.begun { self.left } else { patience.min(self.left) }.saturating_sub(self.waited);
         let class = if self.begun { Class::Interactive } else { self.class };
         let since = now.saturating_sub(self.waited);
-        let entry = queue::Entry { class, tenant: self.tenant, tokens: self.tokens, since, deadline: now + patience };
+        let entry = queue::Entry {
+            class,
+            tenant: self.tenant,
+            tokens: self.tokens,
+            since,
+            deadline: now + patience,
+            again: self.again,
+        };
         (self.model, entry)
     }
 }

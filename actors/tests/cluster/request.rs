@@ -98,6 +98,7 @@ impl Bench {
             session: None,
             degraded: Vec::new(),
             arrived: tokio::time::Instant::now(),
+            again: false,
             turn: None,
             random: 7,
         };

@@ -82,6 +82,7 @@ impl Coordinator {
             session: None,
             degraded: Vec::new(),
             arrived: tokio::time::Instant::now(),
+            again: false,
             turn: None,
             random: 7,
         };

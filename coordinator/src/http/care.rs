@@ -5,6 +5,7 @@
 //! | `x-troupe-session` | a conversation's name: its requests go to one node, as far as that is wise |
 //! | `x-troupe-class` | `interactive`, `standard` or `bulk` |
 //! | `x-troupe-no-degrade` | rungs that must not touch it, as `2,3`, or `all` |
+//! | `x-stainless-retry-count` | above 0: it was refused before, and comes when it was told to |
 //! | `x-troupe-cache: no`, `cache-control: no-store` | answer afresh, and keep the answer out of the cache |
 
 use axum::http::HeaderMap;
@@ -18,6 +19,8 @@ const SESSION: &str = "x-troupe-session";
 const CLASS: &str = "x-troupe-class";
 const FORBID: &str = "x-troupe-no-degrade";
 const CACHE: &str = "x-troupe-cache";
+/// OpenAI's clients count in it how often they were refused.
+const RETRIES: &str = "x-stainless-retry-count";
 const RUNGS: std::ops::RangeInclusive<u8> = 1..=5;
 
 /// What the headers ask for.
@@ -31,7 +34,8 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Care, ApiError> {
     let class = text(headers, CLASS)?.map(class).transpose()?;
     let forbid = text(headers, FORBID)?.map(rungs).transpose()?.unwrap_or_default();
     let fresh = no_store || text(headers, CACHE)?.map(cache).transpose()?.unwrap_or(false);
-    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh })
+    let again = text(headers, RETRIES)?.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
+    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {

@@ -164,6 +164,7 @@ async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Res
         tenant: task.tenant.clone(),
         tokens: Tokens::of(task.prompt.len()),
         begun: false,
+        again: task.again,
         waited: Duration::ZERO,
         left: parts.shared.settings.timeout,
         retry_after: None,

@@ -42,11 +42,6 @@ impl Rate {
         self.tokens += tokens.0 as f64;
     }
 
-    /// Somebody that left is here again.
-    pub(super) fn came_back(&mut self, tokens: Tokens) {
-        self.tokens = (self.tokens - tokens.0 as f64).max(0.0);
-    }
-
     pub(super) fn per_second(&self) -> f64 {
         self.tokens / self.seconds.max(0.001)
     }

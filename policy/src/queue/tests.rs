@@ -17,7 +17,14 @@ const BOUNDS: Bounds = Bounds {
 };
 
 fn entry(class: Class, tenant: &str, tokens: u64) -> Entry {
-    Entry { class, tenant: tenant.to_owned(), tokens: Tokens(tokens), since: secs(1), deadline: secs(1000) }
+    Entry {
+        class,
+        tenant: tenant.to_owned(),
+        tokens: Tokens(tokens),
+        since: secs(1),
+        deadline: secs(1000),
+        again: true,
+    }
 }
 
 fn secs(seconds: u64) -> Duration {

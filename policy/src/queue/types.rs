@@ -67,6 +67,8 @@ pub struct Entry {
     pub since: Duration,
     /// Until when it may wait.
     pub deadline: Duration,
+    /// It was turned away before, and comes when it was told to.
+    pub again: bool,
 }
 
 /// Why somebody is turned away.

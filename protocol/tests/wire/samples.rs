@@ -186,7 +186,13 @@ fn client() -> Vec<Frame> {
         ..Params::default()
     };
     let message = ChatMessage { role: "user".into(), content: "hi é".into(), name: Some("n".into()) };
-    let care = Care { session: Some("s".into()), class: Some(Class::Interactive), forbid: vec![2, 3], fresh: true };
+    let care = Care {
+        session: Some("s".into()),
+        class: Some(Class::Interactive),
+        forbid: vec![2, 3],
+        fresh: true,
+        again: true,
+    };
     let ask = |input, params, care| Frame::from(Ask { request: Request { model: "m".into(), input, params, care } });
     let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));
     let denied = error.clone();

@@ -304,8 +304,8 @@ fn request() -> Any<Request> {
         },
     );
     let class = option::of(select(Class::ALL.to_vec()));
-    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<bool>())
-        .prop_map(|(session, class, forbid, fresh)| Care { session, class, forbid, fresh });
+    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool)>())
+        .prop_map(|(session, class, forbid, (fresh, again))| Care { session, class, forbid, fresh, again });
     (text(), input, params, care)
         .prop_map(|(model, input, params, care)| Request { model, input, params, care })
         .boxed()

@@ -133,6 +133,7 @@ async fn ask(http: &Http, number: u32, again: bool) -> Result<Went, String> {
         429 => {
             let after = response.headers.iter().find(|(name, _)| name == "retry-after-ms");
             let after = after.and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis);
+
             after.map(Went::Refused).ok_or_else(|| "429 without retry-after-ms".to_owned())
         }
         other => Err(format!("request {number}: {other}: {}", response.whole().await.text())),

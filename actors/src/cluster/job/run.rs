@@ -20,6 +20,8 @@ use crate::cluster::attempt::{Attempt, Told};
 use crate::cluster::speech::Spoken;
 use crate::cluster::waiting::Entry;
 
+/// What is left of a request's time when its waits are over.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Events of attempts that wait to be read.
 const EVENTS: usize = 32;
 
@@ -200,9 +202,11 @@ impl Run<'_> {
     /// Waits for its turn, for as long as it has not waited yet.
     fn wait(&mut self, number: u32, attempt: u32, retry_after: Option<Duration>) -> Result<(), Over> {
         let (waiting, told) = (std::sync::Arc::clone(&self.shared.waiting), self.told.clone());
-        let (now, left) = (Instant::now(), self.deadline.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        // A wait that ends with the request could not say what it waited for.
+        let left = self.deadline.saturating_duration_since(now).saturating_sub(LAST_WORDS);
         let (model, class, tenant) = (self.task.model.clone(), self.task.class, self.task.tenant.clone());
-        let tokens = Tokens::of(self.task.prompt.len());
+        let (tokens, again) = (Tokens::of(self.task.prompt.len()), self.task.again);
         let choice = self.choice(number)?;
         let waited = now - *choice.waits.get_or_insert(now);
         let entry = Entry {
@@ -211,6 +215,7 @@ impl Run<'_> {
             tenant,
             tokens,
             begun: choice.attempts.delivered() > Tokens::ZERO,
+            again,
             waited,
             left,
             retry_after,
