@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use policy::restart::Backoff;
 use protocol::engine::HASHING;
 use protocol::ids::{Incarnation, NodeId};
-use protocol::message::{Hello, Report, Role, Submit};
+use protocol::message::{Hello, OrderAction, Report, Role, Submit};
 use protocol::version::Versions;
 use ractor::Actor;
 use tokio::sync::{Semaphore, watch};
@@ -101,6 +101,8 @@ struct Shared {
     serving: TaskTracker,
     streams: Arc<Semaphore>,
     sequence: AtomicU64,
+    /// Orders of operators so far.
+    orders: AtomicU64,
     /// How it stands to other nodes.
     among: ArcSwap<Among>,
 }
@@ -146,6 +148,7 @@ impl Node {
             serving: TaskTracker::new(),
             streams,
             sequence: AtomicU64::new(0),
+            orders: AtomicU64::new(0),
             among: ArcSwap::from_pointee(Among::default()),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -189,8 +192,9 @@ impl Node {
     /// goodbye. What runs longer ends as `Drained`, so that it is carried on elsewhere. True if all
     /// jobs came to their end.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.shared.stage.send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
+        // From here on no operator can take it back.
         self.shared.serving.close();
+        self.shared.stage.send_if_modified(|stage| std::mem::replace(stage, Stage::Draining) == Stage::Serving);
         let done = tokio::time::timeout(limit, self.shared.serving.wait()).await.is_ok();
         if !done {
             self.shared.stage.send_replace(Stage::Ending);
@@ -234,6 +238,45 @@ impl Shared {
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
             workers: self.workers.iter().map(|(worker, _)| worker.report()).collect(),
             draining: self.is_draining(),
+        }
+    }
+
+    /// Does what an operator wants.
+    fn obey(self: &Arc<Self>, action: OrderAction) {
+        match action {
+            OrderAction::Drain { limit } => {
+                let begins = self.stage.send_if_modified(|stage| {
+                    std::mem::replace(stage, if *stage == Stage::Serving { Stage::Draining } else { *stage })
+                        == Stage::Serving
+                });
+                let order = self.orders.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::info!(
+                    "told to drain: {}, running answers have {limit:?}",
+                    if begins { "no new jobs" } else { "again" }
+                );
+                let shared = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(limit).await;
+                    // A later order has the last word.
+                    if shared.orders.load(Ordering::Relaxed) == order {
+                        shared.stage.send_if_modified(|stage| {
+                            let due = *stage == Stage::Draining;
+                            *stage = if due { Stage::Ending } else { *stage };
+                            due
+                        });
+                    }
+                });
+            }
+            OrderAction::Resume => {
+                self.orders.fetch_add(1, Ordering::Relaxed);
+                let stops = self.serving.is_closed();
+                self.stage.send_if_modified(|stage| {
+                    let drains = matches!(*stage, Stage::Draining | Stage::Ending) && !stops;
+                    *stage = if drains { Stage::Serving } else { *stage };
+                    drains
+                });
+                tracing::info!("told to resume{}", if stops { ", but the node stops" } else { "" });
+            }
         }
     }
 

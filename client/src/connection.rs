@@ -10,7 +10,7 @@ use std::sync::Arc;
 use protocol::answer::ClusterStatus;
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
-use protocol::message::{Ask, AskStatus};
+use protocol::message::{Ask, AskStatus, OrderAction, OrderNode};
 use protocol::request::Request;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
@@ -89,6 +89,30 @@ impl Client {
                 Ok(status.status)
             }
             Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
+        }
+    }
+
+    /// Makes a node take nothing new, or take work again. Says what happens now.
+    ///
+    /// # Errors
+    /// There is no connection, no answer, or no such node.
+    pub async fn order(&self, node: &str, action: OrderAction) -> Result<String, StatusError> {
+        let reply = self.shared.options.timeouts.reply;
+        let mut pipe = self.open().await?;
+        let order = OrderNode { node: node.to_owned(), action };
+        let answer = timeout(reply, async {
+            pipe.writer.send(order).await.map_err(|error| error.to_string())?;
+            pipe.read().await
+        });
+        match answer.await {
+            Err(_) => Err(StatusError::TimedOut(reply)),
+            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
+            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
+            Ok(Ok(Some(Frame::Ordered(ordered)))) => {
+                pipe.finish();
+                ordered.outcome.map_err(StatusError::Refused)
+            }
+            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came for an order", other.kind()))),
         }
     }
 

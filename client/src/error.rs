@@ -140,8 +140,11 @@ pub enum StatusError {
     /// The connection was lost.
     #[error("the connection was lost while the cluster was asked ({0}): ask again")]
     Interrupted(String),
+    /// It refuses what was wanted of it.
+    #[error(transparent)]
+    Refused(JobError),
     /// No answer came in time.
-    #[error("the coordinator gave no status within {} ms: it may be overloaded; ask again", .0.as_millis())]
+    #[error("the coordinator gave no answer within {} ms: it may be overloaded; ask again", .0.as_millis())]
     TimedOut(Duration),
     /// Something else came.
     #[error("the coordinator does not answer as agreed: {0}; report this as a fault")]

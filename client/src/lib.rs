@@ -37,4 +37,5 @@ pub use order::Disorder;
 pub use stream::{Choice, JobStream, Whole};
 
 pub use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
+pub use protocol::message::OrderAction;
 pub use protocol::request::{ChatMessage, Input, Params, Request};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
-use protocol::message::{Answered, Ask, ClientHello, ClientRefused, ClientWelcome, Status};
+use protocol::message::{Answered, Ask, ClientHello, ClientRefused, ClientWelcome, Ordered, Status};
 use protocol::version::Versions;
 use tokio::sync::Semaphore;
 use transport::connection::Connection;
@@ -110,6 +110,10 @@ async fn one(
 ) -> Result<(), DoorError> {
     match reader.recv_within(patience, "a request").await {
         Ok(Frame::Ask(ask)) => answer(&mut writer, reader, ask, service, caller).await?,
+        Ok(Frame::OrderNode(order)) => {
+            let outcome = service.order(&order.node, order.action);
+            writer.send(Ordered { outcome }).await?;
+        }
         Ok(Frame::AskStatus(_)) => writer.send(Status { status: service.status() }).await?,
         Ok(other) => {
             writer.reset(Code::Unexpected);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actors::cluster::answering::Answering;
 use actors::cluster::degrading::Degrading;
+use actors::cluster::directory::NotOrdered;
 use actors::cluster::hub::{Hub, Work};
 use actors::cluster::job::{Answers, Shared};
 use actors::cluster::texts::Texts;
@@ -11,7 +12,9 @@ use protocol::answer::{ClusterStatus, ErrorKind, JobError};
 use protocol::config::Degrade;
 use protocol::engine::Card;
 use protocol::ids::RequestId;
+use protocol::message::OrderAction;
 use protocol::request::{Input, Request};
+use protocol::units::Span;
 use ractor::ActorRef;
 use text::Text;
 use tokio::sync::{Semaphore, mpsc};
@@ -125,6 +128,24 @@ impl Service for Server {
 
     fn status(&self) -> ClusterStatus {
         self.parts.shared.directory.status(&self.parts.name, self.requests())
+    }
+
+    fn order(&self, node: &str, action: OrderAction) -> Result<String, JobError> {
+        let name = self.parts.shared.directory.order(node, action);
+        let name = name.map_err(|error| match error {
+            NotOrdered::Busy(_) => JobError::new(ErrorKind::Overloaded, error.to_string()).retry_after(FULL_RETRY),
+            error => JobError::new(ErrorKind::Invalid, error.to_string()).field("node"),
+        })?;
+        tracing::info!("an operator wants of {name}: {action:?}");
+        Ok(match action {
+            OrderAction::Drain { limit } => {
+                format!(
+                    "{name} drains: it takes nothing new, and what still runs after {} goes on elsewhere",
+                    Span(limit)
+                )
+            }
+            OrderAction::Resume => format!("{name} takes work again"),
+        })
     }
 
     fn is_ready(&self) -> bool {

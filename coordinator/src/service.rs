@@ -6,6 +6,7 @@
 use std::fmt;
 
 use protocol::answer::{Answer, ClusterStatus, JobError};
+use protocol::message::OrderAction;
 use protocol::request::Request;
 use protocol::units::Tokens;
 use tokio::sync::mpsc;
@@ -31,6 +32,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// Nodes and load.
     fn status(&self) -> ClusterStatus;
+
+    /// Passes an operator's wish on to a node, by its name or id; says what happens now.
+    ///
+    /// # Errors
+    /// There is no such node, or it does not listen.
+    fn order(&self, node: &str, action: OrderAction) -> Result<String, JobError>;
 
     /// Whether at least one node serves.
     fn is_ready(&self) -> bool;

@@ -10,8 +10,8 @@ use crate::cache::{CacheBatch, CacheResync};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
-    Goodbye, Granted, Hello, Join, JoinRefused, Joined, Refusal, Refused, Report, Status, Submit, TextChunk,
-    TokenBatch, Welcome,
+    Goodbye, Granted, Hello, Join, JoinRefused, Joined, Order, OrderNode, Ordered, Refusal, Refused, Report, Status,
+    Submit, TextChunk, TokenBatch, Welcome,
 };
 use crate::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 
@@ -101,7 +101,8 @@ frames! {
     5 Drain(Drain), 64;
     /// Control: a node leaves.
     6 Goodbye(Goodbye), 4 * KIB;
-    // 7 to 15: orders to nodes, and what comes of them.
+    /// Control: what an operator wants of the node.
+    7 Order(Order), 64;
     // Attempt, 16 to 31.
     /// Attempt: a job for a node.
     16 Submit(Submit), 8 * MIB;
@@ -149,6 +150,10 @@ frames! {
     85 AskStatus(AskStatus), 64;
     /// Client: the cluster.
     86 Status(Status), 8 * MIB;
+    /// Client: wants something of a node.
+    87 OrderNode(OrderNode), KIB;
+    /// Client: whether it was passed on.
+    88 Ordered(Ordered), 16 * KIB;
     // Blocks between nodes, 96 to 103.
     /// Pull: a node wants cached blocks.
     96 PullBlocks(PullBlocks), 256 * KIB;
@@ -158,7 +163,6 @@ frames! {
     98 PulledEnd(PulledEnd), 64;
     /// Pull: none come.
     99 PullRefused(PullRefused), 4 * KIB;
-    // 87 to 95: orders of operators.
     // Peers, 96 to 111: cached blocks from node to node.
     // Files, 112 to 127: model files from node to node.
 }

@@ -2,13 +2,13 @@
 //!
 //! | stream | who opens it | what is said |
 //! |---|---|---|
-//! | control | node | `Hello`, then `Welcome` or `Refusal`; the node's `Report`s; `Drain`, `Goodbye` |
+//! | control | node | `Hello`, then `Welcome` or `Refusal`; the node's `Report`s; `Drain`, `Goodbye`; the other way `Order`s |
 //! | attempt | coordinator | `Submit`, then `Granted` or `Refused`; `Started`, `Tokens`…, and `Finished` or `Failed` |
 //! | events | node | [`crate::cache::CacheBatch`]es; the other way [`crate::cache::CacheResync`] |
 //! | text | coordinator | `FetchText`, then `TextChunk`… |
 //! | join | joining node | `Join`, then `Joined` or `JoinRefused` |
 //! | client hello | client, first | `ClientHello`, then `ClientWelcome` or `Failed`-style refusal |
-//! | ask | client | `Ask`, then `Answered`…; or `AskStatus`, then `Status` |
+//! | ask | client | `Ask`, then `Answered`…; `AskStatus`, then `Status`; or `OrderNode`, then `Ordered` |
 //!
 //! To cancel an attempt or an ask is to reset its stream.
 
@@ -375,3 +375,38 @@ pub struct Status {
 /// A node finishes what it has and takes nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {}
+
+/// What an operator wants of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderAction {
+    /// Take nothing new. What still runs after the limit goes on elsewhere.
+    Drain {
+        /// How long running answers may go on.
+        limit: Duration,
+    },
+    /// Take work again.
+    Resume,
+}
+
+/// A coordinator passes an operator's wish on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What to do.
+    pub action: OrderAction,
+}
+
+/// An operator wants something of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderNode {
+    /// Its name, or its id.
+    pub node: String,
+    /// What to do.
+    pub action: OrderAction,
+}
+
+/// Whether an operator's wish was passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// What happens now, or why nothing does.
+    pub outcome: Result<String, JobError>,
+}

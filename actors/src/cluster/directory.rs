@@ -13,8 +13,8 @@ use policy::health::{Health, Rules, Verdict};
 use protocol::answer::NodeState;
 use protocol::engine::{Card, HASHING};
 use protocol::ids::NodeId;
-use protocol::message::{Hello, Refusal, Report, WorkerReport};
-use tokio::sync::watch;
+use protocol::message::{Hello, OrderAction, Refusal, Report, WorkerReport};
+use tokio::sync::{mpsc, watch};
 use transport::connection::Connection;
 use transport::error::Code;
 
@@ -28,6 +28,33 @@ pub(super) mod roster;
 
 pub use pressure::Pressure;
 use roster::Rosters;
+
+/// Orders on their way to one node.
+const ORDERS: usize = 8;
+
+/// An operator's wish that cannot be passed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrdered {
+    /// Nobody is called so.
+    #[error("no node is called '{node}'; there are: {there}")]
+    Unknown {
+        /// As it was given.
+        node: String,
+        /// Who is there.
+        there: String,
+    },
+    /// Several are called so.
+    #[error("{count} nodes are called '{node}': give an id, as `troupe status --json` shows it")]
+    Ambiguous {
+        /// As it was given.
+        node: String,
+        /// How many.
+        count: usize,
+    },
+    /// It has not heard the last ones yet.
+    #[error("'{0}' has not taken the last {ORDERS} orders yet: try again")]
+    Busy(String),
+}
 
 /// All connected nodes.
 #[derive(Debug)]
@@ -55,6 +82,8 @@ struct Entry {
     workers: Vec<WorkerReport>,
     draining: bool,
     suspect: watch::Sender<bool>,
+    /// What operators want of it, on the way.
+    orders: mpsc::Sender<OrderAction>,
 }
 
 /// A node's place in the directory; to drop it is to take the node out.
@@ -63,6 +92,7 @@ pub struct Membership {
     directory: Arc<Directory>,
     node: NodeId,
     link: u64,
+    ordered: mpsc::Receiver<OrderAction>,
 }
 
 /// How to reach a node.
@@ -116,6 +146,7 @@ impl Directory {
         self.check_blocks(&hello)?;
         let room = self.nodes.len() < self.most as usize;
         let (node, link) = (hello.node, self.links.fetch_add(1, Ordering::Relaxed));
+        let (orders, ordered) = mpsc::channel(ORDERS);
         let cards = hello.cards.clone();
         let entry = Entry {
             link,
@@ -124,6 +155,7 @@ impl Directory {
             workers: vec![WorkerReport::default(); hello.cards.len()],
             draining: false,
             suspect: watch::channel(false).0,
+            orders,
             hello,
         };
         match self.nodes.entry(node) {
@@ -145,7 +177,7 @@ impl Directory {
         for card in cards {
             self.known.insert(card.model.clone(), card);
         }
-        Ok(Membership { directory: Arc::clone(self), node, link })
+        Ok(Membership { directory: Arc::clone(self), node, link, ordered })
     }
 
     /// One index serves all nodes of a model: their blocks must be cut and named alike.
@@ -164,6 +196,29 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Passes an operator's wish on to a node, by its name or id. Returns the node's name.
+    ///
+    /// # Errors
+    /// There is no such node, or it does not listen.
+    pub fn order(&self, node: &str, action: OrderAction) -> Result<String, NotOrdered> {
+        let called = |entry: &Entry| entry.hello.name == node || entry.hello.node.to_string() == node;
+        let found: Vec<NodeId> = self.nodes.iter().filter(|entry| called(entry)).map(|entry| *entry.key()).collect();
+        let mut entry = match found.as_slice() {
+            [one] => self.nodes.get_mut(one),
+            [] => None,
+            several => return Err(NotOrdered::Ambiguous { node: node.to_owned(), count: several.len() }),
+        };
+        let Some(entry) = entry.as_deref_mut() else {
+            let names: BTreeSet<String> = self.nodes.iter().map(|entry| entry.hello.name.clone()).collect();
+            let there = if names.is_empty() { "none".to_owned() } else { Vec::from_iter(names).join(", ") };
+            return Err(NotOrdered::Unknown { node: node.to_owned(), there });
+        };
+        entry.orders.try_send(action).map_err(|_| NotOrdered::Busy(node.to_owned()))?;
+        // It gets nothing from this moment on; its reports say when it does again.
+        entry.draining |= matches!(action, OrderAction::Drain { .. });
+        Ok(entry.hello.name.clone())
     }
 
     /// By what name people know a node.
@@ -237,13 +292,22 @@ impl Membership {
         self.change(|entry| {
             if entry.health.on_report(now, &report) {
                 models = entry.hello.cards.iter().map(|card| card.model.clone()).collect();
-                entry.draining |= report.draining;
+                entry.draining = report.draining;
                 let places = entry.workers.len();
                 entry.workers = report.workers;
                 entry.workers.resize(places, WorkerReport::default());
             }
         });
         self.directory.rosters.reported(now, self.node, self.link, &models);
+    }
+
+    /// What an operator wants of the node.
+    pub(super) async fn ordered(&mut self) -> OrderAction {
+        match self.ordered.recv().await {
+            Some(action) => action,
+            // The entry is gone: this link will be too.
+            None => std::future::pending().await,
+        }
     }
 
     /// The node takes nothing new from now on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, NodeId};
-use protocol::message::{Hello, Refusal, Welcome};
+use protocol::message::{Hello, Order, Refusal, Welcome};
 use protocol::version::Versions;
 use transport::connection::Connection;
 use transport::error::{Code, Lost};
@@ -112,7 +112,7 @@ async fn run(
     }
     let indexed = settings.index.join(hello.node, &hello.cards);
     tokio::select! {
-        end = listen(reader, writer, &membership) => end,
+        end = listen(reader, writer, membership) => end,
         lost = streams(connection, &hello.name, &indexed) => LinkEnd::Lost(lost.to_string()),
     }
 }
@@ -150,9 +150,18 @@ fn join(
 }
 
 /// Reads what the node says until it says no more. The writer is held so that the stream stays open.
-async fn listen(mut reader: FrameReader, writer: FrameWriter, membership: &Membership) -> LinkEnd {
+async fn listen(mut reader: FrameReader, mut writer: FrameWriter, mut membership: Membership) -> LinkEnd {
     let end = loop {
-        match reader.recv().await {
+        let frame = tokio::select! {
+            frame = reader.recv() => frame,
+            action = membership.ordered() => {
+                if let Err(lost) = writer.send(Order { action }).await {
+                    break LinkEnd::Lost(lost.to_string());
+                }
+                continue;
+            }
+        };
+        match frame {
             Ok(Some(Frame::Report(report))) => membership.report(report),
             Ok(Some(Frame::Drain(_))) => membership.drain(),
             Ok(Some(Frame::Goodbye(goodbye))) => break LinkEnd::Goodbye(goodbye.reason),

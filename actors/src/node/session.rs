@@ -109,6 +109,7 @@ async fn serve(
                 }
             }
             frame = reader.recv() => match frame {
+                Ok(Some(Frame::Order(order))) => shared.obey(order.action),
                 Ok(Some(Frame::Goodbye(goodbye))) => break format!("the coordinator leaves: {}", goodbye.reason),
                 Ok(Some(other)) => {
                     connection.close(Code::Unexpected, "a frame that has no place on the control stream");

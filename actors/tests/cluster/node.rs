@@ -111,13 +111,17 @@ impl Node {
 async fn report(control: (FrameWriter, FrameReader), mute: watch::Receiver<bool>, mut drain: mpsc::Receiver<()>) {
     let (mut writer, _reader) = control;
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let mut draining = false;
     for sequence in 1.. {
         tokio::select! {
             _ = ticks.tick() => {}
-            Some(()) = drain.recv() => writer.send(Drain {}).await.unwrap(),
+            Some(()) = drain.recv() => {
+                writer.send(Drain {}).await.unwrap();
+                draining = true;
+            }
         }
         let worker = WorkerReport { ready: true, ..WorkerReport::default() };
-        let report = Report { incarnation: Incarnation(1), sequence, workers: vec![worker], draining: false };
+        let report = Report { incarnation: Incarnation(1), sequence, workers: vec![worker], draining };
         if !*mute.borrow() && writer.send(report).await.is_err() {
             return;
         }

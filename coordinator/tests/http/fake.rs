@@ -122,6 +122,10 @@ impl Service for Fake {
         ClusterStatus::default()
     }
 
+    fn order(&self, node: &str, _: protocol::message::OrderAction) -> Result<String, JobError> {
+        Ok(node.to_owned())
+    }
+
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }

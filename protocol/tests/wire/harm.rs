@@ -124,6 +124,6 @@ fn limits_hold_before_the_body_has_come() {
         assert_eq!(Frame::read(&head), Err(too_long));
     }
     assert_eq!(Frame::read(&[1, 0, 0, 0]), Err(ReadError::TooShort(1)));
-    assert_eq!(Frame::check_head(2, 7), Err(ReadError::UnknownKind(7)));
+    assert_eq!(Frame::check_head(2, 15), Err(ReadError::UnknownKind(15)));
     assert!(matches!(Frame::read(&[0xff; 4]), Err(ReadError::TooLong { .. })));
 }

@@ -92,6 +92,8 @@ fn control() -> Vec<Frame> {
         Report { incarnation: Incarnation(9), sequence: 251, workers: vec![worker], draining: true }.into(),
         Drain {}.into(),
         Goodbye { reason: "stops".into() }.into(),
+        Order { action: OrderAction::Drain { limit: Duration::from_secs(30) } }.into(),
+        Order { action: OrderAction::Resume }.into(),
     ]
 }
 
@@ -231,6 +233,9 @@ fn client() -> Vec<Frame> {
     let states = [NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining];
     let nodes = states.map(node).to_vec();
     frames.push(Status { status: ClusterStatus { cluster: "c".into(), nodes, requests: 3 } }.into());
+    frames.push(OrderNode { node: "a".into(), action: OrderAction::Resume }.into());
+    frames.push(Ordered { outcome: Ok("it drains".into()) }.into());
+    frames.push(Ordered { outcome: Err(JobError::new(ErrorKind::Invalid, "no such node")) }.into());
     frames
 }
 

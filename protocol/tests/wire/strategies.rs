@@ -89,6 +89,10 @@ fn card() -> Any<Card> {
         .boxed()
 }
 
+fn action() -> Any<OrderAction> {
+    prop_oneof![span().prop_map(|limit| OrderAction::Drain { limit }), Just(OrderAction::Resume)].boxed()
+}
+
 fn control() -> Any<Frame> {
     let role = select(vec![Role::Any, Role::Prefill, Role::Decode]);
     let ways = (any::<u16>(), role, option::of(text()));
@@ -124,6 +128,7 @@ fn control() -> Any<Frame> {
         report,
         Just(Drain {}.into()),
         text().prop_map(|reason| Goodbye { reason }.into()),
+        action().prop_map(|action| Order { action }.into()),
     ]
     .boxed()
 }
@@ -389,6 +394,9 @@ fn client() -> Any<Frame> {
         answer().prop_map(|answer| Answered { answer }.into()),
         Just(AskStatus {}.into()),
         status().prop_map(|status| Status { status }.into()),
+        (text(), action()).prop_map(|(node, action)| OrderNode { node, action }.into()),
+        text().prop_map(|said| Ordered { outcome: Ok(said) }.into()),
+        job_error().prop_map(|error| Ordered { outcome: Err(error) }.into()),
     ]
     .boxed()
 }

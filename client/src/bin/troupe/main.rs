@@ -8,6 +8,7 @@ mod chat;
 mod cluster;
 mod failure;
 mod interrupts;
+mod node;
 mod out;
 mod status;
 mod submit;
@@ -43,6 +44,8 @@ enum Command {
     Submit(submit::Options),
     /// Show the nodes, their models and their load.
     Status(status::Options),
+    /// Drain a node, or let it take work again.
+    Node(node::Options),
 }
 
 #[tokio::main]
@@ -74,6 +77,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let outcome = match &arguments.command {
         Command::Chat(options) => chat::run(&client, options, &interrupts, &mut out).await,
         Command::Submit(options) => submit::run(&client, options, &interrupts, &mut out).await,
+        Command::Node(options) => tokio::select! {
+            outcome = node::run(&client, options, &mut out) => outcome,
+            () = interrupts.pressed() => Err(Failure::Interrupted),
+        },
         Command::Status(options) => tokio::select! {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),

@@ -31,6 +31,10 @@ impl Service for Prepared {
         ClusterStatus::default()
     }
 
+    fn order(&self, node: &str, _: protocol::message::OrderAction) -> Result<String, JobError> {
+        Ok(node.to_owned())
+    }
+
     fn is_ready(&self) -> bool {
         true
     }
