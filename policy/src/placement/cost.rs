@@ -134,6 +134,8 @@ impl Yardstick {
             Claim::Absurd => self.sequence.worst,
             Claim::Unmeasured => self.sequence.best,
         };
+        // Batches that were always small do not show what a sequence costs; it is never nothing.
+        let sequence = sequence.max(step / LEAST_SHARE);
         let jobs = jobs(candidate);
         let each = step.saturating_add(sequence.saturating_mul(2 * u64::from(jobs)));
         let free = candidate.blocks - candidate.load.blocks_used - candidate.sent.fresh.blocks(self.prompt.block);
@@ -166,6 +168,9 @@ impl Yardstick {
         }
     }
 }
+
+/// A sequence takes at least so small a part of a decode step: its keys, its values and its sampling.
+const LEAST_SHARE: u64 = 128;
 
 /// Widens a span by a figure; `better` says which of two is the better one.
 fn note(span: &mut Option<Span>, claim: Claim, better: fn(&u64, &u64) -> bool) {
