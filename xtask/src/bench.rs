@@ -13,7 +13,7 @@ use crate::setup::{self, SetupError, Talk};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// engine, techniques, peers or perplexity, and their options.
+    /// engine, techniques, peers, perplexity or cluster, and their options.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
     words: Vec<OsString>,
 }
@@ -36,22 +36,55 @@ pub(crate) enum BenchError {
 /// # Errors
 /// Setup, build or benchmark fails.
 pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<(), BenchError> {
-    setup::run(checkout, &setup::Options::default(), Talk::Quiet)?;
-    let status = checkout.cargo().args(["build", "--release", "--package", "bench"]).status();
+    let (bench, words) = Bench::of(&options.words);
+    if bench == Bench::Engine {
+        setup::run(checkout, &setup::Options::default(), Talk::Quiet)?;
+    }
+    let packages = bench.packages().iter().flat_map(|package| ["--package", package]);
+    let status = checkout.cargo().args(["build", "--release"]).args(packages).status();
     if !status.is_ok_and(|status| status.success()) {
         return Err(BenchError::Build);
     }
-    let program = program(checkout)?;
+    let program = program(checkout, bench)?;
     let mut command = Command::new(&program);
-    command.current_dir(checkout.root()).args(&options.words);
+    command.current_dir(checkout.root()).args(words);
     orphan::end_with_parent(&mut command);
     let status = command.status().map_err(|source| BenchError::Start { program, source })?;
     if status.success() { Ok(()) } else { Err(BenchError::Failed(status)) }
 }
 
+/// Who measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bench {
+    /// The engine, with libtorch and a model.
+    Engine,
+    /// The coordinator, with imitated nodes.
+    Cluster,
+}
+
+impl Bench {
+    /// By the first word; the cluster's benchmark gets the words after it.
+    fn of(words: &[OsString]) -> (Self, &[OsString]) {
+        match words {
+            [first, rest @ ..] if first == "cluster" => (Self::Cluster, rest),
+            all => (Self::Engine, all),
+        }
+    }
+
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine => &["bench"],
+            Self::Cluster => &["coordinator", "bench-cluster"],
+        }
+    }
+}
+
 /// Beside the folder of this program, which is a debug build.
-fn program(checkout: &Checkout) -> Result<PathBuf, BenchError> {
-    let name = "../release/troupe-bench";
+fn program(checkout: &Checkout, bench: Bench) -> Result<PathBuf, BenchError> {
+    let name = match bench {
+        Bench::Engine => "../release/troupe-bench",
+        Bench::Cluster => "../release/troupe-bench-cluster",
+    };
     checkout.program(name).map_err(|source| BenchError::Start { program: name.into(), source })
 }
 
@@ -59,6 +92,7 @@ fn program(checkout: &Checkout) -> Result<PathBuf, BenchError> {
 mod tests {
     use clap::Parser;
 
+    use super::Bench;
     use crate::{Cli, Command};
 
     #[test]
@@ -68,5 +102,13 @@ mod tests {
             let Command::Bench(options) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
             assert_eq!(options.words.join(" ".as_ref()), line);
         }
+    }
+
+    #[test]
+    fn the_cluster_is_measured_by_a_program_of_its_own() {
+        let words = ["cluster", "--only", "cpu"].map(Into::into);
+        let (bench, rest) = Bench::of(&words);
+        assert_eq!((bench, rest), (Bench::Cluster, &words[1..]));
+        assert_eq!(Bench::of(&words[1..]), (Bench::Engine, &words[1..]));
     }
 }
