@@ -110,6 +110,8 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
             seed: params.seed.unwrap_or(origin.random),
             logprobs: params.logprobs,
         },
+        // A stop text is looked for here: until it is found, each token may be the last.
+        whole: care.whole && params.stop.is_empty(),
         stops: params.stop,
         chain,
         prompt,

@@ -173,12 +173,14 @@ pub struct Submit {
     pub deadline: Option<Duration>,
     /// Cached blocks that are worth fetching first.
     pub pull: Option<Pull>,
+    /// How long tokens after the first may be gathered: the client does not read them one by one.
+    pub gather: Option<Duration>,
 }
 
 impl From<Job> for Submit {
     /// Without a deadline or a hint.
     fn from(job: Job) -> Self {
-        Self { job, deadline: None, pull: None }
+        Self { job, deadline: None, pull: None, gather: None }
     }
 }
 

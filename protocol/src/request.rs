@@ -35,6 +35,8 @@ pub struct Care {
     pub fresh: bool,
     /// It was refused before, and comes when it was told to.
     pub again: bool,
+    /// The client reads the answer as one, not token by token.
+    pub whole: bool,
 }
 
 /// The most bytes of a session's name.

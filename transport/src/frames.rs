@@ -120,14 +120,38 @@ impl FrameWriter {
     /// # Errors
     /// A frame too long, or a stream that has ended.
     pub async fn send(&mut self, frame: impl Into<Frame>) -> Result<(), SendError> {
+        self.hold(frame)?;
+        self.flush().await
+    }
+
+    /// Keeps a frame back, to go out in one piece with those that follow.
+    ///
+    /// # Errors
+    /// A frame too long.
+    pub fn hold(&mut self, frame: impl Into<Frame>) -> Result<(), WriteError> {
+        let held = self.buffer.len();
+        let written = frame.into().write(&mut self.buffer);
+        if written.is_err() {
+            self.buffer.truncate(held);
+        }
+        written
+    }
+
+    /// Sends what was kept back. To drop the future may cut a frame, as in [`FrameWriter::send`].
+    ///
+    /// # Errors
+    /// A stream that has ended.
+    pub async fn flush(&mut self) -> Result<(), SendError> {
         if self.cut {
             return Err(StreamError::Ended.into());
         }
-        self.buffer.clear();
-        frame.into().write(&mut self.buffer)?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
         self.cut = true;
         self.bytes.write(&self.buffer).await?;
         self.cut = false;
+        self.buffer.clear();
         Ok(())
     }
 
@@ -190,6 +214,25 @@ impl FrameReader {
             Err(error) => self.end(error.code()),
         }
         outcome
+    }
+
+    /// The next frame, if it has come already.
+    pub fn at_hand(&mut self) -> Option<Result<Frame, RecvError>> {
+        if self.stopped {
+            return None;
+        }
+        match Frame::read(&self.buffer) {
+            Ok(Some((frame, length))) => {
+                self.buffer.drain(..length);
+                Some(Ok(frame))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                let error = RecvError::from(error);
+                self.end(error.code());
+                Some(Err(error))
+            }
+        }
     }
 
     /// The next frame, which must come in time.

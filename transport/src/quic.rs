@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::ids::NodeId;
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, IdleTimeout, TransportConfig, VarInt};
 
 use crate::error::{Alert, Code, Lost};
 
@@ -23,6 +23,10 @@ pub use dial::{DialError, Dialler, Trust};
 pub use listen::{BindError, Incoming, Listener, Role};
 pub use quiet::Quiet;
 pub use stream::QuicConnection;
+
+/// Packets after which the peer must be told that they came, if the delay for that is not over sooner. Tokens come
+/// in a packet each: to answer every other one, as is usual, is a large part of what an answer costs.
+const ACK_AFTER: u32 = 8;
 
 /// How connections live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ impl From<&protocol::config::Wire> for Timing {
 impl Timing {
     fn transport(&self) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
+        let mut acks = AckFrequencyConfig::default();
+        acks.ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER));
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into());
         config
             .keep_alive_interval(Some(self.keep_alive))
@@ -58,7 +64,8 @@ impl Timing {
             .max_concurrent_bidi_streams(VarInt::from_u32(self.streams))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
-            .send_fairness(false);
+            .send_fairness(false)
+            .ack_frequency_config(Some(acks));
         Arc::new(config)
     }
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::frame::{Frame, Kind, ReadError};
+use protocol::frame::{Frame, Kind, ReadError, WriteError};
 use protocol::message::{Begun, FetchText, Goodbye, TextChunk};
 use protocol::units::Tokens;
 use transport::connection::Connection;
@@ -38,6 +38,7 @@ macro_rules! contract {
 
 contract! {
     frames_go_both_ways_and_end
+    frames_kept_back_go_out_together
     both_sides_open_streams
     a_writer_that_is_not_read_waits
     a_reset_is_seen
@@ -118,6 +119,25 @@ async fn frames_go_both_ways_and_end(ends: Ends) {
     }
     let within = reader.recv_within(Duration::from_secs(1), "a frame").await;
     assert_eq!(within, Err(RecvError::Missing("a frame")));
+}
+
+async fn frames_kept_back_go_out_together(ends: Ends) {
+    let ((mut writer, _reader), (_back, mut there)) = stream(&ends).await;
+    writer.flush().await.unwrap();
+    assert!(there.at_hand().is_none());
+    for tokens in 0..3 {
+        writer.hold(begun(tokens)).unwrap();
+    }
+    assert!(matches!(writer.hold(text(17 << 20)), Err(WriteError::TooLong { .. })), "and harms nothing kept before");
+    writer.send(begun(3)).await.unwrap();
+    assert_eq!(there.recv().await.unwrap(), Some(begun(0)));
+    for tokens in 1..4 {
+        assert_eq!(there.at_hand(), Some(Ok(begun(tokens))));
+    }
+    assert_eq!(there.at_hand(), None);
+    writer.send_raw(&[9, 0, 0, 0, 0xff, 0xff]).await.unwrap();
+    assert!(there.recv().await.is_err());
+    assert_eq!(there.at_hand(), None, "after a fault there is nothing at hand");
 }
 
 async fn both_sides_open_streams(ends: Ends) {

@@ -1,30 +1,23 @@
 //! One attempt on one node: a stream of its own, read until it ends. To drop it is to reset the stream,
 //! which the node's engine takes as a cancellation.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use policy::job::Event;
 use protocol::frame::Frame;
 use protocol::message::{Granted, Submit};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use protocol::units::Tokens;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::placing::Reservation;
-
-/// What happened, and to which attempt of which choice.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// The choice.
-    pub choice: u32,
-    /// The attempt.
-    pub attempt: u32,
-    /// What happened.
-    pub event: Event,
-}
 
 /// The way to a node.
 #[derive(Debug)]
@@ -36,86 +29,109 @@ pub(super) struct Way {
     pub(super) sent: Reservation,
 }
 
-/// A running attempt, or a wait for one.
-#[derive(Debug)]
-pub struct Attempt {
-    task: JoinHandle<()>,
+/// A running attempt, or a wait for one. It goes on only while its next event is asked for: whoever reads
+/// slowly slows the stream down. Its owner is the request's own task, so that a token costs no hand-over.
+pub(super) struct Attempt {
+    number: u32,
+    events: Pin<Box<dyn Stream<Item = Event> + Send>>,
 }
 
 impl Attempt {
-    /// Sends the job and tells what comes of it. The channel is bounded: a client that reads slowly slows
-    /// the stream down.
-    pub(super) fn start(way: Way, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) -> Self {
-        Self { task: tokio::spawn(run(way, submit, grant_timeout, told)) }
+    /// Sends the job and tells what comes of it.
+    pub(super) fn start(way: Way, submit: Submit, grant_timeout: Duration) -> Self {
+        let number = submit.job.key.attempt;
+        let first = Stage::Asking(Box::new((way, submit)));
+        Self { number, events: Box::pin(stream::unfold(first, move |stage| step(stage, grant_timeout))) }
     }
 
     /// Tells one event later.
-    pub(super) fn later(
-        choice: u32,
-        attempt: u32,
-        told: mpsc::Sender<Told>,
-        event: impl Future<Output = Event> + Send + 'static,
-    ) -> Self {
-        let task = tokio::spawn(async move {
-            let event = event.await;
-            // If nobody listens any more, the request is over.
-            let _ = told.send(Told { choice, attempt, event }).await;
-        });
-        Self { task }
+    pub(super) fn later(number: u32, event: impl Future<Output = Event> + Send + 'static) -> Self {
+        Self { number, events: Box::pin(stream::once(event)) }
+    }
+
+    /// The next event and its attempt; none after the last.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(u32, Event)>> {
+        let number = self.number;
+        self.events.as_mut().poll_next(context).map(|event| event.map(|event| (number, event)))
     }
 }
 
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// How far an attempt is.
+enum Stage {
+    Asking(Box<(Way, Submit)>),
+    Reading(Box<Reading>),
+    Over,
 }
 
-async fn run(way: Way, submit: Submit, grant_timeout: Duration, told: mpsc::Sender<Told>) {
-    let (choice, attempt) = (submit.job.key.choice, submit.job.key.attempt);
-    let tell = async |event: Event| {
-        let last = matches!(
-            event,
-            Event::Finished(_) | Event::Failed(_) | Event::Refused(_) | Event::Lost(_) | Event::Unanswered
-        );
-        // If nobody listens any more, this attempt is dropped in a moment.
-        let heard = told.send(Told { choice, attempt, event }).await.is_ok();
-        heard && !last
-    };
-    let Way { connection, mut suspect, mut sent } = way;
-    let asked = tokio::select! {
-        biased;
-        () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
-        asked = tokio::time::timeout(grant_timeout, ask(&*connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
-    };
-    let (writer, mut reader, granted) = match asked {
-        Ok(asked) => asked,
-        Err(event) => {
-            tell(event).await;
-            return;
+struct Reading {
+    writer: FrameWriter,
+    reader: FrameReader,
+    suspect: watch::Receiver<bool>,
+    sent: Reservation,
+    /// What came together with the event before it.
+    ahead: Option<Event>,
+}
+
+async fn step(stage: Stage, grant_timeout: Duration) -> Option<(Event, Stage)> {
+    let mut reading = match stage {
+        Stage::Asking(asking) => {
+            let (Way { connection, mut suspect, mut sent }, submit) = *asking;
+            let asked = tokio::select! {
+                biased;
+                () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
+                asked = timeout(grant_timeout, ask(&*connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
+            };
+            return Some(match asked {
+                Ok((writer, reader, granted)) => {
+                    sent.granted(granted.cached);
+                    let reading = Reading { writer, reader, suspect, sent, ahead: None };
+                    (Event::Granted(granted.cached), Stage::Reading(Box::new(reading)))
+                }
+                Err(event) => (event, Stage::Over),
+            });
         }
+        Stage::Reading(reading) => reading,
+        Stage::Over => return None,
     };
-    sent.granted(granted.cached);
-    if !tell(Event::Granted(granted.cached)).await {
-        return;
+    let event = reading.next().await;
+    match &event {
+        Event::Begun(cached) => reading.sent.begun(*cached),
+        Event::Tokens(_) => reading.sent.computed(),
+        Event::Finished(_) | Event::Failed(_) | Event::Lost(_) => {
+            reading.writer.finish();
+            return Some((event, Stage::Over));
+        }
+        _ => {}
     }
-    loop {
-        let event = tokio::select! {
-            biased;
-            // Whatever the client has seen, another node can go on.
-            () = becomes(&mut suspect) => Event::Lost("the node is suspect".to_owned()),
-            received = reader.recv() => event(received),
+    Some((event, Stage::Reading(reading)))
+}
+
+impl Reading {
+    /// The next event; tokens that came together are one.
+    async fn next(&mut self) -> Event {
+        let mut next = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => tokio::select! {
+                biased;
+                // Whatever the client has seen, another node can go on.
+                () = becomes(&mut self.suspect) => Event::Lost("the node is suspect".to_owned()),
+                received = self.reader.recv() => event(received),
+            },
         };
-        match &event {
-            Event::Begun(cached) => sent.begun(*cached),
-            Event::Tokens(_) => sent.computed(),
-            _ => {}
+        while let Event::Tokens(batch) = &mut next {
+            let Some(received) = self.reader.at_hand() else { break };
+            match event(received.map(Some)) {
+                Event::Tokens(more) if more.first == batch.first + Tokens::of(batch.tokens.len()) => {
+                    batch.tokens.extend(more.tokens);
+                }
+                other => {
+                    self.ahead = Some(other);
+                    break;
+                }
+            }
         }
-        if !tell(event).await {
-            break;
-        }
+        next
     }
-    writer.finish();
 }
 
 async fn ask(connection: &dyn Connection, submit: Submit) -> Result<(FrameWriter, FrameReader, Granted), Event> {

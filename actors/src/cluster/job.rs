@@ -84,6 +84,8 @@ pub struct Task {
     pub sampling: Sampling,
     /// When an answer ends.
     pub limits: Limits,
+    /// The client reads the answer as one: its tokens may come together.
+    pub whole: bool,
     /// Texts that end an answer.
     pub stops: Vec<String>,
     /// Keeps tenants apart.

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use protocol::codec;
-use protocol::engine::{JobFault, RefusalReason};
+use protocol::engine::RefusalReason;
 use protocol::frame::Frame;
 use protocol::job::Job;
-use protocol::message::{Failed, FetchText, Granted, Refused, TextChunk};
+use protocol::message::{FetchText, Granted, Refused, TextChunk};
 use transport::error::{Code, StreamError};
 use transport::frames::{FrameReader, FrameWriter, SendError};
 
 use super::Shared;
-use crate::worker::Update;
+
+mod speaking;
+
+use speaking::speak;
 
 /// How long the end of a stream may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(1);
@@ -76,7 +79,7 @@ async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Resu
             let begun = tokio::time::Instant::now();
             shared.prepare(&submit).await;
             let deadline = submit.deadline.map(|left| left.saturating_sub(begun.elapsed()));
-            attempt(shared, writer, submit.job, deadline).await?;
+            attempt(shared, writer, submit.job, deadline, submit.gather).await?;
         }
         Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
         _ => return Ok(false),
@@ -89,6 +92,7 @@ async fn attempt(
     writer: &mut FrameWriter,
     job: Job,
     deadline: Option<Duration>,
+    gather: Option<Duration>,
 ) -> Result<(), SendError> {
     let worker = shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == job.model);
     let Some(worker) = worker else {
@@ -98,30 +102,13 @@ async fn attempt(
     if shared.is_draining() {
         return writer.send(worker.refused(RefusalReason::Draining)).await;
     }
-    let mut attempt = match worker.submit_within(job, deadline).await {
+    let attempt = match worker.submit_within(job, deadline).await {
         Ok(attempt) => attempt,
         Err(refused) => return writer.send(refused).await,
     };
     let grant = attempt.grant();
     writer.send(Granted { cached: grant.cached, queue: grant.queue }).await?;
-    loop {
-        let update = tokio::select! {
-            biased;
-            () = shared.ending() => {
-                // To drop it is to free its blocks. What it brought is with the coordinator already.
-                drop(attempt);
-                return writer.send(Failed { error: JobFault::Drained }).await;
-            }
-            update = attempt.next() => update,
-        };
-        let Some(update) = update else { return Ok(()) };
-        match update {
-            Update::Begun(begun) => writer.send(begun).await?,
-            Update::Tokens(batch) => writer.send(batch).await?,
-            Update::Finished(finished) => writer.send(finished).await?,
-            Update::Failed(failed) => writer.send(failed).await?,
-        }
-    }
+    speak(shared, writer, attempt, gather).await
 }
 
 /// Sends a bundle in pieces; nothing at all if there is none of that hash.

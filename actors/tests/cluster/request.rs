@@ -88,6 +88,7 @@ impl Bench {
             choices: 1,
             sampling: Sampling::default(),
             limits: Limits { max_tokens: Tokens(900), min_tokens: Tokens(0), stop_ids: bundle.eos.clone() },
+            whole: false,
             stops: Vec::new(),
             text: Arc::new(text::Text::new(bundle).unwrap()),
             salt: [0; 16],

@@ -4,6 +4,7 @@
 
 mod bed;
 mod ending;
+mod gathering;
 mod models;
 mod pulling;
 mod serving;

@@ -40,7 +40,7 @@ async fn ask(bed: &mut Bed) -> (Vec<protocol::ids::TokenId>, Tokens) {
     let peering = bed.welcome().await;
     let pull = Pull { node: NodeId(1), address: "memory".to_owned(), blocks: Blocks(9) };
     let (mut writer, mut reader) = peering.connection.open().await.unwrap();
-    writer.send(Submit { job: job(1, 8), deadline: None, pull: Some(pull) }).await.unwrap();
+    writer.send(Submit { job: job(1, 8), deadline: None, pull: Some(pull), gather: None }).await.unwrap();
     let Frame::Granted(granted) = next(&mut reader).await else { panic!("not granted") };
     let (tokens, last) = read(&mut reader).await;
     assert!(matches!(last, Frame::Finished(_)), "{last:?}");

@@ -73,6 +73,7 @@ impl Coordinator {
             choices: 1,
             sampling: Sampling { seed: 5, logprobs: Some(2), ..Sampling::default() },
             limits: Limits { max_tokens: Tokens(40), min_tokens: Tokens(0), stop_ids: Vec::new() },
+            whole: false,
             stops: Vec::new(),
             text: Arc::new(text::Text::new(bundle).unwrap()),
             salt: [0; 16],

@@ -123,7 +123,13 @@ fn attempt() -> Vec<Frame> {
     let usage = JobUsage { prompt: Tokens(10), cached: Tokens(8), generated: Tokens(6), recomputed: Tokens(4) };
     let refused = |reason, retry_after| Frame::from(Refused { reason, retry_after, load: load() });
     let mut frames = vec![
-        Submit { job, deadline: Some(Duration::from_secs(3)), pull: Some(pull) }.into(),
+        Submit {
+            job,
+            deadline: Some(Duration::from_secs(3)),
+            pull: Some(pull),
+            gather: Some(Duration::from_millis(100)),
+        }
+        .into(),
         Granted { cached: Tokens(32), queue: Tokens(512) }.into(),
         refused(RefusalReason::QueueFull { limit: 8 }, Some(Duration::from_secs(2))),
     ];
@@ -194,6 +200,7 @@ fn client() -> Vec<Frame> {
         forbid: vec![2, 3],
         fresh: true,
         again: true,
+        whole: true,
     };
     let ask = |input, params, care| Frame::from(Ask { request: Request { model: "m".into(), input, params, care } });
     let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));

@@ -216,8 +216,8 @@ fn attempt() -> Any<Frame> {
         blocks,
     });
     prop_oneof![
-        (job(), option::of(span()), option::of(pull))
-            .prop_map(|(job, deadline, pull)| { Submit { job, deadline, pull }.into() }),
+        (job(), option::of(span()), option::of(pull), option::of(span()))
+            .prop_map(|(job, deadline, pull, gather)| { Submit { job, deadline, pull, gather }.into() }),
         (tokens(), tokens()).prop_map(|(cached, queue)| Granted { cached, queue }.into()),
         refused(),
         tokens().prop_map(|cached| Begun { cached }.into()),
@@ -309,8 +309,9 @@ fn request() -> Any<Request> {
         },
     );
     let class = option::of(select(Class::ALL.to_vec()));
-    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool)>())
-        .prop_map(|(session, class, forbid, (fresh, again))| Care { session, class, forbid, fresh, again });
+    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool, bool)>()).prop_map(
+        |(session, class, forbid, (fresh, again, whole))| Care { session, class, forbid, fresh, again, whole },
+    );
     (text(), input, params, care)
         .prop_map(|(model, input, params, care)| Request { model, input, params, care })
         .boxed()

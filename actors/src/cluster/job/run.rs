@@ -1,6 +1,8 @@
 //! The loop of a request: events of its attempts in, commands of `policy::job` carried out.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use policy::job::{Attempts, Command, Event};
@@ -10,26 +12,25 @@ use protocol::ids::NodeId;
 use protocol::job::{Finish, Sampled};
 use protocol::message::Submit;
 use protocol::units::Tokens;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::answers::{Answers, Heard};
 use super::choice::Choice;
 use super::{Over, Shared, Task};
-use crate::cluster::attempt::{Attempt, Told};
+use crate::cluster::attempt::Attempt;
 use crate::cluster::speech::Spoken;
 use crate::cluster::waiting::Entry;
 
 /// What is left of a request's time when its waits are over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// Events of attempts that wait to be read.
-const EVENTS: usize = 32;
+/// How long a node may gather tokens that nobody reads one by one: what is lost with it is computed again.
+const GATHER: Duration = Duration::from_millis(100);
 
 struct Run<'a> {
     task: Task,
     shared: &'a Shared,
     answers: &'a Answers,
-    told: mpsc::Sender<Told>,
     choices: Vec<Choice>,
     jitter: Jitter,
     begun: Instant,
@@ -39,10 +40,9 @@ struct Run<'a> {
 
 /// All answers of a request.
 pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadline: Instant) -> Result<Usage, Over> {
-    let (told, mut events) = mpsc::channel(EVENTS);
     let jitter = Jitter::new(task.random);
     let (choices, begun) = (Vec::new(), Instant::now());
-    let mut run = Run { task, shared, answers, told, choices, jitter, begun, deadline, started: false };
+    let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false };
     shared.retries.budget.lock().await.on_request();
     let mut turn = run.task.turn.take();
     for number in 0..run.task.choices {
@@ -51,8 +51,7 @@ pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadl
         run.obey(number, commands).await?;
     }
     while run.choices.iter().any(|choice| !choice.attempts.ended()) {
-        // The sender lives in `run`, so this never ends by itself.
-        let Some(Told { choice, attempt, event }) = events.recv().await else { break };
+        let (choice, attempt, event) = run.next().await;
         run.hear(choice, &event)?;
         let commands = run.choice(choice)?.attempts.on_event(attempt, event);
         run.obey(choice, commands).await?;
@@ -61,6 +60,24 @@ pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadl
 }
 
 impl Run<'_> {
+    /// What happens next, and to which attempt of which choice. While nothing runs, nothing happens: then the
+    /// request's time comes to its end.
+    async fn next(&mut self) -> (u32, u32, Event) {
+        let choices = &mut self.choices;
+        poll_fn(|context| {
+            for choice in choices.iter_mut() {
+                let Some(running) = &mut choice.running else { continue };
+                match running.poll_next(context) {
+                    Poll::Ready(Some((attempt, event))) => return Poll::Ready((choice.number, attempt, event)),
+                    Poll::Ready(None) => choice.running = None,
+                    Poll::Pending => {}
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
     fn choice(&mut self, number: u32) -> Result<&mut Choice, Over> {
         let missing = || Over::Failed(JobError::new(ErrorKind::Internal, format!("choice {number} does not exist")));
         self.choices.get_mut(number as usize).ok_or_else(missing)
@@ -161,19 +178,20 @@ impl Run<'_> {
 
     fn ask(&mut self, number: u32, attempt: u32) -> Result<(), Over> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let (settings, told) = (self.shared.settings, self.told.clone());
+        let settings = self.shared.settings;
         let missing = || Over::Failed(JobError::new(ErrorKind::Internal, "a node was asked that was not chosen"));
         let choice = self.choices.get_mut(number as usize).ok_or_else(missing)?;
         let placed = choice.placed.take().ok_or_else(missing)?;
         choice.predicted = placed.predicted;
         choice.trial = Some(placed.reach.trial);
-        let submit = Submit { job: choice.job(&self.task, attempt), deadline: Some(left), pull: placed.pull };
+        let gather = self.task.whole.then_some(GATHER);
+        let submit = Submit { job: choice.job(&self.task, attempt), deadline: Some(left), pull: placed.pull, gather };
         let way = crate::cluster::attempt::Way {
             connection: placed.reach.connection,
             suspect: placed.reach.suspect,
             sent: placed.reach.sent,
         };
-        choice.running = Some(Attempt::start(way, submit, settings.grant_timeout, told));
+        choice.running = Some(Attempt::start(way, submit, settings.grant_timeout));
         Ok(())
     }
 
@@ -191,8 +209,7 @@ impl Run<'_> {
             None => Duration::ZERO,
             Some(waits) => self.shared.retries.settings.wait(waits, random, None),
         };
-        let told = self.told.clone();
-        self.choice(number)?.running = Some(Attempt::later(number, attempt, told, async move {
+        self.choice(number)?.running = Some(Attempt::later(attempt, async move {
             tokio::time::sleep(wait).await;
             Event::Slept
         }));
@@ -201,7 +218,7 @@ impl Run<'_> {
 
     /// Waits for its turn, for as long as it has not waited yet.
     fn wait(&mut self, number: u32, attempt: u32, retry_after: Option<Duration>) -> Result<(), Over> {
-        let (waiting, told) = (std::sync::Arc::clone(&self.shared.waiting), self.told.clone());
+        let waiting = std::sync::Arc::clone(&self.shared.waiting);
         let now = Instant::now();
         // A wait that ends with the request could not say what it waited for.
         let left = self.deadline.saturating_duration_since(now).saturating_sub(LAST_WORDS);
@@ -224,7 +241,7 @@ impl Run<'_> {
         let had = choice.turn.take();
         let (hand, taken) = oneshot::channel();
         choice.coming = Some(taken);
-        choice.running = Some(Attempt::later(number, attempt, told, async move {
+        choice.running = Some(Attempt::later(attempt, async move {
             let turn = match had {
                 Some(turn) => turn.again().await,
                 None => waiting.turn(entry).await,
@@ -303,7 +320,7 @@ impl Run<'_> {
         self.say(Answer::Finished { choice: number, reason }).await
     }
 
-    async fn say(&self, answer: Answer) -> Result<(), Over> {
+    async fn say(&mut self, answer: Answer) -> Result<(), Over> {
         match self.answers.say(answer, self.shared.settings.client_stall).await {
             Heard::Yes => Ok(()),
             Heard::Gone => Err(Over::ClientGone),

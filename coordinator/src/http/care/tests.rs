@@ -14,8 +14,14 @@ fn nothing_asked_is_nothing_special() {
 #[test]
 fn every_header_is_read() {
     let all = [(SESSION, "s1"), (CLASS, "bulk"), (FORBID, "2, 3"), (CACHE, "no"), (RETRIES, "1")];
-    let wanted =
-        Care { session: Some("s1".into()), class: Some(Class::Bulk), forbid: vec![2, 3], fresh: true, again: true };
+    let wanted = Care {
+        session: Some("s1".into()),
+        class: Some(Class::Bulk),
+        forbid: vec![2, 3],
+        fresh: true,
+        again: true,
+        whole: false,
+    };
     assert_eq!(of(&headers(&all)).unwrap(), wanted);
     assert_eq!(of(&headers(&[(FORBID, "all")])).unwrap().forbid, [1, 2, 3, 4, 5]);
     assert!(of(&headers(&[("cache-control", "no-store")])).unwrap().fresh);

@@ -100,7 +100,10 @@ impl From<Usage> for UsageBody {
 ///
 /// # Errors
 /// Whatever fails before the response begins; for a whole answer, whatever fails.
-pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, plan: Plan) -> Result<Response, ApiError> {
+pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, mut plan: Plan) -> Result<Response, ApiError> {
+    for request in &mut plan.requests {
+        request.care.whole = plan.delivery == Delivery::Whole;
+    }
     let fail = |error| ApiError::from_job(error, S::PROMPT);
     let logprobs = plan.requests.first().is_some_and(|request| request.params.logprobs.is_some());
     let cached = plan.requests.first().is_some_and(is_cached);
