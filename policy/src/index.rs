@@ -14,22 +14,19 @@
 //! Memory: about 60 bytes for each block of a node ([`holders`] has the sets).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::BuildHasherDefault;
 
 use protocol::cache::{BlockKey, CacheBatch, CacheChange};
 use protocol::ids::NodeId;
 use protocol::units::Blocks;
 
-mod hashing;
+use crate::hashing::Hashed;
+
 mod holders;
 
-use hashing::Uniform;
 use holders::{Holders, Set};
 
 /// How often a node may claim more blocks than it has.
 pub const LIES: u32 = 3;
-
-type Hashed = BuildHasherDefault<Uniform>;
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod breaker;
+mod hashing;
 pub mod health;
 pub mod index;
 pub mod job;

@@ -216,25 +216,6 @@ impl FrameReader {
         outcome
     }
 
-    /// The next frame, if it has come already.
-    pub fn at_hand(&mut self) -> Option<Result<Frame, RecvError>> {
-        if self.stopped {
-            return None;
-        }
-        match Frame::read(&self.buffer) {
-            Ok(Some((frame, length))) => {
-                self.buffer.drain(..length);
-                Some(Ok(frame))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                let error = RecvError::from(error);
-                self.end(error.code());
-                Some(Err(error))
-            }
-        }
-    }
-
     /// The next frame, which must come in time.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream};
 use policy::job::Event;
 use protocol::frame::Frame;
@@ -118,9 +119,14 @@ impl Reading {
                 received = self.reader.recv() => event(received),
             },
         };
+        if matches!(next, Event::Tokens(_)) {
+            // Whatever else has come to this machine is read first: under load tokens then share the way to the
+            // client, and an idle coordinator loses nothing.
+            tokio::task::yield_now().await;
+        }
         while let Event::Tokens(batch) = &mut next {
-            let Some(received) = self.reader.at_hand() else { break };
-            match event(received.map(Some)) {
+            let Some(received) = self.reader.recv().now_or_never() else { break };
+            match event(received) {
                 Event::Tokens(more) if more.first == batch.first + Tokens::of(batch.tokens.len()) => {
                     batch.tokens.extend(more.tokens);
                 }

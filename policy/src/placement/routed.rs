@@ -8,21 +8,32 @@
 //! node does not take the job. It is bounded: the oldest go first, the deepest blocks of a prompt before those
 //! in front, for a block is of use only behind all those before it. What the index knows is not noted again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use protocol::cache::BlockKey;
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
 use protocol::units::Blocks;
+
+use crate::hashing::Hashed;
 
 /// Blocks of one prompt that are noted: beyond them, a burst of equal prompts is told by its front.
 const DEEPEST: usize = 512;
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
-    hash: BlockHash,
+    key: BlockKey,
     node: NodeId,
     until: Duration,
+}
+
+/// Who will have a block, and until when that is believed: one node, most often.
+#[derive(Clone, Debug)]
+struct Believed {
+    first: (NodeId, Duration),
+    more: Vec<(NodeId, Duration)>,
 }
 
 /// What was sent lately.
@@ -30,15 +41,15 @@ struct Record {
 pub struct Routed {
     most: usize,
     ttl: Duration,
-    /// Who will have a block, and until when that is believed.
-    nodes: BTreeMap<BlockHash, Vec<(NodeId, Duration)>>,
+    /// By the first bytes of the hash, as in the index: a mistake costs no more than a guess.
+    nodes: HashMap<BlockKey, Believed, Hashed>,
     order: VecDeque<Record>,
 }
 
 impl Routed {
     /// Nothing yet; at most so many blocks, for so long.
     pub fn new(most: usize, ttl: Duration) -> Self {
-        Self { most: most.max(1), ttl, nodes: BTreeMap::new(), order: VecDeque::new() }
+        Self { most: most.max(1), ttl, nodes: HashMap::default(), order: VecDeque::new() }
     }
 
     /// A prompt goes to a node that has its first blocks already.
@@ -53,12 +64,14 @@ impl Routed {
             if self.order.len() >= self.most {
                 self.drop_oldest();
             }
-            let nodes = self.nodes.entry(hash).or_default();
-            match nodes.iter_mut().find(|(other, _)| *other == node) {
-                Some((_, known)) => *known = until,
-                None => nodes.push((node, until)),
+            let key = BlockKey::from(hash);
+            match self.nodes.entry(key) {
+                Entry::Occupied(known) => known.into_mut().renew(node, until),
+                Entry::Vacant(free) => {
+                    free.insert(Believed { first: (node, until), more: Vec::new() });
+                }
             }
-            self.order.push_back(Record { hash, node, until });
+            self.order.push_back(Record { key, node, until });
         }
     }
 
@@ -66,32 +79,30 @@ impl Routed {
     /// costs no more than a guess.
     pub fn forget(&mut self, node: NodeId, chain: &[BlockHash], cached: Blocks) {
         let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
-        for hash in fresh.iter().take(DEEPEST) {
-            self.remove(hash, node, Duration::MAX);
+        for &hash in fresh.iter().take(DEEPEST) {
+            self.remove(hash.into(), node, Duration::MAX);
         }
     }
 
     /// A node's connection is new: what was on its way there is lost.
     pub fn leave(&mut self, node: NodeId) {
-        self.nodes.retain(|_, nodes| {
-            nodes.retain(|(other, _)| *other != node);
-            !nodes.is_empty()
-        });
+        self.nodes.retain(|_, believed| believed.keep(|other, _| other != node));
     }
 
     /// How many blocks of a prompt a node will have that has so many now.
     pub fn reach(&self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) -> Blocks {
         let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
         let will = |hash: &&BlockHash| {
-            self.nodes.get(hash).is_some_and(|nodes| nodes.iter().any(|(other, until)| *other == node && *until > now))
+            let believed = self.nodes.get(&BlockKey::from(**hash));
+            believed.is_some_and(|believed| believed.all().any(|(other, until)| other == node && until > now))
         };
         cached + Blocks::of(fresh.iter().take_while(will).count())
     }
 
     /// Nodes that will have a block.
     pub fn nodes(&self, now: Duration, hash: &BlockHash) -> impl Iterator<Item = NodeId> {
-        let nodes = self.nodes.get(hash).map(Vec::as_slice).unwrap_or_default();
-        nodes.iter().filter(move |(_, until)| *until > now).map(|(node, _)| *node)
+        let believed = self.nodes.get(&BlockKey::from(*hash));
+        believed.into_iter().flat_map(Believed::all).filter(move |(_, until)| *until > now).map(|(node, _)| node)
     }
 
     /// Blocks that are noted.
@@ -112,17 +123,41 @@ impl Routed {
 
     fn drop_oldest(&mut self) {
         if let Some(record) = self.order.pop_front() {
-            self.remove(&record.hash, record.node, record.until);
+            self.remove(record.key, record.node, record.until);
         }
     }
 
     /// Takes a belief out, unless it was renewed.
-    fn remove(&mut self, hash: &BlockHash, node: NodeId, until: Duration) {
-        let Some(nodes) = self.nodes.get_mut(hash) else { return };
-        nodes.retain(|(other, known)| *other != node || *known > until);
-        if nodes.is_empty() {
-            self.nodes.remove(hash);
+    fn remove(&mut self, key: BlockKey, node: NodeId, until: Duration) {
+        let Entry::Occupied(mut believed) = self.nodes.entry(key) else { return };
+        if !believed.get_mut().keep(|other, known| other != node || known > until) {
+            believed.remove();
         }
+    }
+}
+
+impl Believed {
+    fn all(&self) -> impl Iterator<Item = (NodeId, Duration)> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    fn renew(&mut self, node: NodeId, until: Duration) {
+        let mut all = std::iter::once(&mut self.first).chain(&mut self.more);
+        match all.find(|(other, _)| *other == node) {
+            Some((_, known)) => *known = until,
+            None => self.more.push((node, until)),
+        }
+    }
+
+    /// Keeps some of it. False if nothing is left.
+    fn keep(&mut self, wanted: impl Fn(NodeId, Duration) -> bool) -> bool {
+        self.more.retain(|(node, until)| wanted(*node, *until));
+        if wanted(self.first.0, self.first.1) {
+            return true;
+        }
+        let next = self.more.pop();
+        self.first = next.unwrap_or(self.first);
+        next.is_some()
     }
 }
 

@@ -1,11 +1,14 @@
 //! The hash of keys that are random already: themselves.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// For maps whose keys are names of blocks.
+pub(crate) type Hashed = BuildHasherDefault<Uniform>;
 
 /// Takes the last number it is given. Keys are bytes of a cryptographic hash, so nobody can choose many that
 /// fall together, and hashing them again would find nothing better.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Uniform(u64);
+pub(crate) struct Uniform(u64);
 
 impl Hasher for Uniform {
     fn finish(&self) -> u64 {
