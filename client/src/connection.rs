@@ -1,8 +1,9 @@
 //! The connection that a client and its clones share: dialled when it is needed, dialled again by the
 //! next call after it was lost.
 //!
-//! Only connecting is ever repeated. Once a request's first byte may have left, a failure is reported
-//! and the request is not sent again.
+//! With one coordinator, only connecting is ever repeated: once a request's first byte may have left, a failure
+//! is reported and the request is not sent again. With several, one that is lost before it has said anything of
+//! a request is left, and the request goes to the next: at worst it is computed twice, but answered once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,8 +38,9 @@ struct Shared {
 }
 
 enum State {
-    Lost,
-    Open(Session),
+    /// The address at this place is asked first.
+    Lost(usize),
+    Open(Session, usize),
     Closed,
 }
 
@@ -48,7 +50,7 @@ impl Client {
     /// # Errors
     /// Wrong options, or no coordinator that takes us in.
     pub async fn connect(options: ConnectOptions) -> Result<Self, ConnectError> {
-        let client = Self { shared: Arc::new(Shared { options, state: Mutex::new(State::Lost) }) };
+        let client = Self { shared: Arc::new(Shared { options, state: Mutex::new(State::Lost(0)) }) };
         client.session().await?;
         Ok(client)
     }
@@ -61,9 +63,21 @@ impl Client {
     pub async fn submit(&self, request: impl Into<Request>) -> Result<JobStream, SubmitError> {
         let request = request.into();
         let choices = request.params.n.unwrap_or(1);
+        let others = self.shared.options.addresses.len().saturating_sub(1);
+        let mut again = Again { client: self.clone(), request, left: others };
+        loop {
+            match self.send(&again.request).await {
+                Ok(pipe) => return Ok(JobStream::new(pipe, choices, again)),
+                Err(SubmitError::Interrupted(_)) if again.left > 0 => again.left -= 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn send(&self, request: &Request) -> Result<Pipe, SubmitError> {
         let mut pipe = self.open().await?;
-        match pipe.writer.send(Ask { request }).await {
-            Ok(()) => Ok(JobStream::new(pipe, choices)),
+        match pipe.writer.send(Ask { request: request.clone() }).await {
+            Ok(()) => Ok(pipe),
             Err(SendError::Frame(error)) => Err(SubmitError::TooLarge(error.to_string())),
             Err(SendError::Stream(error)) => Err(SubmitError::Interrupted(error.to_string())),
         }
@@ -128,7 +142,7 @@ impl Client {
     /// are cancelled at once instead of after its idle timeout.
     pub async fn close(&self) {
         let mut state = self.shared.state.lock().await;
-        if let State::Open(session) = std::mem::replace(&mut *state, State::Closed) {
+        if let State::Open(session, _) = std::mem::replace(&mut *state, State::Closed) {
             session.close().await;
         }
     }
@@ -152,14 +166,15 @@ impl Client {
     /// The open session, or a new one.
     async fn session(&self) -> Result<Session, ConnectError> {
         let mut state = self.shared.state.lock().await;
-        match &*state {
+        let first = match &*state {
             State::Closed => return Err(ConnectError::Closed),
-            State::Open(session) if !session.is_lost() => return Ok(session.clone()),
-            State::Open(_) | State::Lost => {}
-        }
-        *state = State::Lost;
-        let session = dial(&self.shared.options).await?;
-        *state = State::Open(session.clone());
+            State::Open(session, _) if !session.is_lost() => return Ok(session.clone()),
+            State::Open(_, at) => at.wrapping_add(1),
+            State::Lost(first) => *first,
+        };
+        *state = State::Lost(first);
+        let (session, at) = dial(&self.shared.options, first).await?;
+        *state = State::Open(session.clone(), at);
         Ok(session)
     }
 }
@@ -170,17 +185,18 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Dials all addresses in turn until one takes us in; when none answers, all of them again, after a
-/// wait.
-async fn dial(options: &ConnectOptions) -> Result<Session, ConnectError> {
+/// Dials all addresses in turn, from one on, until one takes us in; when none answers, all of them again, after
+/// a wait. Says which it was.
+async fn dial(options: &ConnectOptions, first: usize) -> Result<(Session, usize), ConnectError> {
     let attempts = options.retry.attempts.max(1);
     let mut tries = 0;
     loop {
         tries += 1;
         let mut last = ConnectError::NoAddress;
-        for address in &options.addresses {
+        let count = options.addresses.len();
+        for (at, address) in options.addresses.iter().enumerate().cycle().skip(first % count.max(1)).take(count) {
             match Session::dial(address, options, tries).await {
-                Ok(session) => return Ok(session),
+                Ok(session) => return Ok((session, at)),
                 Err(error) if error.is_transient() => last = error,
                 Err(error) => return Err(error),
             }
@@ -197,6 +213,23 @@ async fn dial(options: &ConnectOptions) -> Result<Session, ConnectError> {
 /// For jitter alone. A system without randomness waits the longest time.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX)
+}
+
+/// A request that may be sent again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    client: Client,
+    request: Request,
+    /// How often.
+    left: usize,
+}
+
+impl Again {
+    /// Sends it to the next coordinator. None if that is not to be, or cannot be done.
+    pub(crate) async fn send(&mut self) -> Option<Pipe> {
+        self.left = self.left.checked_sub(1)?;
+        self.client.send(&self.request).await.ok()
+    }
 }
 
 /// The two halves of a stream. To drop it resets it.

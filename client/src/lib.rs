@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Rules: one connection carries all jobs of a [`Client`] and its clones, one stream each. A lost
-//! connection is dialled again by the next call, with backoff; a request that may have reached the
-//! cluster is never sent twice. A stream that is dropped before its end cancels its job, down to the
+//! connection is dialled again by the next call, with backoff. A request that may have reached the cluster is not
+//! sent twice, unless several coordinators were named and the one that was asked is lost before it has said a word:
+//! then the next is asked. A stream that is dropped before its end cancels its job, down to the
 //! engine. Every failure is a typed error that says what to do.
 
 mod ask;

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// Coordinators, `HOST:PORT`, asked in this order until one takes us in.
+    /// Coordinators of one cluster, `HOST:PORT`, asked in this order until one takes us in. When it is lost, those
+    /// behind it are asked first.
     pub addresses: Vec<String>,
     /// Who we are.
     pub key: ApiKey,
@@ -24,8 +25,17 @@ pub struct ConnectOptions {
 impl ConnectOptions {
     /// One coordinator, and defaults for the rest.
     pub fn new(address: impl Into<String>, key: impl Into<ApiKey>, trust: Trust) -> Self {
+        Self::to_any([address], key, trust)
+    }
+
+    /// Several coordinators of one cluster, and defaults for the rest.
+    pub fn to_any(
+        addresses: impl IntoIterator<Item = impl Into<String>>,
+        key: impl Into<ApiKey>,
+        trust: Trust,
+    ) -> Self {
         Self {
-            addresses: vec![address.into()],
+            addresses: addresses.into_iter().map(Into::into).collect(),
             key: key.into(),
             trust,
             retry: Retry::default(),

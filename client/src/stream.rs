@@ -10,7 +10,7 @@ use protocol::answer::{Answer, Delta, FinishReason, Started, TokenText, Usage};
 use protocol::frame::Frame;
 use tokio::time::Instant;
 
-use crate::connection::Pipe;
+use crate::connection::{Again, Pipe};
 use crate::error::AnswerError;
 use crate::order::Order;
 
@@ -23,11 +23,14 @@ pub struct JobStream {
     pieces: u64,
     submitted: Instant,
     first_text: Option<Duration>,
+    /// To ask another coordinator, as long as nothing has come.
+    again: Again,
 }
 
 impl JobStream {
-    pub(crate) fn new(pipe: Pipe, choices: u32) -> Self {
-        Self { pipe: Some(pipe), order: Order::new(choices), pieces: 0, submitted: Instant::now(), first_text: None }
+    pub(crate) fn new(pipe: Pipe, choices: u32, again: Again) -> Self {
+        let (order, submitted) = (Order::new(choices), Instant::now());
+        Self { pipe: Some(pipe), order, pieces: 0, submitted, first_text: None, again }
     }
 
     /// The next piece; none after [`Answer::Done`], an error, or [`JobStream::cancel`]. It never gives
@@ -38,8 +41,19 @@ impl JobStream {
     /// # Errors
     /// The job failed or its answer broke off; nothing follows.
     pub async fn next(&mut self) -> Option<Result<Answer, AnswerError>> {
-        let pipe = self.pipe.as_mut()?;
-        let piece = match pipe.read().await {
+        let piece = loop {
+            let read = self.pipe.as_mut()?.read().await;
+            let lost = matches!(read, Ok(None) | Err(_));
+            if lost && self.pieces == 0 {
+                // The coordinator is gone before it has said a word of this request.
+                if let Some(pipe) = self.again.send().await {
+                    self.pipe = Some(pipe);
+                    continue;
+                }
+            }
+            break read;
+        };
+        let piece = match piece {
             Ok(Some(Frame::Answered(answered))) => match (self.order.accept(&answered.answer), answered.answer) {
                 (Err(disorder), _) => Err(disorder.into()),
                 (Ok(()), Answer::Failed(error)) => Err(error.into()),

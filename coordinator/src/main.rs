@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use coordinator::run::{overridden, run};
+use clap::{Parser, Subcommand};
+use coordinator::run::{overridden, run, unix_now};
+use coordinator::state::authority;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use protocol::config::Config;
 use tokio_util::sync::CancellationToken;
@@ -34,10 +35,10 @@ const PLACEMENT_BUCKETS: [f64; 8] = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 5
 #[command(version)]
 struct Options {
     /// The cluster's settings; without it, the defaults.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Keys, certificates and tokens; instead of coordinator.state.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
     /// Where HTTP is served; instead of coordinator.http.
     #[arg(long, value_name = "ADDR:PORT")]
@@ -48,6 +49,45 @@ struct Options {
     /// Written when all doors are open: addresses and files, as JSON.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Hands the cluster's authority to another coordinator, so that both serve one cluster.
+    #[command(subcommand)]
+    Authority(Authority),
+}
+
+#[derive(Debug, Subcommand)]
+enum Authority {
+    /// Writes it to a file. Whoever has the file can be the cluster: move it safely, then remove it.
+    Export {
+        /// Where to.
+        file: PathBuf,
+    },
+    /// Makes a new state folder of such a file.
+    Import {
+        /// Where from.
+        file: PathBuf,
+    },
+}
+
+impl Authority {
+    fn run(&self, state: &std::path::Path) -> Result<(), authority::AuthorityError> {
+        match self {
+            Self::Export { file } => {
+                authority::export(state, file)?;
+                eprintln!("the authority of {} is in {}: keep it secret", state.display(), file.display());
+            }
+            Self::Import { file } => {
+                let cluster = authority::import(state, file, unix_now())?;
+                eprintln!("{} is ready for a coordinator of cluster {cluster}", state.display());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Requests are many small allocations on several threads.
@@ -60,6 +100,12 @@ fn main() -> ExitCode {
         Ok(config) => overridden(config, options.state, options.http, options.quic),
         Err(problem) => return fail(USAGE, &problem),
     };
+    if let Some(Command::Authority(authority)) = &options.command {
+        return match authority.run(&config.coordinator.state) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILED, &error.to_string()),
+        };
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -381,7 +381,8 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-fn unix_now() -> i64 {
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
     let since = wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -11,6 +11,8 @@ use transport::token::{BadToken, JoinToken};
 
 use crate::keys::Keys;
 
+pub mod authority;
+
 const ADMIN_KEY: &str = "admin.key";
 const JOIN_TOKEN: &str = "join.token";
 const LOCK: &str = "coordinator.lock";

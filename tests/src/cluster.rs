@@ -204,6 +204,24 @@ impl Cluster {
         self.reach = reach;
     }
 
+    /// Another coordinator of the same cluster, with a state folder of its own.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn second_coordinator(&self) -> (Process, Reach) {
+        let (folder, file) = (self.folder().join("second"), self.folder().join("authority.json"));
+        if let Err(error) = std::fs::create_dir(&folder) {
+            panic!("{}: {error}", folder.display());
+        }
+        for (folder, verb) in [(self.folder(), "export"), (folder.as_path(), "import")] {
+            let mut command = Command::new(build::program("troupe-coordinator"));
+            command.arg("--state").arg(folder.join("coordinator")).args(["authority", verb]).arg(&file);
+            let output = run(command).await;
+            assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        start_coordinator(&folder, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
     /// The cluster's HTTP, with the admin key.
     pub fn http(&self) -> Http {
         Http::new(&self.reach.http, Some(&self.reach.key))

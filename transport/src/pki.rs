@@ -163,6 +163,11 @@ impl ClusterAuthority {
         Ok(Self { certificate, issuer })
     }
 
+    /// Where its certificate and its key lie in the folder.
+    pub fn paths(folder: &Path) -> (PathBuf, PathBuf) {
+        (folder.join(CA_CERTIFICATE), folder.join(CA_KEY))
+    }
+
     /// Where its certificate lies in the folder, for clients.
     pub fn certificate_path(folder: &Path) -> PathBuf {
         folder.join(CA_CERTIFICATE)

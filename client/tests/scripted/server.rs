@@ -35,12 +35,24 @@ fn now() -> i64 {
 impl Server {
     /// Must run on a tokio runtime.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap())
+    }
+
+    fn over(folder: TempDir) -> Self {
         let authority = ClusterAuthority::load_or_create(folder.path(), now()).unwrap();
         let credentials = authority.coordinator(now()).unwrap();
         let listener =
             Listener::bind(([127, 0, 0, 1], 0).into(), &credentials, Timing::from(&Wire::default()), None).unwrap();
         Self { listener, authority, folder }
+    }
+
+    /// Another coordinator of the same cluster.
+    pub(crate) fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["ca.crt", "ca.key"] {
+            std::fs::copy(self.folder.path().join(file), folder.path().join(file)).unwrap();
+        }
+        Self::over(folder)
     }
 
     pub(crate) fn address(&self) -> String {

@@ -15,9 +15,16 @@ const CA_FILE: &str = "ca.crt";
 /// Which cluster.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A coordinator's QUIC address.
-    #[arg(long, global = true, env = "TROUPE_SERVER", default_value = "127.0.0.1:7600", value_name = "HOST:PORT")]
-    server: String,
+    /// A coordinator's QUIC address; with several, as `A,B` or given again, the next takes over when one is gone.
+    #[arg(
+        long,
+        global = true,
+        env = "TROUPE_SERVER",
+        default_value = "127.0.0.1:7600",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
+    server: Vec<String>,
     /// A file with the API key [default: $TROUPE_KEY, which is the key itself, or .troupe/coordinator/admin.key].
     #[arg(long, global = true, env = "TROUPE_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -37,7 +44,7 @@ impl Options {
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         let key = self.key(std::env::var("TROUPE_KEY").ok(), Path::new(STATE))?;
         let trust = self.trust(Path::new(STATE))?;
-        let mut options = ConnectOptions::new(&self.server, key, trust);
+        let mut options = ConnectOptions::to_any(self.server.iter().map(|address| address.trim()), key, trust);
         options.agent = concat!("troupe/", env!("CARGO_PKG_VERSION")).to_owned();
         Ok(Client::connect(options).await?)
     }

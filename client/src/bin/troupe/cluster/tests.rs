@@ -1,6 +1,6 @@
 use super::*;
 
-const NOTHING: Options = Options { server: String::new(), key_file: None, ca_file: None, fingerprint: None };
+const NOTHING: Options = Options { server: Vec::new(), key_file: None, ca_file: None, fingerprint: None };
 
 #[test]
 fn a_state_folder_nearby_is_the_default_and_options_win() {
