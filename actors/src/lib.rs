@@ -4,4 +4,5 @@ pub mod cluster;
 pub mod mock;
 pub mod node;
 pub mod supervisor;
+pub mod tree;
 pub mod worker;

@@ -15,6 +15,7 @@ use policy::restart::Backoff;
 use protocol::engine::HASHING;
 use protocol::ids::{Incarnation, NodeId};
 use protocol::message::{Hello, OrderAction, Report, Role, Submit};
+use protocol::tree::{Tree, TreeLine};
 use protocol::version::Versions;
 use ractor::Actor;
 use tokio::sync::{Semaphore, watch};
@@ -105,6 +106,8 @@ struct Shared {
     orders: AtomicU64,
     /// How it stands to other nodes.
     among: ArcSwap<Among>,
+    /// Who runs here, for coordinators to show.
+    tree: watch::Sender<Vec<TreeLine>>,
 }
 
 /// A node: what its links share. Cheap to clone.
@@ -150,6 +153,7 @@ impl Node {
             sequence: AtomicU64::new(0),
             orders: AtomicU64::new(0),
             among: ArcSwap::from_pointee(Among::default()),
+            tree: watch::Sender::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -167,6 +171,16 @@ impl Node {
     /// before the first of them.
     pub fn stand_among(&self, among: Among) {
         self.shared.among.store(Arc::new(among));
+    }
+
+    /// Tells coordinators who runs here, if that has changed.
+    pub fn tell_tree(&self, lines: Vec<TreeLine>) {
+        let lines = Tree::bounded(lines).lines;
+        self.shared.tree.send_if_modified(|told| {
+            let news = *told != lines;
+            *told = lines;
+            news
+        });
     }
 
     /// The link to one coordinator, for a supervisor to run.

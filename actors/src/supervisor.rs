@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use policy::restart::{Decision, Intensity, Jitter, Restarts};
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use protocol::tree::{ActorState, TreeLine};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use tokio::time::Instant;
 
 /// Starts a child, linked to the given supervisor.
@@ -52,11 +53,21 @@ pub struct SupervisorArgs {
     pub grace: Duration,
 }
 
-/// What a supervisor tells itself.
-#[derive(Debug)]
+/// What a supervisor hears.
 pub enum SupervisorMsg {
-    /// The wait is over for the child at this place.
+    /// From itself: the wait is over for the child at this place.
     Restart(usize),
+    /// Who its children are, and how.
+    Show(RpcReplyPort<Vec<TreeLine>>),
+}
+
+impl std::fmt::Debug for SupervisorMsg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Restart(place) => f.debug_tuple("Restart").field(place).finish(),
+            Self::Show(_) => f.write_str("Show"),
+        }
+    }
 }
 
 /// A supervisor.
@@ -67,6 +78,27 @@ struct Child {
     spec: ChildSpec,
     restarts: Restarts,
     cell: Option<ActorCell>,
+    /// How often it was started again, and why the last time.
+    again: u32,
+    failure: Option<String>,
+    /// It came to its end by itself.
+    done: bool,
+}
+
+impl Child {
+    fn new(spec: ChildSpec, restarts: Restarts, cell: ActorCell) -> Self {
+        Self { spec, restarts, cell: Some(cell), again: 0, failure: None, done: false }
+    }
+
+    fn line(&self) -> TreeLine {
+        let state = match &self.cell {
+            Some(_) => ActorState::Running,
+            None if self.done => ActorState::Done,
+            None => ActorState::Restarting,
+        };
+        let (name, failure) = (self.spec.name.clone(), self.failure.clone());
+        TreeLine { depth: 1, name, state, restarts: self.again, failure }
+    }
 }
 
 /// The children and their failures.
@@ -96,6 +128,7 @@ impl SupervisorState {
             return Ok(());
         };
         child.cell = None;
+        child.failure = Some(reason.to_owned());
         let name = &child.spec.name;
         match child.restarts.on_failure(now, random) {
             Decision::Restart { after } => {
@@ -138,8 +171,8 @@ impl Actor for Supervisor {
         let mut state = SupervisorState { children: Vec::new(), jitter, grace: args.grace, started: Instant::now() };
         for mut spec in args.children {
             // Linked, a child sees this actor fail to start and goes with it.
-            let cell = Some((spec.start)(myself.get_cell()).await?);
-            state.children.push(Child { spec, restarts: restarts.clone(), cell });
+            let cell = (spec.start)(myself.get_cell()).await?;
+            state.children.push(Child::new(spec, restarts.clone(), cell));
         }
         Ok(state)
     }
@@ -150,13 +183,21 @@ impl Actor for Supervisor {
         message: SupervisorMsg,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let SupervisorMsg::Restart(place) = message;
+        let place = match message {
+            SupervisorMsg::Restart(place) => place,
+            SupervisorMsg::Show(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(state.children.iter().map(Child::line).collect());
+                return Ok(());
+            }
+        };
         let Some(child) = state.children.get_mut(place) else {
             return Ok(());
         };
         let outcome = match (child.spec.start)(myself.get_cell()).await {
             Ok(cell) => {
                 child.cell = Some(cell);
+                child.again = child.again.saturating_add(1);
                 Ok(())
             }
             Err(error) => state.on_failure(place, &error.to_string(), &myself),
@@ -182,6 +223,7 @@ impl Actor for Supervisor {
             SupervisionEvent::ActorTerminated(..) => {
                 if let Some(child) = state.children.get_mut(place) {
                     child.cell = None;
+                    child.done = true;
                 }
                 Ok(())
             }

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
+use actors::tree::{Branch, look};
 use policy::restart::{Backoff, Intensity};
+use protocol::tree::{ActorState, TreeLine};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -169,4 +171,29 @@ impl Actor for Watcher {
         }
         Ok(())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_who_its_children_are_and_what_they_went_through() {
+    let (specs, mut hearing) = children(&["a", "b", "c"]);
+    let (supervisor, _) = Supervisor::spawn(None, Supervisor, args(specs)).await.unwrap();
+    let [(_, a), (_, b), _c] = [started(&mut hearing).await, started(&mut hearing).await, started(&mut hearing).await];
+    let branch = Branch { name: "top".to_owned(), supervisor: supervisor.clone() };
+    a.send_message(Tell::Fail).unwrap();
+    b.send_message(Tell::Stop).unwrap();
+    assert_eq!(hearing.recv().await.unwrap().0, Said::Stopped("b"));
+    sleep(Duration::from_millis(10)).await;
+    let failed = Some("told to fail".to_owned());
+    let line = |name: &str, state, failure| TreeLine { state, failure, ..TreeLine::running(1, name) };
+    let expected =
+        |a| vec![TreeLine::running(0, "top"), a, line("b", ActorState::Done, None), TreeLine::running(1, "c")];
+    let branches = [branch];
+    assert_eq!(look(&branches).await, expected(line("a", ActorState::Restarting, failed.clone())));
+    started(&mut hearing).await;
+    let again = TreeLine { restarts: 1, ..line("a", ActorState::Running, failed) };
+    assert_eq!(look(&branches).await, expected(again));
+
+    supervisor.stop_and_wait(None, None).await.unwrap();
+    let dead = TreeLine { state: ActorState::Dead, ..TreeLine::running(0, "top") };
+    assert_eq!(look(&branches).await, [dead], "what has given up is shown as such");
 }

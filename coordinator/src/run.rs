@@ -20,12 +20,14 @@ use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
+use actors::tree::{Branch, look};
 use futures_util::future::BoxFuture;
 use policy::restart::{Backoff, Intensity};
 use protocol::config::Config;
+use protocol::tree::TreeLine;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
 use transport::error::Code;
@@ -42,6 +44,8 @@ use crate::state::{State, StateError};
 
 /// How often suspects are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
+/// How often the supervisor is asked who runs.
+const SHOW: Duration = Duration::from_secs(1);
 /// How long an actor may take to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -150,6 +154,7 @@ pub async fn run(
     let outcome = tokio::select! {
         served = async { tokio::try_join!(serving, draining) } => served.map(|_| ()),
         () = gone(&tree) => Err(RunError::GivenUp),
+        () = watch_tree(&tree, &server.shown) => Err(RunError::GivenUp),
         // Without the hub nothing is served: better to end, and be started anew.
         () = hub_gone(&server.hub) => Err(RunError::GivenUp),
     };
@@ -164,6 +169,8 @@ pub async fn run(
 
 /// The service and what links need of it.
 struct Running {
+    /// Who runs under the supervisor.
+    shown: watch::Sender<Vec<TreeLine>>,
     door: Server,
     hub: ActorRef<Work>,
     directory: Arc<Directory>,
@@ -175,6 +182,7 @@ struct Running {
 
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
     let hub = Server::hub().await?;
+    let shown = watch::Sender::default();
     let index = PrefixIndex::new();
     let directory = Directory::with(Clock::start(), config, config.coordinator.max_nodes, Arc::clone(&index) as _);
     let texts = Arc::new(Texts::default());
@@ -197,8 +205,9 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         degrading: Arc::clone(&degrading),
         degrade: config.degrade.clone(),
         answering: Answering::new((&config.answers).into()),
+        tree: shown.subscribe(),
     });
-    Ok(Running { door, hub, directory, texts, index, waiting, degrading })
+    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading })
 }
 
 async fn tree(
@@ -238,6 +247,16 @@ async fn tree(
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
     running.hub.get_cell().link(tree.get_cell());
     Ok(tree)
+}
+
+/// Keeps what people are shown of the supervisor; for ever.
+async fn watch_tree(tree: &ActorRef<actors::supervisor::SupervisorMsg>, shown: &watch::Sender<Vec<TreeLine>>) {
+    let branches = [Branch { name: "supervisor".to_owned(), supervisor: tree.clone() }];
+    let mut ticks = tokio::time::interval(SHOW);
+    loop {
+        ticks.tick().await;
+        shown.send_replace(look(&branches).await);
+    }
 }
 
 async fn gone(tree: &ActorRef<actors::supervisor::SupervisorMsg>) {

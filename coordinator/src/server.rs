@@ -14,10 +14,11 @@ use protocol::engine::Card;
 use protocol::ids::RequestId;
 use protocol::message::OrderAction;
 use protocol::request::{Input, Request};
+use protocol::tree::TreeLine;
 use protocol::units::Span;
 use ractor::ActorRef;
 use text::Text;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::pipeline::{Bend, Origin, check, prepare, unknown_model};
@@ -55,6 +56,8 @@ pub struct Parts {
     pub degrade: Degrade,
     /// Answers that are kept.
     pub answering: Answering,
+    /// Who runs under the supervisor, as it said last.
+    pub tree: watch::Receiver<Vec<TreeLine>>,
 }
 
 /// The coordinator.
@@ -127,7 +130,8 @@ impl Service for Server {
     }
 
     fn status(&self) -> ClusterStatus {
-        self.parts.shared.directory.status(&self.parts.name, self.requests())
+        let tree = self.parts.tree.borrow().clone();
+        self.parts.shared.directory.status(&self.parts.name, self.requests(), tree)
     }
 
     fn order(&self, node: &str, action: OrderAction) -> Result<String, JobError> {

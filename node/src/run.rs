@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use actors::node::{Node, NodeSettings, NotServed};
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
+use actors::tree::{Branch, look};
 use actors::worker::{WorkerHandle, WorkerMetrics, worker};
 use futures_util::future::join_all;
 use policy::restart::Intensity;
 use protocol::ids::NodeId;
+use protocol::tree::{ActorState, TreeLine};
 use protocol::units::Tokens;
 use ractor::{Actor, ActorRef};
 use tokio::task::JoinHandle;
@@ -23,6 +25,8 @@ use crate::state::{State, StateError};
 
 /// How long an actor may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often supervisors are asked who runs.
+const SHOW: Duration = Duration::from_secs(1);
 
 /// A node that cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +102,11 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         node.link(Arc::new(QuicDialer { address, dialler, credentials }))
     });
     let mut links = Tree::start(&plan, links.collect(), seed).await?;
+    let models = handles.iter().zip(&workers).map(|(handle, tree)| tree.branch(format!("model {}", handle.model())));
+    let branches: Vec<Branch> = models.chain([links.branch("links".to_owned())]).collect();
     tokio::select! {
         () = signals.next() => {}
+        () = tell_tree(&node, &branches) => {}
         () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
         () = links.ended() => return Err(RunError::GivenUp("the links")),
     }
@@ -108,6 +115,23 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         () = signals.next() => tracing::warn!("told to stop twice: ending at once"),
     }
     Ok(())
+}
+
+/// Tells coordinators who runs here, as that changes; for ever.
+async fn tell_tree(node: &Node, branches: &[Branch]) {
+    let missing = node.missing().iter().map(|missing| TreeLine {
+        state: ActorState::Dead,
+        failure: Some(missing.reason.clone()),
+        ..TreeLine::running(0, format!("model {}", missing.model))
+    });
+    let missing: Vec<TreeLine> = missing.collect();
+    let mut ticks = tokio::time::interval(SHOW);
+    loop {
+        ticks.tick().await;
+        let mut lines = look(branches).await;
+        lines.extend(missing.iter().cloned());
+        node.tell_tree(lines);
+    }
 }
 
 /// Lets running answers come to their end, says goodbye, and lets go of the engines.
@@ -177,6 +201,10 @@ impl Tree {
         let args = SupervisorArgs { intensity, children, seed, grace: GRACE };
         let (supervisor, running) = Supervisor::spawn(None, Supervisor, args).await?;
         Ok(Self { supervisor, running: Some(running) })
+    }
+
+    fn branch(&self, name: String) -> Branch {
+        Branch { name, supervisor: self.supervisor.clone() }
     }
 
     /// Resolves when it has given up.

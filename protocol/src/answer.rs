@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RequestId, TokenId};
+use crate::tree::TreeLine;
 use crate::units::{Blocks, Tokens};
 
 /// A piece of an answer.
@@ -180,6 +181,8 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// Requests in the coordinator's hands.
     pub requests: u64,
+    /// Who runs in the coordinator.
+    pub tree: Vec<TreeLine>,
 }
 
 /// One node, as a coordinator sees it.
@@ -199,6 +202,8 @@ pub struct NodeStatus {
     pub models: Vec<ModelStatus>,
     /// Since its last report.
     pub silent: Duration,
+    /// Who runs there, as it said last.
+    pub tree: Vec<TreeLine>,
 }
 
 /// Whether a node gets work.

@@ -14,6 +14,7 @@ use crate::message::{
     Submit, TextChunk, TokenBatch, Welcome,
 };
 use crate::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
+use crate::tree::Tree;
 
 /// Bytes before the kind: the length.
 pub const LENGTH_BYTES: usize = 4;
@@ -103,6 +104,8 @@ frames! {
     6 Goodbye(Goodbye), 4 * KIB;
     /// Control: what an operator wants of the node.
     7 Order(Order), 64;
+    /// Control: who runs in the node.
+    8 Tree(Tree), 256 * KIB;
     // Attempt, 16 to 31.
     /// Attempt: a job for a node.
     16 Submit(Submit), 8 * MIB;

@@ -18,5 +18,6 @@ pub mod job;
 pub mod message;
 pub mod pull;
 pub mod request;
+pub mod tree;
 pub mod units;
 pub mod version;

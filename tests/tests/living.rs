@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use client::Ask;
 use nix::sys::signal::Signal;
-use tests::cluster::{Cluster, Engine, MODEL, coordinator_command, run};
+use tests::cluster::{Cluster, Engine, MODEL, Plan, coordinator_command, run};
 use tests::process::Process;
 use tests::{build, wait};
 
@@ -131,4 +131,26 @@ async fn a_model_that_is_none_is_told() {
     command.arg("--model").arg(format!("{MODEL}={}", broken.display()));
     let said = fails(command, 1).await;
     assert!(said.contains("broken.gguf"), "{said}");
+}
+
+#[tokio::test]
+async fn people_see_who_runs_and_what_does_not() {
+    let broken = ["--model".to_owned(), "broken=nowhere.gguf".to_owned()];
+    let mut plan = Plan::new(1, Engine::Torch);
+    plan.node_arguments = broken.into();
+    let cluster = Cluster::of(plan).await;
+    let tree = wait::until("the node tells who runs", || async {
+        let text = text(&run(cluster.troupe(&["status", "--tree"])).await);
+        if text.contains("model broken") { Ok(text) } else { Err(text) }
+    })
+    .await;
+    let lines =
+        ["supervisor", "├─ doors", "└─ health", "└─ link to node-1", "model smollm2", "└─ worker smollm2", "links"];
+    for line in lines {
+        assert!(tree.contains(line), "no line of {line}:\n{tree}");
+    }
+    let broken = tree.lines().find(|line| line.contains("model broken")).unwrap();
+    assert!(broken.contains("dead") && broken.contains("nowhere.gguf"), "{tree}");
+    let status = text(&run(cluster.troupe(&["status"])).await);
+    assert!(status.contains("node-1: model broken does not run: ") && status.contains("nowhere.gguf"), "{status}");
 }

@@ -14,6 +14,7 @@ use protocol::answer::NodeState;
 use protocol::engine::{Card, HASHING};
 use protocol::ids::NodeId;
 use protocol::message::{Hello, OrderAction, Refusal, Report, WorkerReport};
+use protocol::tree::{Tree, TreeLine};
 use tokio::sync::{mpsc, watch};
 use transport::connection::Connection;
 use transport::error::Code;
@@ -84,6 +85,8 @@ struct Entry {
     suspect: watch::Sender<bool>,
     /// What operators want of it, on the way.
     orders: mpsc::Sender<OrderAction>,
+    /// Who runs there.
+    tree: Vec<TreeLine>,
 }
 
 /// A node's place in the directory; to drop it is to take the node out.
@@ -156,6 +159,7 @@ impl Directory {
             draining: false,
             suspect: watch::channel(false).0,
             orders,
+            tree: Vec::new(),
             hello,
         };
         match self.nodes.entry(node) {
@@ -313,6 +317,11 @@ impl Membership {
     /// The node takes nothing new from now on.
     pub fn drain(&self) {
         self.change(|entry| entry.draining = true);
+    }
+
+    /// Who runs there now.
+    pub fn tree(&self, tree: Tree) {
+        self.change(|entry| entry.tree = Tree::bounded(tree.lines).lines);
     }
 
     fn change(&self, change: impl FnOnce(&mut Entry)) {

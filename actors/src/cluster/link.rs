@@ -164,6 +164,7 @@ async fn listen(mut reader: FrameReader, mut writer: FrameWriter, mut membership
         match frame {
             Ok(Some(Frame::Report(report))) => membership.report(report),
             Ok(Some(Frame::Drain(_))) => membership.drain(),
+            Ok(Some(Frame::Tree(tree))) => membership.tree(tree),
             Ok(Some(Frame::Goodbye(goodbye))) => break LinkEnd::Goodbye(goodbye.reason),
             Ok(Some(other)) => break LinkEnd::Fault(format!("{:?} on the control stream", other.kind())),
             Ok(None) => break LinkEnd::Lost("the control stream was finished".to_owned()),

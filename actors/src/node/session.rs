@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use protocol::frame::Frame;
 use protocol::message::{Drain, Goodbye, Refusal, Welcome};
+use protocol::tree::Tree;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
@@ -84,6 +85,8 @@ async fn serve(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stage = shared.stage.subscribe();
     stage.mark_changed();
+    let mut tree = shared.tree.subscribe();
+    tree.mark_changed();
     let (telling, own, dead) = (Arc::clone(shared), Arc::clone(connection), life.clone());
     tokio::spawn(async move { dead.run_until_cancelled(super::events::tell(&telling, &own)).await });
     let patience = shared.settings.patience;
@@ -106,6 +109,12 @@ async fn serve(
                         leave(connection, writer).await;
                         return Over::Left;
                     }
+                }
+            }
+            _ = tree.changed() => {
+                let lines = tree.borrow_and_update().clone();
+                if !lines.is_empty() && let Err(lost) = say(&mut writer, Tree { lines }, patience).await {
+                    break lost;
                 }
             }
             frame = reader.recv() => match frame {

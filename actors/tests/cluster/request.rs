@@ -134,11 +134,11 @@ impl Bench {
     }
 
     pub(crate) fn state(&self) -> NodeState {
-        self.directory.status("", 0).nodes[0].state
+        self.directory.status("", 0, Vec::new()).nodes[0].state
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.directory.status("", 0).nodes.into_iter().map(|node| node.name).collect()
+        self.directory.status("", 0, Vec::new()).nodes.into_iter().map(|node| node.name).collect()
     }
 }
 

@@ -244,7 +244,7 @@ pub(crate) async fn whole(mut pieces: mpsc::Receiver<Answer>, choices: usize) ->
 pub(crate) async fn ready(coordinator: &Coordinator, nodes: usize) {
     use protocol::answer::NodeState;
     loop {
-        let status = coordinator.directory.status("", 0);
+        let status = coordinator.directory.status("", 0, Vec::new());
         if status.nodes.iter().filter(|node| node.state == NodeState::Ready).count() == nodes {
             return;
         }

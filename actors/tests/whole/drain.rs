@@ -31,7 +31,7 @@ async fn a_drained_node_hands_its_answer_over_gets_nothing_and_comes_back() {
     }
     assert_eq!(told.content(), undisturbed.content());
     assert!(begun.elapsed() < Duration::from_secs(2), "it went on after {:?}", begun.elapsed());
-    let status = coordinator.directory.status("", 0);
+    let status = coordinator.directory.status("", 0, Vec::new());
     let states: Vec<NodeState> =
         status.nodes.iter().filter(|node| node.name == drained).map(|node| node.state).collect();
     assert_eq!(states, [NodeState::Draining]);

@@ -200,7 +200,7 @@ async fn a_request_that_fits_no_frame_is_refused_here_and_the_connection_lives()
 #[tokio::test]
 async fn the_cluster_tells_how_it_is() {
     let (_server, client, guest) = pair().await;
-    let told = ClusterStatus { cluster: "c".into(), nodes: Vec::new(), requests: 3 };
+    let told = ClusterStatus { cluster: "c".into(), nodes: Vec::new(), requests: 3, tree: Vec::new() };
     let serve = async {
         let (frame, mut writer, _reader) = guest.next().await;
         assert_eq!(frame, Frame::AskStatus(AskStatus {}));

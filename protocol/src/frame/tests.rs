@@ -12,6 +12,7 @@ fn numbers_are_pinned() {
         (Kind::Drain, 5),
         (Kind::Goodbye, 6),
         (Kind::Order, 7),
+        (Kind::Tree, 8),
         (Kind::Submit, 16),
         (Kind::Granted, 17),
         (Kind::Refused, 18),

@@ -14,6 +14,7 @@ use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sam
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
@@ -94,6 +95,7 @@ fn control() -> Vec<Frame> {
         Goodbye { reason: "stops".into() }.into(),
         Order { action: OrderAction::Drain { limit: Duration::from_secs(30) } }.into(),
         Order { action: OrderAction::Resume }.into(),
+        Tree { lines: lines() }.into(),
     ]
 }
 
@@ -239,7 +241,7 @@ fn client() -> Vec<Frame> {
     frames.push(AskStatus {}.into());
     let states = [NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining];
     let nodes = states.map(node).to_vec();
-    frames.push(Status { status: ClusterStatus { cluster: "c".into(), nodes, requests: 3 } }.into());
+    frames.push(Status { status: ClusterStatus { cluster: "c".into(), nodes, requests: 3, tree: lines() } }.into());
     frames.push(OrderNode { node: "a".into(), action: OrderAction::Resume }.into());
     frames.push(Ordered { outcome: Ok("it drains".into()) }.into());
     frames.push(Ordered { outcome: Err(JobError::new(ErrorKind::Invalid, "no such node")) }.into());
@@ -267,7 +269,14 @@ fn node(state: NodeState) -> NodeStatus {
         address: "127.0.0.1:1".into(),
         models: vec![model],
         silent: Duration::from_millis(20),
+        tree: Vec::new(),
     }
+}
+
+fn lines() -> Vec<TreeLine> {
+    let states = [ActorState::Running, ActorState::Restarting, ActorState::Dead, ActorState::Done];
+    let line = |state| TreeLine { depth: 1, name: "w".into(), state, restarts: 2, failure: Some("f".into()) };
+    states.map(line).to_vec()
 }
 
 fn pull() -> Vec<Frame> {

@@ -15,6 +15,7 @@ use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sam
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
@@ -129,6 +130,7 @@ fn control() -> Any<Frame> {
         Just(Drain {}.into()),
         text().prop_map(|reason| Goodbye { reason }.into()),
         action().prop_map(|action| Order { action }.into()),
+        vec(line(), 0..5).prop_map(|lines| Tree { lines }.into()),
     ]
     .boxed()
 }
@@ -374,12 +376,20 @@ fn status() -> Any<ClusterStatus> {
         ModelStatus { model, dtype, device, context, running, waiting, prefill, blocks_used, blocks_total, steps }
     });
     let state = select(vec![NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining]);
-    let node = (vec(text(), 4), state, vec(model, 0..3), span()).prop_map(|(words, state, models, silent)| {
+    let node = (vec(text(), 4), state, vec(model, 0..3), span(), vec(line(), 0..3));
+    let node = node.prop_map(|(words, state, models, silent, tree)| {
         let [id, name, build, address] = <[String; 4]>::try_from(words).unwrap();
-        NodeStatus { id, name, state, build, address, models, silent }
+        NodeStatus { id, name, state, build, address, models, silent, tree }
     });
-    (text(), vec(node, 0..4), any::<u64>())
-        .prop_map(|(cluster, nodes, requests)| ClusterStatus { cluster, nodes, requests })
+    (text(), vec(node, 0..4), any::<u64>(), vec(line(), 0..3))
+        .prop_map(|(cluster, nodes, requests, tree)| ClusterStatus { cluster, nodes, requests, tree })
+        .boxed()
+}
+
+fn line() -> Any<TreeLine> {
+    let state = select(vec![ActorState::Running, ActorState::Restarting, ActorState::Dead, ActorState::Done]);
+    (any::<(u8, u32)>(), text(), state, option::of(text()))
+        .prop_map(|((depth, restarts), name, state, failure)| TreeLine { depth, name, state, restarts, failure })
         .boxed()
 }
 

@@ -3,6 +3,7 @@
 use protocol::answer::{ClusterStatus, ModelStatus, NodeState, NodeStatus};
 use protocol::engine::Card;
 use protocol::message::WorkerReport;
+use protocol::tree::TreeLine;
 
 use super::{Directory, Entry};
 
@@ -23,11 +24,17 @@ impl Directory {
     }
 
     /// The cluster, for people.
-    pub fn status(&self, cluster: &str, requests: u64) -> ClusterStatus {
+    pub fn status(&self, cluster: &str, requests: u64, mut tree: Vec<TreeLine>) -> ClusterStatus {
         let now = self.clock.now();
         let mut nodes: Vec<NodeStatus> = self.nodes.iter().map(|entry| self.node_status(&entry, now)).collect();
         nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        ClusterStatus { cluster: cluster.to_owned(), nodes, requests }
+        // What comes and goes under the hub is known without asking it.
+        tree.push(TreeLine::running(0, "hub"));
+        tree.extend(nodes.iter().map(|node| TreeLine::running(1, format!("link to {}", node.name))));
+        if requests > 0 {
+            tree.push(TreeLine::running(1, format!("requests: {requests}")));
+        }
+        ClusterStatus { cluster: cluster.to_owned(), nodes, requests, tree }
     }
 
     fn node_status(&self, entry: &Entry, now: std::time::Duration) -> NodeStatus {
@@ -51,6 +58,7 @@ impl Directory {
             address: entry.connection.peer().address.clone(),
             models: entry.hello.cards.iter().zip(&entry.workers).map(model).collect(),
             silent: entry.health.silent(now),
+            tree: entry.tree.clone(),
         }
     }
 }

@@ -1,12 +1,15 @@
-//! `troupe status`: the nodes, their models and their load, as a table or as JSON.
+//! `troupe status`: the nodes, their models and their load, as a table or as JSON; and who runs in them, as a tree.
 
 use std::time::Duration;
 
 use client::{Client, ClusterStatus};
 use protocol::answer::{ModelStatus, NodeState, NodeStatus};
+use protocol::tree::ActorState;
 
 use crate::failure::Failure;
 use crate::out::Out;
+
+mod tree;
 
 /// Show the cluster.
 #[derive(Debug, clap::Args)]
@@ -14,6 +17,9 @@ pub(crate) struct Options {
     /// As JSON, for programs.
     #[arg(long)]
     json: bool,
+    /// Who runs in every process, under whom, and how often it was started again.
+    #[arg(long, conflicts_with = "json")]
+    tree: bool,
 }
 
 /// Runs it.
@@ -26,7 +32,7 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
         let text = serde_json::to_string_pretty(&status).map_err(|error| Failure::Output(error.into()))?;
         return out.write(&format!("{text}\n"));
     }
-    out.write(&table(&status))
+    out.write(&if options.tree { tree::tree(&status) } else { table(&status) })
 }
 
 const HEADS: [&str; 10] =
@@ -63,7 +69,19 @@ fn table(status: &ClusterStatus) -> String {
         });
         let line = cells.collect::<Vec<_>>().join("  ");
         format!("{text}{}\n", line.trim_end())
-    })
+    }) + &faults(status)
+}
+
+/// What does not run on the nodes and should.
+fn faults(status: &ClusterStatus) -> String {
+    let dead = |node: &NodeStatus| {
+        let lines = node.tree.iter().filter(|line| line.state == ActorState::Dead);
+        lines.fold(String::new(), |text, line| {
+            let why = line.failure.as_deref().unwrap_or("it failed too often");
+            format!("{text}{}: {} does not run: {}\n", printable(&node.name), printable(&line.name), printable(why))
+        })
+    };
+    status.nodes.iter().map(dead).collect()
 }
 
 fn counted(count: u64, what: &str) -> String {

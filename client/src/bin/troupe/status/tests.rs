@@ -1,3 +1,4 @@
+use protocol::tree::TreeLine;
 use protocol::units::{Blocks, Tokens};
 
 use super::*;
@@ -11,6 +12,7 @@ fn node(name: &str, state: NodeState, models: Vec<ModelStatus>) -> NodeStatus {
         address: "127.0.0.1:40000".into(),
         models,
         silent: Duration::from_millis(120),
+        tree: Vec::new(),
     }
 }
 
@@ -38,6 +40,7 @@ fn columns_stand_under_each_other() {
             node("a-longer-name", NodeState::Starting, Vec::new()),
         ],
         requests: 1,
+        tree: Vec::new(),
     };
     let expected = "\
 troupe: 2 nodes, 1 request in hand
@@ -60,4 +63,15 @@ fn a_node_cannot_move_the_cursor_and_a_cache_without_blocks_is_no_division_by_ze
     let cells = row(&node("\u{1b}[2Jx", NodeState::Suspect, Vec::new()), Some(&nothing));
     assert_eq!(cells[0], "?[2Jx");
     assert_eq!(cells[7], "0/0   0%");
+}
+
+#[test]
+fn a_model_that_does_not_run_is_told_with_its_reason() {
+    let mut sick = node("node-1", NodeState::Ready, vec![model()]);
+    let why = Some("its file is cut short".to_owned());
+    let dead = TreeLine { state: ActorState::Dead, failure: why, ..TreeLine::running(0, "model big") };
+    sick.tree = vec![TreeLine::running(0, "links"), dead];
+    let status = ClusterStatus { nodes: vec![sick], ..ClusterStatus::default() };
+    let text = table(&status);
+    assert!(text.ends_with("\nnode-1: model big does not run: its file is cut short\n"), "{text}");
 }

@@ -24,8 +24,9 @@ fn cluster(nodes: &[&[&str]]) -> ClusterStatus {
         address: "a".into(),
         models: models.iter().map(model).collect(),
         silent: std::time::Duration::ZERO,
+        tree: Vec::new(),
     };
-    ClusterStatus { cluster: "c".into(), nodes: nodes.iter().map(node).collect(), requests: 0 }
+    ClusterStatus { cluster: "c".into(), nodes: nodes.iter().map(node).collect(), requests: 0, tree: Vec::new() }
 }
 
 #[test]
