@@ -1,7 +1,7 @@
 //! A coordinator as a process: its doors open, its actors under supervision, its end in order.
 //!
-//! The tree: a root supervisor over `work` (requests and links, each an actor of its own), `doors` (takes
-//! QUIC connections in) and `health` (looks for suspects). HTTP is served beside it.
+//! The tree: a supervisor over `doors` (takes QUIC connections in) and `health` (looks for suspects); beside it
+//! the hub, under which requests and links come and go, each an actor of its own; and HTTP.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

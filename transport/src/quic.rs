@@ -25,7 +25,7 @@ pub use quiet::Quiet;
 pub use stream::QuicConnection;
 
 /// Packets after which the peer must be told that they came, if the delay for that is not over sooner. Tokens come
-/// in a packet each: to answer every other one, as is usual, is a large part of what an answer costs.
+/// in a packet each, and every acknowledgement is a system call: the usual every other one is more than is needed.
 const ACK_AFTER: u32 = 8;
 
 /// How connections live.

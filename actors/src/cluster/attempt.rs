@@ -121,7 +121,7 @@ impl Reading {
         };
         if matches!(next, Event::Tokens(_)) {
             // Whatever else has come to this machine is read first: under load tokens then share the way to the
-            // client, and an idle coordinator loses nothing.
+            // client. An idle coordinator comes back here at once.
             tokio::task::yield_now().await;
         }
         while let Event::Tokens(batch) = &mut next {

@@ -5,5 +5,6 @@
 
 mod bed;
 mod drain;
+mod gathering;
 mod index;
 mod migration;

@@ -101,3 +101,15 @@ fn an_unknown_model_is_told_which_there_are() {
     assert!(unknown_model("m", &[]).message.contains("no node has joined"));
     assert_eq!(check(&Request::default()).unwrap_err().field.as_deref(), Some("model"));
 }
+
+#[test]
+fn only_an_answer_that_is_read_as_one_and_looks_for_no_stop_text_may_be_gathered() {
+    for (whole, stop, expected) in [(true, None, true), (true, Some("x"), false), (false, None, false)] {
+        let params = Params { stop: stop.map(str::to_owned).into_iter().collect(), ..Params::default() };
+        let care = Care { whole, ..Care::default() };
+        let request = Request { model: "mock".into(), input: text("abc"), params, care };
+        let words = Arc::new(Text::new(mock::bundle()).unwrap());
+        let task = prepare(request, origin(), &card(), words, &Bend::none()).unwrap();
+        assert_eq!(task.whole, expected, "whole {whole}, stop {stop:?}");
+    }
+}

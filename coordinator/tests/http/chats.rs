@@ -142,3 +142,12 @@ async fn without_being_asked_for_there_are_no_logprobs() {
     assert_eq!(json["choices"][0]["logprobs"], Value::Null);
     assert_eq!(seen.asked.try_recv().unwrap().params.logprobs, None);
 }
+
+#[tokio::test]
+async fn the_cluster_is_told_whether_the_answer_is_read_as_one() {
+    let (fake, mut seen) = Fake::well();
+    for stream in [false, true] {
+        post_json(&door(&fake), CHAT, &body(CHAT, json!({"stream": stream}))).await;
+        assert_eq!(seen.asked.try_recv().unwrap().care.whole, !stream);
+    }
+}
