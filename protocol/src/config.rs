@@ -23,6 +23,7 @@ mod parse;
 mod placement;
 mod pull;
 mod queue;
+mod source;
 
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
@@ -31,6 +32,7 @@ pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use pull::Pull;
 pub use queue::Queue;
+pub use source::{BadSource, Hashes, HubSource, Source};
 
 /// A whole `cluster.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -135,6 +137,14 @@ pub struct Node {
     pub address: Option<String>,
     /// Which part of a job it is for.
     pub role: Role,
+    /// Where fetched model files lie.
+    pub models: PathBuf,
+    /// The most bytes that may lie there.
+    pub models_limit: ByteSize,
+    /// The Hugging Face hub, `https://HOST`; `HF_ENDPOINT`, or the public one, if left out.
+    pub hub: Option<String>,
+    /// Nodes that are asked for model files, `HOST:PORT` of their `listen`.
+    pub peers: Vec<String>,
 }
 
 impl Default for Node {
@@ -149,6 +159,10 @@ impl Default for Node {
             listen: None,
             address: None,
             role: Role::Any,
+            models: ".troupe/models".into(),
+            models_limit: ByteSize(200 << 30),
+            hub: None,
+            peers: Vec::new(),
         }
     }
 }
@@ -157,8 +171,12 @@ impl Default for Node {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
-    /// A GGUF file or a Hugging Face folder.
+    /// A GGUF file or a Hugging Face folder. It wins over `source`.
     pub path: PathBuf,
+    /// Where its files are fetched from.
+    pub source: Option<Source>,
+    /// Hashes that fetched files must have.
+    pub sha256: Option<Hashes>,
     /// The arithmetic.
     pub dtype: Dtype,
     /// How weights are stored and multiplied.
@@ -189,6 +207,8 @@ impl Default for Model {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            source: None,
+            sha256: None,
             dtype: Dtype::Bf16,
             quantization: Quantization::None,
             kv_memory: Memory::Size(ByteSize(512 << 20)),

@@ -8,6 +8,7 @@ pub mod fuzz;
 
 use crate::cache::{CacheBatch, CacheResync};
 use crate::codec::{self, DecodeError, EncodeError};
+use crate::files::{FileChunk, FileEnd, FileList, FileWanted, FilesRefused, FilesWanted, MAX_CHUNK};
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
     Goodbye, Granted, Hello, Join, JoinRefused, Joined, Order, OrderNode, Ordered, Refusal, Refused, Report, Status,
@@ -166,8 +167,19 @@ frames! {
     98 PulledEnd(PulledEnd), 64;
     /// Pull: none come.
     99 PullRefused(PullRefused), 4 * KIB;
-    // Peers, 96 to 111: cached blocks from node to node.
     // Files, 112 to 127: model files from node to node.
+    /// Files: a node wants to know which files a model has.
+    112 FilesWanted(FilesWanted), KIB;
+    /// Files: these.
+    113 FileList(FileList), 512 * KIB;
+    /// Files: a node wants one.
+    114 FileWanted(FileWanted), 2 * KIB;
+    /// Files: a part of it.
+    115 FileChunk(FileChunk), MAX_CHUNK + KIB;
+    /// Files: that was all of it.
+    116 FileEnd(FileEnd), 64;
+    /// Files: nothing comes.
+    117 FilesRefused(FilesRefused), 4 * KIB;
 }
 
 /// A frame cannot be written.

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod codec;
 pub mod config;
 pub mod engine;
+pub mod files;
 pub mod frame;
 pub mod ids;
 pub mod job;

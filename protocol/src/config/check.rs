@@ -30,6 +30,7 @@ impl Config {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
             }
             model.check(name, &mut found);
+            model.check_source(name, &self.node, &mut found);
         }
         found
     }
@@ -107,9 +108,12 @@ impl Config {
         if node.coordinators.is_empty() {
             found.push(fault("node.coordinators", "is empty: name at least one HOST:PORT"));
         }
-        for address in node.coordinators.iter().filter(|address| !is_address(address)) {
-            found.push(fault("node.coordinators", format!("'{address}' is not HOST:PORT")));
+        for (path, addresses) in [("node.coordinators", &node.coordinators), ("node.peers", &node.peers)] {
+            for address in addresses.iter().filter(|address| !is_address(address)) {
+                found.push(fault(path, format!("'{address}' is not HOST:PORT")));
+            }
         }
+        node.check_files(found);
         match (&node.address, node.listen) {
             (Some(address), _) if !is_address(address) => {
                 found.push(fault("node.address", format!("'{address}' is not HOST:PORT")));
@@ -136,9 +140,6 @@ impl Config {
 impl Model {
     fn check(&self, name: &str, found: &mut Vec<ConfigFault>) {
         let path = |key: &str| format!("models.{name}.{key}");
-        if self.path.as_os_str().is_empty() {
-            found.push(fault(path("path"), "is missing: name a GGUF file or a Hugging Face folder"));
-        }
         for (key, value) in [
             ("step_tokens", self.step_tokens),
             ("prefill_chunk", self.prefill_chunk),

@@ -22,7 +22,10 @@ fn every_key_stands_in_the_file_with_a_comment_before_it() {
     full.node.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
     full.node.listen = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
     full.node.address = Some("a:2".into());
-    full.models.insert("smollm2".into(), Model { context: Some(2048), path: "x".into(), ..Model::default() });
+    full.node.hub = Some("https://a".into());
+    let (source, sha256) = (Some(Source::Node), Some(Hashes::One(crate::files::Sha256([0; 32]))));
+    let model = Model { context: Some(2048), path: "x".into(), source, sha256, ..Model::default() };
+    full.models.insert("smollm2".into(), model);
     let all = toml::Table::try_from(&full).unwrap();
     for (section, value) in &all {
         let section_table = value.as_table().unwrap();

@@ -40,6 +40,12 @@ fn numbers_are_pinned() {
         (Kind::PulledBlock, 97),
         (Kind::PulledEnd, 98),
         (Kind::PullRefused, 99),
+        (Kind::FilesWanted, 112),
+        (Kind::FileList, 113),
+        (Kind::FileWanted, 114),
+        (Kind::FileChunk, 115),
+        (Kind::FileEnd, 116),
+        (Kind::FilesRefused, 117),
     ];
     assert_eq!(Kind::ALL, pinned.map(|(kind, _)| kind));
     for number in 0..=u16::MAX {

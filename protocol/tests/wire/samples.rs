@@ -8,6 +8,7 @@ use protocol::answer::{
 };
 use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
 use protocol::engine::{BlockHash, Card, JobFault, Layout, Load, RefusalReason};
+use protocol::files::{FileChunk, FileEnd, FileEntry, FileList, FileWanted, FilesRefused, FilesWanted, Sha256};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(join());
     frames.extend(client());
     frames.extend(pull());
+    frames.extend(files());
     frames
 }
 
@@ -302,5 +304,22 @@ fn pull() -> Vec<Frame> {
         PullRefused::UnknownModel { model: "m".into() }.into(),
         PullRefused::Layout { theirs: Box::new(layout) }.into(),
         PullRefused::TooLarge { blocks: Blocks(5000), bytes: 16 << 20 }.into(),
+    ]
+}
+
+fn files() -> Vec<Frame> {
+    let file = FileEntry { name: "m.gguf".into(), size: 70_000, sha256: Sha256([3; 32]) };
+    vec![
+        FilesWanted { model: "m".into() }.into(),
+        FileList { files: vec![file], total: 70_000 }.into(),
+        FileWanted { model: "m".into(), name: "m.gguf".into(), offset: 300 }.into(),
+        FileChunk { bytes: vec![1, 2] }.into(),
+        FileEnd {}.into(),
+        FilesRefused::Busy { limit: 4 }.into(),
+        FilesRefused::UnknownModel { model: "m".into() }.into(),
+        FilesRefused::UnknownFile { name: "n".into() }.into(),
+        FilesRefused::Offset { offset: 9, size: 8 }.into(),
+        FilesRefused::Changed { name: "n".into() }.into(),
+        FilesRefused::Unreadable { problem: "gone".into() }.into(),
     ]
 }

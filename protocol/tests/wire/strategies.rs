@@ -9,6 +9,7 @@ use proptest::sample::select;
 use protocol::answer::*;
 use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
 use protocol::engine::{BlockHash, Card, JobFault, Layout, Load, RefusalReason};
+use protocol::files::{FileChunk, FileEnd, FileEntry, FileList, FileWanted, FilesRefused, FilesWanted, Sha256};
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
@@ -450,7 +451,32 @@ fn pull() -> Any<Frame> {
     .boxed()
 }
 
+fn files() -> Any<Frame> {
+    let entry = (text(), any::<u64>(), any::<[u8; 32]>()).prop_map(|(name, size, hash)| FileEntry {
+        name,
+        size,
+        sha256: Sha256(hash),
+    });
+    let refused = prop_oneof![
+        any::<u32>().prop_map(|limit| FilesRefused::Busy { limit }),
+        text().prop_map(|model| FilesRefused::UnknownModel { model }),
+        text().prop_map(|name| FilesRefused::UnknownFile { name }),
+        any::<(u64, u64)>().prop_map(|(offset, size)| FilesRefused::Offset { offset, size }),
+        text().prop_map(|name| FilesRefused::Changed { name }),
+        text().prop_map(|problem| FilesRefused::Unreadable { problem }),
+    ];
+    prop_oneof![
+        text().prop_map(|model| FilesWanted { model }.into()),
+        (vec(entry, 0..5), any::<u64>()).prop_map(|(files, total)| FileList { files, total }.into()),
+        (text(), text(), any::<u64>()).prop_map(|(model, name, offset)| FileWanted { model, name, offset }.into()),
+        bytes().prop_map(|bytes| FileChunk { bytes }.into()),
+        Just(FileEnd {}.into()),
+        refused.prop_map(Frame::from),
+    ]
+    .boxed()
+}
+
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), events(), join(), client(), pull()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client(), pull(), files()].boxed()
 }
