@@ -223,3 +223,21 @@ async fn nodes_reach_each_other_and_nobody_else_does() {
     let posed = dialler.client(&address, &Trust::Fingerprint(cluster.authority.fingerprint())).await.unwrap_err();
     assert!(!matches!(posed, DialError::Unreachable { .. }), "{posed}");
 }
+
+#[tokio::test]
+async fn any_node_of_the_cluster_is_a_peer_and_nobody_else() {
+    let server = Server::start();
+    let own = server.node(now());
+    let peers = Listener::bind_peers(([127, 0, 0, 1], 0).into(), &own, TIMING).unwrap();
+    let address = peers.address().to_string();
+    dialler().any_peer(&address, &own).await.unwrap();
+    // A coordinator's certificate names no node, and another cluster's node is of another authority.
+    let coordinator = server.authority.coordinator(now()).unwrap();
+    let other = Server::start();
+    let foreign = other.node(now());
+    for wrong in [coordinator, foreign] {
+        let listener = Listener::bind_peers(([127, 0, 0, 1], 0).into(), &wrong, TIMING).unwrap();
+        let error = dialler().any_peer(&listener.address().to_string(), &own).await.unwrap_err();
+        assert!(matches!(error, DialError::Untrusted { .. }), "{error}");
+    }
+}

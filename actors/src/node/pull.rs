@@ -25,8 +25,11 @@ use transport::error::Code;
 
 use crate::worker::WorkerHandle;
 
+mod beside;
 mod fetch;
 mod serve;
+
+pub use beside::{Beside, Nobody};
 
 /// Makes connections to other nodes.
 pub trait PeerDialer: Send + Sync + 'static {

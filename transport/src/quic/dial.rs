@@ -100,6 +100,17 @@ impl Dialler {
         self.dial_name(address, &node_name(node), ALPN_PEER, tls).await
     }
 
+    /// As a node, another one that is known by its address alone: whoever answers must show the certificate of a
+    /// node of the same cluster.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    pub async fn any_peer(&self, address: &str, own: &Credentials) -> Result<QuicConnection, DialError> {
+        let tls = client(Root::AnyNode(own.authority.clone()), Some(own), ALPN_PEER)?;
+        // The name is not looked at, but TLS sends one.
+        self.dial_name(address, COORDINATOR_NAME, ALPN_PEER, tls).await
+    }
+
     /// As a node that wants to join: the server must hold the authority that the token names.
     ///
     /// # Errors

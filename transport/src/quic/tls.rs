@@ -15,6 +15,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use crate::pki::{Credentials, PkiError};
 use crate::token::Fingerprint;
 
+mod any_node;
+
+use any_node::AnyNode;
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -68,6 +72,8 @@ fn accepting(
 /// Whom a dialler trusts.
 pub(super) enum Root {
     Authority(CertificateDer<'static>),
+    /// The authority too, and the certificate must name a node, whichever that is.
+    AnyNode(CertificateDer<'static>),
     Fingerprint(Fingerprint),
 }
 
@@ -78,6 +84,11 @@ pub(super) fn client(root: Root, own: Option<&Credentials>, alpn: &[u8]) -> Resu
         .map_err(wrong)?;
     let builder = match root {
         Root::Authority(authority) => builder.with_root_certificates(roots(&authority)?),
+        Root::AnyNode(authority) => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots(&authority)?, provider());
+            let verifier = verifier.build().map_err(wrong)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyNode(verifier)))
+        }
         Root::Fingerprint(fingerprint) => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { fingerprint, provider: provider() }))
         }

@@ -10,8 +10,8 @@ use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, SendError};
 
-use super::Pulls;
 use super::fetch::PRIORITY;
+use super::{Beside, Nobody, Pulls};
 
 /// Bytes that are read from the engine at once: its next step waits meanwhile.
 const BATCH: u64 = 4 << 20;
@@ -21,6 +21,11 @@ const STREAMS: usize = 64;
 impl Pulls {
     /// Serves a peer until its connection is gone. To drop the future is to stop.
     pub async fn serve(self: Arc<Self>, connection: Arc<dyn Connection>) {
+        self.serve_beside(connection, Arc::new(Nobody)).await;
+    }
+
+    /// As [`Pulls::serve`]; streams that are no pulls go to `beside`.
+    pub async fn serve_beside(self: Arc<Self>, connection: Arc<dyn Connection>, beside: Arc<dyn Beside>) {
         let mut streams = JoinSet::new();
         loop {
             tokio::select! {
@@ -30,8 +35,8 @@ impl Pulls {
                         reader.stop(Code::Full);
                     }
                     Ok((writer, reader)) => {
-                        let pulls = Arc::clone(&self);
-                        streams.spawn(async move { pulls.stream(writer, reader).await });
+                        let (pulls, beside) = (Arc::clone(&self), Arc::clone(&beside));
+                        streams.spawn(async move { pulls.stream(writer, reader, beside.as_ref()).await });
                     }
                     Err(_) => return,
                 },
@@ -40,15 +45,11 @@ impl Pulls {
         }
     }
 
-    async fn stream(&self, mut writer: FrameWriter, mut reader: FrameReader) {
+    async fn stream(&self, mut writer: FrameWriter, mut reader: FrameReader, beside: &dyn Beside) {
         writer.set_priority(PRIORITY);
         let wanted = match reader.recv_within(self.settings.patience, "a pull").await {
             Ok(Frame::PullBlocks(wanted)) => wanted,
-            Ok(_) => {
-                reader.stop(Code::Unexpected);
-                writer.reset(Code::Unexpected);
-                return;
-            }
+            Ok(other) => return beside.answer(other, (writer, reader)).await,
             Err(error) => {
                 writer.reset(error.code());
                 return;
