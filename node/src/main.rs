@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
+mod files;
 mod join;
 mod metrics;
 mod models;
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &error),
     };
-    let outcome = runtime.block_on(run::run(plan));
+    let outcome =
+        runtime.block_on(async { if plan.fetch_only { run::fetch(plan).await } else { run::run(plan).await } });
     // An engine in the middle of a step does not hold the process up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {

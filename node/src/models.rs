@@ -1,5 +1,6 @@
 //! From a model's settings to what makes its engine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,17 +21,24 @@ const MOCK_TIMING: Timing = Timing {
 };
 
 /// What makes the engine of a model, and what moves it.
-pub(crate) fn factory(kind: EngineKind, name: &str, model: &Model, node: &Node) -> (Factory, Drive) {
+/// What cannot be opened is a factory that says so: the node then shows it as it shows any model that cannot be loaded.
+pub(crate) fn factory(
+    kind: EngineKind,
+    name: &str,
+    model: &Model,
+    node: &Node,
+    place: Result<PathBuf, String>,
+) -> (Factory, Drive) {
     match kind {
-        EngineKind::Torch => (torch(name, model, node), Drive::Thread),
+        EngineKind::Torch => (torch(name, model, node, place), Drive::Thread),
         EngineKind::Mock => (imitate(name, model), Drive::Task),
     }
 }
 
-fn torch(name: &str, model: &Model, node: &Node) -> Factory {
+fn torch(name: &str, model: &Model, node: &Node, place: Result<PathBuf, String>) -> Factory {
     let options = EngineOptions::new(name, model, &node.device, node.threads);
-    let path = model.path.clone();
     Arc::new(move || {
+        let path = place.clone()?;
         tracing::info!("loading {} from {}", options.name, path.display());
         let engine = LocalEngine::load(&path, &options).map_err(|error| error.to_string())?;
         for line in engine.describe() {

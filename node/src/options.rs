@@ -51,6 +51,10 @@ pub(crate) struct Options {
     /// Memory for the KV cache of every model, as `512MiB`, or `60%` of what is free.
     #[arg(long, value_name = "SIZE")]
     kv_memory: Option<Memory>,
+    /// Only fetches the files of models that have a source, says where they lie, and ends. Of all models, or of those
+    /// that are named.
+    #[arg(long, value_name = "MODEL", num_args = 0..)]
+    fetch_only: Option<Vec<String>>,
     /// `mock` needs no model: it answers with made-up words, to try a cluster out.
     #[arg(long, value_enum, default_value_t = EngineKind::Torch)]
     engine: EngineKind,
@@ -72,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) models: BTreeMap<String, Model>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) engine: EngineKind,
+    /// Whether it ends once all files are there.
+    pub(crate) fetch_only: bool,
 }
 
 /// Settings that cannot be used.
@@ -85,6 +91,8 @@ pub(crate) enum BadOptions {
     NoModel,
     #[error("the model '{0}' is given twice: each --model needs a name of its own")]
     Twice(String),
+    #[error("there is no model '{name}' to fetch: the settings have {known}")]
+    NotKnown { name: String, known: String },
     #[error("no coordinator to connect to: give --join HOST:PORT")]
     NoCoordinator,
     #[error("the name has {0} bytes: give 1 to 128")]
@@ -131,6 +139,13 @@ impl Options {
         if models.is_empty() {
             return Err(BadOptions::NoModel);
         }
+        if let Some(named) = self.fetch_only.as_ref().filter(|named| !named.is_empty()) {
+            let known = || models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            if let Some(name) = named.iter().find(|name| !models.contains_key(*name)) {
+                return Err(BadOptions::NotKnown { name: name.clone(), known: known() });
+            }
+            models.retain(|name, _| named.contains(name));
+        }
         for model in models.values_mut() {
             model.dtype = self.dtype.unwrap_or(model.dtype);
             model.quantization = self.quantization.unwrap_or(model.quantization);
@@ -140,7 +155,8 @@ impl Options {
                 return Err(BadOptions::KvMemory(model.kv_memory));
             }
         }
-        Ok(Plan { config, models, token_file: self.token_file, engine: self.engine })
+        let fetch_only = self.fetch_only.is_some();
+        Ok(Plan { config, models, token_file: self.token_file, engine: self.engine, fetch_only })
     }
 }
 

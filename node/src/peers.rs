@@ -1,8 +1,8 @@
-//! Other nodes: where they fetch this node's cached blocks, and how it reaches theirs.
+//! Other nodes: where they fetch this node's cached blocks and model files, and how it reaches theirs.
 
 use std::sync::Arc;
 
-use actors::node::pull::{PeerDialer, PullSettings, Pulls};
+use actors::node::pull::{Beside, PeerDialer, PullSettings, Pulls};
 use actors::node::{Among, Node};
 use policy::pull::Terms;
 use protocol::ids::NodeId;
@@ -37,7 +37,12 @@ impl PeerDialer for QuicPeers {
 
 /// Opens the port, if there is one, and tells the node how it stands to the others. What is given back serves
 /// until it is dropped.
-pub(crate) fn begin(plan: &Plan, node: &Node, credentials: &Arc<Credentials>) -> Result<JoinSet<()>, BindError> {
+pub(crate) fn begin(
+    plan: &Plan,
+    node: &Node,
+    credentials: &Arc<Credentials>,
+    files: Arc<dyn Beside>,
+) -> Result<JoinSet<()>, BindError> {
     let (config, settings) = (&plan.config.node, &plan.config.pull);
     let timing = Timing::from(&plan.config.wire);
     let terms = Terms {
@@ -55,15 +60,15 @@ pub(crate) fn begin(plan: &Plan, node: &Node, credentials: &Arc<Credentials>) ->
     if let Some(listen) = config.listen {
         let listener = Listener::bind_peers(listen, credentials, timing)?;
         let reached = config.address.clone().unwrap_or_else(|| listener.address().to_string());
-        tracing::info!("other nodes fetch cached blocks at {reached}");
+        tracing::info!("other nodes fetch cached blocks and model files at {reached}");
         address = Some(reached);
-        serving.spawn(accept(listener, Arc::clone(&pulls)));
+        serving.spawn(accept(listener, Arc::clone(&pulls), files));
     }
     node.stand_among(Among { role: config.role, address, pulls: plan.config.pull.enabled.then_some(pulls) });
     Ok(serving)
 }
 
-async fn accept(mut listener: Listener, pulls: Arc<Pulls>) {
+async fn accept(mut listener: Listener, pulls: Arc<Pulls>, files: Arc<dyn Beside>) {
     let mut peers = JoinSet::new();
     loop {
         tokio::select! {
@@ -71,7 +76,7 @@ async fn accept(mut listener: Listener, pulls: Arc<Pulls>) {
                 None => return,
                 Some(incoming) if peers.len() >= PEERS => incoming.connection.close(Code::Full, "too many peers"),
                 Some(incoming) => {
-                    peers.spawn(Arc::clone(&pulls).serve(incoming.connection));
+                    peers.spawn(Arc::clone(&pulls).serve_beside(incoming.connection, Arc::clone(&files)));
                 }
             },
             Some(_) = peers.join_next() => {}

@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use transport::quic::{Dialler, Timing};
 
+use crate::files::{Fetching, FileServer, Places, obtain_all};
 use crate::join::{EnterError, QuicDialer, enter};
 use crate::models;
-use crate::options::Plan;
+use crate::options::{EngineKind, Plan};
 use crate::signals::Signals;
 use crate::state::{State, StateError};
 
@@ -49,6 +50,8 @@ pub(crate) enum RunError {
     Signals(std::io::Error),
     #[error("an actor cannot be started: {0}")]
     Actor(#[from] ractor::SpawnErr),
+    #[error("the files of {0} models cannot be fetched; the log above says why")]
+    Fetch(usize),
     #[error("{0} failed too often; the log above says why")]
     GivenUp(&'static str),
 }
@@ -67,10 +70,20 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         let bound = bound.map_err(|source| RunError::Metrics { address, source })?;
         tracing::info!("metrics at http://{bound}/metrics");
     }
+    let mut places = tokio::select! {
+        places = places(&plan, &state) => places?,
+        () = signals.next() => {
+            tracing::info!("stopping before all model files are there; the next start goes on where this one was");
+            return Ok(());
+        }
+    };
+    let files = places.iter().filter_map(|(name, place)| Some((name.clone(), place.clone().ok()?))).collect();
+    let files = Arc::new(FileServer::new(files, &plan.config.node.models));
     let mut handles = Vec::new();
     let mut workers = Vec::new();
     for (model_name, model) in &plan.models {
-        let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node);
+        let place = places.remove(model_name).unwrap_or_else(|| Ok(model.path.clone()));
+        let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node, place);
         let counts = metrics::with_local_recorder(&recorder, || WorkerMetrics::new(model_name));
         let (handle, child) = worker(model_name, factory, drive, counts);
         handle.bound_queue(Tokens(model.queue_tokens.into()));
@@ -87,7 +100,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         }
         () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
     };
-    let _peers = crate::peers::begin(&plan, &node, &credentials)?;
+    let _peers = crate::peers::begin(&plan, &node, &credentials, files)?;
     for missing in node.missing() {
         tracing::error!("{missing}; the node serves its other models");
         // It would only fail again: its files do not change by themselves.
@@ -115,6 +128,45 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         () = signals.next() => tracing::warn!("told to stop twice: ending at once"),
     }
     Ok(())
+}
+
+/// What the engine of each model opens. Fetches what is not there.
+async fn places(plan: &Plan, state: &State) -> Result<Places, RunError> {
+    if plan.engine == EngineKind::Mock {
+        // It opens nothing; what has a path is handed to other nodes all the same.
+        let given = plan.models.iter().filter(|(_, model)| !model.path.as_os_str().is_empty());
+        return Ok(given.map(|(name, model)| (name.clone(), Ok(model.path.clone()))).collect());
+    }
+    obtain_all(Fetching { config: &plan.config, models: &plan.models }, credentials(plan, state)).await
+}
+
+/// Fetches the files of all models, says where they lie, and that is all.
+pub(crate) async fn fetch(plan: Plan) -> Result<(), RunError> {
+    let mut signals = Signals::new().map_err(RunError::Signals)?;
+    let fetching = Fetching { config: &plan.config, models: &plan.models };
+    let joined = async {
+        // Only those who come from another node need a state folder.
+        let seed = getrandom::u64().map_err(RunError::Random)?;
+        let state = State::open(&plan.config.node.state, NodeId(seed))?;
+        credentials(&plan, &state).await
+    };
+    let places = tokio::select! {
+        places = obtain_all(fetching, joined) => places?,
+        () = signals.next() => {
+            tracing::info!("stopped; the next fetch goes on where this one was");
+            return Ok(());
+        }
+    };
+    for (name, place) in &places {
+        match place {
+            Ok(path) => println!("{name}: {}", path.display()),
+            Err(reason) => tracing::error!("{name}: {reason}"),
+        }
+    }
+    match places.values().filter(|place| place.is_err()).count() {
+        0 => Ok(()),
+        missing => Err(RunError::Fetch(missing)),
+    }
 }
 
 /// Tells coordinators who runs here, as that changes; for ever.

@@ -246,3 +246,81 @@ async fn a_model_that_is_not_there_is_named() {
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("troupe-node: the model 'small' cannot be loaded: /no/such/model.gguf"), "{said}");
 }
+
+/// A program that fetches what these settings say, and what it prints.
+async fn fetch(settings: &str, folder: &Path, more: &[&str]) -> (ExitStatus, String, String) {
+    std::fs::write(folder.join("cluster.toml"), settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_troupe-node"));
+    command.current_dir(folder).args(["--config", "cluster.toml"]).args(more).arg("--fetch-only");
+    command.env("HF_ENDPOINT", "nowhere").env_remove("HF_TOKEN").stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn a_model_goes_from_one_node_to_another() {
+    let mut coordinator = Coordinator::new();
+    let (holder, asker) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let weights: Vec<u8> = (0..1_000_000u32).map(|number| (number % 253) as u8).collect();
+    let model = holder.path().join("small.gguf");
+    std::fs::write(&model, &weights).unwrap();
+    let models = holder.path().join("models");
+    let settings = format!("[node]\nlisten = \"127.0.0.1:0\"\nmodels = \"{}\"\n", models.display());
+    let config = holder.path().join("cluster.toml");
+    std::fs::write(&config, settings).unwrap();
+    let token = coordinator.token_file();
+    let token = token.to_str().unwrap();
+    let named = format!("small={}", model.display());
+    let more = ["--config", config.to_str().unwrap(), "--model", &named, "--token-file", token];
+    let mut node = coordinator.node(&holder.path().join("state"), &more);
+    coordinator.let_join().await.unwrap();
+    let _control = coordinator.welcome().await;
+    let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        if let Some((_, address)) = line.split_once("model files at ") {
+            break address.to_owned();
+        }
+    };
+    let join = coordinator.listener.address();
+    let settings =
+        format!("[node]\ncoordinators = [\"{join}\"]\npeers = [\"{address}\"]\n[models.small]\nsource = \"node\"\n");
+    let more = ["--token-file", token];
+    let (fetched, joined) = tokio::join!(fetch(&settings, asker.path(), &more), coordinator.let_join());
+    joined.unwrap();
+    let (status, said, log) = fetched;
+    assert_eq!((status.code(), said.as_str()), (Some(0), "small: .troupe/models/small/small.gguf\n"), "{log}");
+    assert!(log.contains("1 of 1 files fetched from node") && log.contains("hashes checked"), "{log}");
+    assert!(std::fs::read(asker.path().join(".troupe/models/small/small.gguf")).unwrap() == weights);
+    drop(node);
+    // What is there needs no peer.
+    let (status, said, log) = fetch(&settings, asker.path(), &[]).await;
+    assert_eq!((status.code(), said.lines().count()), (Some(0), 1), "{log}");
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_fetched_does_not_stop_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("shared")).unwrap();
+    std::fs::write(folder.path().join("shared/x.gguf"), "not much").unwrap();
+    let settings = "[models.a]\nsource = \"hf:org/repo\"\n[models.b]\nsource = \"folder:shared\"\n";
+    let (status, said, log) = fetch(settings, folder.path(), &[]).await;
+    assert_eq!((status.code(), said.as_str()), (Some(1), "b: .troupe/models/b/x.gguf\n"), "{log}");
+    assert!(log.contains("nowhere: is no address") && log.contains("HF_ENDPOINT"), "{log}");
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_fetched_is_named_as_one_that_cannot_be_loaded() {
+    let coordinator = Coordinator::new();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cluster.toml");
+    std::fs::write(&config, "[models.small]\nsource = \"folder:none\"\n").unwrap();
+    let token = coordinator.token_file();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_troupe-node"));
+    command.current_dir(folder.path()).arg("--config").arg(config).arg("--token-file").arg(token);
+    command.args(["--join", &coordinator.listener.address().to_string()]);
+    let (status, said) = end(command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("the model 'small' cannot be loaded: its files cannot be fetched"), "{said}");
+}

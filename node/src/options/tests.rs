@@ -61,6 +61,20 @@ fn what_is_missing_is_said_with_a_remedy() {
 }
 
 #[test]
+fn models_to_fetch_are_those_that_are_named() {
+    let two = ["--model", "a=x", "--model", "b=y"];
+    let models = |more: &[&str]| {
+        let plan = plan(&[&two, more].concat()).unwrap();
+        (plan.fetch_only, plan.models.into_keys().collect::<Vec<_>>())
+    };
+    assert_eq!(models(&[]), (false, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(models(&["--fetch-only"]), (true, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(models(&["--fetch-only", "b"]), (true, vec!["b".to_owned()]));
+    let error = plan(&[&two[..], &["--fetch-only", "c"]].concat()).unwrap_err().to_string();
+    assert!(error.contains("no model 'c' to fetch") && error.contains("a, b"), "{error}");
+}
+
+#[test]
 fn malformed_options_are_refused() {
     let bad: [&[&str]; 10] = [
         &["--join", "nowhere"],
