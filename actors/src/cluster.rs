@@ -13,6 +13,7 @@ pub mod hub;
 pub mod index;
 pub mod job;
 pub mod link;
+pub mod loading;
 pub mod metrics;
 pub mod placing;
 pub mod speech;

@@ -6,8 +6,8 @@
 //! and harms no other. Where connections come from is the [`Dialer`]'s business, so the same links run
 //! over QUIC and, in tests, over memory. What jobs do is the [`crate::worker`]'s.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,21 +18,24 @@ use protocol::message::{Hello, OrderAction, Report, Role, Submit};
 use protocol::tree::{Tree, TreeLine};
 use protocol::version::Versions;
 use ractor::Actor;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use transport::BoxFuture;
 use transport::connection::Connection;
 
 use crate::supervisor::ChildSpec;
-use crate::worker::{Served, WorkerHandle};
+use crate::worker::WorkerHandle;
 
 mod events;
 mod link;
+mod offer;
 pub mod pull;
 mod session;
 mod stream;
 
 pub use link::{Link, LinkMsg};
+pub use offer::Wish;
+use offer::{Offer, Offered};
 use pull::{Pulls, Workers};
 
 /// Makes connections to one coordinator.
@@ -93,7 +96,10 @@ enum Stage {
 
 struct Shared {
     settings: NodeSettings,
-    workers: Vec<(WorkerHandle, Arc<Served>)>,
+    /// What is served, as models come and go.
+    offer: watch::Sender<Offer>,
+    /// Who loads and unloads models, if anybody does.
+    wishes: OnceLock<mpsc::Sender<Wish>>,
     missing: Vec<NotServed>,
     stage: watch::Sender<Stage>,
     /// How many coordinators have taken it in.
@@ -132,7 +138,7 @@ impl Node {
         let (mut served, mut missing) = (Vec::new(), Vec::new());
         for worker in workers {
             match worker.served().await {
-                Ok(what) => served.push((worker, what)),
+                Ok(what) => served.push(Offered::new(worker, what)),
                 Err(reason) => missing.push(NotServed { model: worker.model().to_owned(), reason }),
             }
         }
@@ -144,7 +150,8 @@ impl Node {
         let streams = Arc::new(Semaphore::new(settings.streams.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
             settings,
-            workers: served,
+            offer: watch::Sender::new(Offer { workers: served, ..Offer::default() }),
+            wishes: OnceLock::new(),
             missing,
             stage: watch::Sender::new(Stage::Serving),
             connected: watch::Sender::new(0),
@@ -163,7 +170,7 @@ impl Node {
         let shared = Arc::downgrade(&self.shared);
         Arc::new(move |model| {
             let shared = shared.upgrade()?;
-            shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == model).cloned()
+            shared.offer.borrow().of(model).map(|offered| offered.worker.clone())
         })
     }
 
@@ -231,7 +238,8 @@ pub struct NotServed {
 }
 
 impl Shared {
-    fn hello(&self) -> Hello {
+    /// Presents itself with this offer.
+    fn hello(&self, offer: &Offer) -> Hello {
         let among = self.among.load();
         Hello {
             versions: Versions::OURS,
@@ -239,18 +247,19 @@ impl Shared {
             name: self.settings.name.clone(),
             incarnation: self.settings.incarnation,
             build: self.settings.build.clone(),
-            cards: self.workers.iter().map(|(_, served)| served.card.clone()).collect(),
+            cards: offer.cards(),
             hashing: HASHING,
             role: among.role,
             peer: among.address.clone(),
         }
     }
 
-    fn report(&self) -> Report {
+    /// How it is; `offer` is what the coordinator was told last.
+    fn report(&self, offer: &Offer) -> Report {
         Report {
             incarnation: self.settings.incarnation,
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
-            workers: self.workers.iter().map(|(worker, _)| worker.report()).collect(),
+            workers: offer.workers.iter().map(|offered| offered.worker.report()).collect(),
             draining: self.is_draining(),
         }
     }
@@ -281,6 +290,8 @@ impl Shared {
                     }
                 });
             }
+            OrderAction::Load { model } => self.wish(Wish::Load { model }),
+            OrderAction::Unload { model, limit } => self.wish(Wish::Unload { model, limit }),
             OrderAction::Resume => {
                 self.orders.fetch_add(1, Ordering::Relaxed);
                 let stops = self.serving.is_closed();

@@ -10,12 +10,14 @@ mod placing {
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::cluster::placing::Placed;
+use actors::cluster::placing::{Placed, Want};
 use placing::bed::{Bed, chain, load, want};
 use policy::restart::Jitter;
 use protocol::config::{Placement, Policy};
 use protocol::engine::Load;
-use protocol::ids::NodeId;
+use protocol::ids::{Incarnation, NodeId};
+use protocol::message::{OrderAction, Refusal, Report, WorkerReport};
+use protocol::serving::{LoadState, ModelPlace, Serving};
 use protocol::units::{Blocks, Span, Tokens};
 
 /// Longer than a report may have been under way.
@@ -227,4 +229,70 @@ fn chains_with_one_name_begin_alike() {
     assert_eq!(chain(1, 5)[..], chain(1, 9)[..5]);
     assert_ne!(chain(1, 1), chain(2, 1));
     assert_eq!(Tokens(64).blocks(Tokens(32)), Blocks(2));
+}
+
+fn card_of(bed: &Bed, model: &str) -> protocol::engine::Card {
+    protocol::engine::Card { model: model.to_owned(), ..bed.directory.card("mock").unwrap() }
+}
+
+fn said(bed: &Bed, models: &[&str], place: &str, state: LoadState) -> Serving {
+    let cards = models.iter().map(|model| card_of(bed, model)).collect();
+    Serving { cards, models: vec![ModelPlace { model: place.to_owned(), state }] }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_comes_gets_requests_and_one_that_goes_gets_none() {
+    let bed = Bed::new(Placement::default());
+    let (node, _other) = (bed.node(1), bed.node(2));
+    let later = Want { model: "later".into(), ..want(1, 2) };
+    assert!(bed.try_place(&later).is_none());
+    let running = bed.place(&Want { tried: vec![NodeId(2)], ..want(1, 2) });
+    node.serving(said(&bed, &["later", "mock"], "later", LoadState::Loaded)).unwrap();
+    assert!(bed.try_place(&later).is_none(), "its worker has not reported yet");
+    let worker = WorkerReport { ready: true, ..WorkerReport::default() };
+    node.report(Report { incarnation: Incarnation(1), sequence: 99, workers: vec![worker; 2], draining: false });
+    assert_eq!(bed.place(&later).node, NodeId(1));
+    assert!(bed.directory.models().iter().any(|card| card.model == "later"));
+
+    node.serving(said(&bed, &["later"], "mock", LoadState::Unloading)).unwrap();
+    for _ in 0..20 {
+        assert_eq!(bed.place(&want(1, 2)).node, NodeId(2), "it is not asked for what it has no more");
+    }
+    // What ran there ends without harm, though nobody counts it any more.
+    drop(running);
+    assert_eq!(bed.place(&later).node, NodeId(1), "the other model was not touched");
+    assert!(bed.directory.could_serve("mock") && !bed.directory.could_serve("never"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_of_another_size_are_refused_when_a_model_comes_too() {
+    let bed = Bed::new(Placement::default());
+    let (node, _other) = (bed.serving(1, "mine"), bed.node(2));
+    let mut odd = said(&bed, &["mock"], "mock", LoadState::Loaded);
+    odd.cards[0].block = Tokens(16);
+    assert!(matches!(node.serving(odd), Err(Refusal::BlockSize { model, .. }) if model == "mock"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_that_a_node_cannot_follow_are_refused_by_name() {
+    let bed = Bed::new(Placement::default());
+    let node = bed.node(1);
+    let load = |model: &str| OrderAction::Load { model: model.to_owned() };
+    let unload = OrderAction::Unload { model: "mock".to_owned(), limit: Duration::ZERO };
+    let error = |action: OrderAction| bed.directory.order("node-1", action).unwrap_err().to_string();
+    assert_eq!(error(load("mock")), "the settings of node 'node-1' have no model 'mock'; they have: none");
+    for (state, loads, how) in [
+        (LoadState::Loaded, true, "loaded already"),
+        (LoadState::Loading { fetched: None }, true, "being loaded already"),
+        (LoadState::Idle, false, "not loaded"),
+        (LoadState::Unloading, false, "being unloaded already"),
+    ] {
+        node.serving(said(&bed, &["mock"], "mock", state)).unwrap();
+        let action = if loads { load("mock") } else { unload.clone() };
+        assert_eq!(error(action), format!("the model 'mock' is {how} on node 'node-1'"));
+    }
+    for (state, action) in [(LoadState::failed("x"), load("mock")), (LoadState::Loaded, unload.clone())] {
+        node.serving(said(&bed, &["mock"], "mock", state)).unwrap();
+        assert_eq!(bed.directory.order("node-1", action).unwrap(), "node-1");
+    }
 }

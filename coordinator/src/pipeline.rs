@@ -54,6 +54,12 @@ pub fn check(request: &Request) -> Result<(), JobError> {
     }
 }
 
+/// The error for a model that no node has loaded, but that some could load.
+pub fn not_loaded(model: &str) -> JobError {
+    let message = format!("the model '{model}' is not loaded on any node; `troupe model load {model}` loads it");
+    JobError::new(ErrorKind::NoNode, message).field("model")
+}
+
 /// The error for a model that no node has served.
 pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
     let names: Vec<&str> = known.iter().map(|card| card.model.as_str()).collect();

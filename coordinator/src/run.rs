@@ -16,6 +16,7 @@ use actors::cluster::hub::Work;
 use actors::cluster::index::PrefixIndex;
 use actors::cluster::job::{JobSettings, Retries, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
+use actors::cluster::loading::Wishing;
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
@@ -178,6 +179,7 @@ struct Running {
     index: Arc<PrefixIndex>,
     waiting: Arc<Waiting>,
     degrading: Arc<Degrading>,
+    wishing: Arc<Wishing>,
 }
 
 async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
@@ -207,7 +209,8 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         answering: Answering::new((&config.answers).into()),
         tree: shown.subscribe(),
     });
-    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading })
+    let wishing = Arc::new(Wishing::new(config.loading.enabled.then(|| (&config.loading).into())));
+    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading, wishing })
 }
 
 async fn tree(
@@ -233,15 +236,10 @@ async fn tree(
         patience: config.wire.handshake.0,
         streams: config.wire.streams as usize,
     };
-    let (listener, directory) = (Arc::clone(listener), Arc::clone(&running.directory));
-    let index = Arc::clone(&running.index);
-    let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
+    let (listener, looks) = (Arc::clone(listener), Looks::of(running));
     let children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
-        looped("health", move || {
-            let (directory, index) = (Arc::clone(&directory), Arc::clone(&index));
-            Box::pin(sweep(directory, index, Arc::clone(&waiting), Arc::clone(&degrading)))
-        }),
+        looped("health", move || Box::pin(looks.clone().sweep())),
     ];
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
@@ -269,15 +267,35 @@ async fn hub_gone(hub: &ActorRef<Work>) {
     let _ = hub.wait(None).await;
 }
 
-async fn sweep(directory: Arc<Directory>, index: Arc<PrefixIndex>, waiting: Arc<Waiting>, degrading: Arc<Degrading>) {
-    let mut ticks = tokio::time::interval(SWEEP);
-    loop {
-        ticks.tick().await;
-        directory.sweep();
-        directory.measure();
-        index.measure();
-        waiting.measure();
-        degrading.tick(&directory, &waiting);
+/// What is looked at several times a second.
+#[derive(Clone)]
+struct Looks {
+    directory: Arc<Directory>,
+    index: Arc<PrefixIndex>,
+    waiting: Arc<Waiting>,
+    degrading: Arc<Degrading>,
+    wishing: Arc<Wishing>,
+}
+
+impl Looks {
+    fn of(running: &Running) -> Self {
+        let (directory, index) = (Arc::clone(&running.directory), Arc::clone(&running.index));
+        let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
+        Self { directory, index, waiting, degrading, wishing: Arc::clone(&running.wishing) }
+    }
+
+    /// Looks, for ever.
+    async fn sweep(self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        loop {
+            ticks.tick().await;
+            self.directory.sweep();
+            self.directory.measure();
+            self.index.measure();
+            self.waiting.measure();
+            self.degrading.tick(&self.directory, &self.waiting);
+            self.wishing.tick(&self.directory, &self.waiting);
+        }
     }
 }
 

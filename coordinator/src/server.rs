@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actors::cluster::answering::Answering;
 use actors::cluster::degrading::Degrading;
-use actors::cluster::directory::NotOrdered;
+use actors::cluster::directory::{Directory, NotOrdered};
 use actors::cluster::hub::{Hub, Work};
 use actors::cluster::job::{Answers, Shared};
 use actors::cluster::texts::Texts;
@@ -21,7 +21,7 @@ use text::Text;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::pipeline::{Bend, Origin, check, prepare, unknown_model};
+use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
 use crate::service::{AnswerStream, Caller, ModelInfo, Service};
 use crate::state::State;
 
@@ -105,7 +105,7 @@ impl Service for Server {
         check(&request)?;
         let parts = Arc::clone(&self.parts);
         let card = parts.shared.directory.card(&request.model);
-        let card = card.ok_or_else(|| unknown_model(&request.model, &parts.shared.directory.models()))?;
+        let card = card.ok_or_else(|| no_model(&request.model, &parts.shared.directory))?;
         let full = || {
             let message = format!("all {} places for requests are taken: try again", parts.max_requests);
             JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY)
@@ -135,7 +135,7 @@ impl Service for Server {
     }
 
     fn order(&self, node: &str, action: OrderAction) -> Result<String, JobError> {
-        let name = self.parts.shared.directory.order(node, action);
+        let name = self.parts.shared.directory.order(node, action.clone());
         let name = name.map_err(|error| match error {
             NotOrdered::Busy(_) => JobError::new(ErrorKind::Overloaded, error.to_string()).retry_after(FULL_RETRY),
             error => JobError::new(ErrorKind::Invalid, error.to_string()).field("node"),
@@ -149,6 +149,11 @@ impl Service for Server {
                 )
             }
             OrderAction::Resume => format!("{name} takes work again"),
+            OrderAction::Load { model } => format!("{name} loads {model}"),
+            OrderAction::Unload { model, limit } => format!(
+                "{name} unloads {model}: it takes nothing new for it, and what still runs after {} goes on elsewhere",
+                Span(limit)
+            ),
         })
     }
 
@@ -211,4 +216,9 @@ fn random() -> Result<(u128, u64), JobError> {
     id.copy_from_slice(&bytes[..16]);
     number.copy_from_slice(&bytes[16..]);
     Ok((u128::from_le_bytes(id), u64::from_le_bytes(number)))
+}
+
+/// Why there is no such model.
+fn no_model(model: &str, directory: &Directory) -> JobError {
+    if directory.could_serve(model) { not_loaded(model) } else { unknown_model(model, &directory.models()) }
 }

@@ -38,7 +38,7 @@ pub(crate) use serve::FileServer;
 use fetch::Fetch;
 use names::BadName;
 use origin::Pace;
-use progress::Progress;
+pub(crate) use progress::Progress;
 
 /// What fetching needs to know of the node.
 #[derive(Clone)]

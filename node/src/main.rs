@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 mod files;
 mod join;
+mod keeper;
 mod metrics;
 mod models;
 mod options;
@@ -19,6 +20,7 @@ mod peers;
 mod run;
 mod signals;
 mod state;
+mod tree;
 
 /// Settings that cannot be used.
 const USAGE: u8 = 2;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-use protocol::config::{Config, ConfigError, Dtype, KvQuantization, Model, Quantization};
+use protocol::config::{Config, ConfigError, Dtype, KvQuantization, LoadAt, Model, Quantization};
 use protocol::units::Memory;
 
 /// Serves models to a Troupe cluster from this machine.
@@ -125,13 +125,16 @@ impl Options {
         }
         let mut models = BTreeMap::new();
         for (name, path) in self.model {
-            let model = Model { path, ..config.models.get(&name).cloned().unwrap_or_default() };
+            // Who is named here is wanted now.
+            let known = config.models.get(&name).cloned().unwrap_or_default();
+            let model = Model { path, load: LoadAt::Start, ..known };
             if models.insert(name.clone(), model).is_some() {
                 return Err(BadOptions::Twice(name));
             }
         }
-        if models.is_empty() {
-            models = config.models.clone();
+        let named = !models.is_empty();
+        for (name, model) in config.models.iter().filter(|(_, model)| !named || model.load == LoadAt::Asked) {
+            models.entry(name.clone()).or_insert_with(|| model.clone());
         }
         if models.is_empty() && self.engine == EngineKind::Mock {
             models.insert("mock".to_owned(), Model::default());

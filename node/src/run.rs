@@ -4,28 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::node::{Node, NodeSettings, NotServed};
-use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::tree::{Branch, look};
-use actors::worker::{WorkerHandle, WorkerMetrics, worker};
-use futures_util::future::join_all;
+use actors::worker::WorkerHandle;
 use policy::restart::Intensity;
 use protocol::ids::NodeId;
-use protocol::tree::{ActorState, TreeLine};
-use protocol::units::Tokens;
-use ractor::{Actor, ActorRef};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
 use transport::quic::{Dialler, Timing};
 
-use crate::files::{Fetching, FileServer, Places, obtain_all};
+use crate::files::{Fetching, FileServer, obtain_all};
 use crate::join::{EnterError, QuicDialer, enter};
-use crate::models;
-use crate::options::{EngineKind, Plan};
+use crate::keeper::{Keeper, Shown, Sources, WISHES};
+use crate::options::Plan;
 use crate::signals::Signals;
 use crate::state::{State, StateError};
+use crate::tree::Tree;
 
-/// How long an actor may take to stop before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
 /// How often supervisors are asked who runs.
 const SHOW: Duration = Duration::from_secs(1);
 
@@ -70,74 +63,48 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
         let bound = bound.map_err(|source| RunError::Metrics { address, source })?;
         tracing::info!("metrics at http://{bound}/metrics");
     }
-    let mut places = tokio::select! {
-        places = places(&plan, &state) => places?,
+    let files = Arc::new(FileServer::new(&plan.config.node.models));
+    let sources = Sources::new(&plan, &state, Arc::clone(&files));
+    let mut keeper = Keeper::new(&plan, &recorder, sources, seed);
+    tokio::select! {
+        begun = keeper.begin() => begun?,
         () = signals.next() => {
             tracing::info!("stopping before all model files are there; the next start goes on where this one was");
             return Ok(());
         }
-    };
-    let files = places.iter().filter_map(|(name, place)| Some((name.clone(), place.clone().ok()?))).collect();
-    let files = Arc::new(FileServer::new(files, &plan.config.node.models));
-    let mut handles = Vec::new();
-    let mut workers = Vec::new();
-    for (model_name, model) in &plan.models {
-        let place = places.remove(model_name).unwrap_or_else(|| Ok(model.path.clone()));
-        let (factory, drive) = models::factory(plan.engine, model_name, model, &plan.config.node, place);
-        let counts = metrics::with_local_recorder(&recorder, || WorkerMetrics::new(model_name));
-        let (handle, child) = worker(model_name, factory, drive, counts);
-        handle.bound_queue(Tokens(model.queue_tokens.into()));
-        handles.push(handle);
-        // A tree for each model: one that is given up takes no other down.
-        workers.push(Tree::start(&plan, vec![child], seed).await?);
     }
-    let ready = async { tokio::try_join!(credentials(&plan, &state), node(&plan, &state, name, &handles, seed)) };
+    let handles = keeper.handles();
+    let ready = async { tokio::try_join!(credentials(&plan, &state), node(&plan, &state, name, handles, seed)) };
     let (credentials, node) = tokio::select! {
         ready = ready => ready?,
         () = signals.next() => {
             tracing::info!("stopping before it has begun to serve");
             return Ok(());
         }
-        () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
+        () = keeper.all_ended() => return Err(RunError::GivenUp("the workers")),
     };
+    let (wish, wishes) = mpsc::channel(WISHES);
+    node.heed(wish);
     let _peers = crate::peers::begin(&plan, &node, &credentials, files)?;
-    for missing in node.missing() {
-        tracing::error!("{missing}; the node serves its other models");
-        // It would only fail again: its files do not change by themselves.
-        if let Some(place) = handles.iter().position(|handle| handle.model() == missing.model) {
-            handles.remove(place);
-            workers.remove(place).stop().await;
-        }
-    }
+    keeper.settle(&node).await;
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {
         let (address, credentials) = (address.clone(), Arc::clone(&credentials));
         node.link(Arc::new(QuicDialer { address, dialler, credentials }))
     });
     let mut links = Tree::start(&plan, links.collect(), seed).await?;
-    let models = handles.iter().zip(&workers).map(|(handle, tree)| tree.branch(format!("model {}", handle.model())));
-    let branches: Vec<Branch> = models.chain([links.branch("links".to_owned())]).collect();
+    let (links_branch, shown) = (links.branch("links".to_owned()), keeper.shown());
     tokio::select! {
         () = signals.next() => {}
-        () = tell_tree(&node, &branches) => {}
-        () = all_ended(&mut workers) => return Err(RunError::GivenUp("the workers")),
+        () = tell_tree(&node, &links_branch, &shown) => {}
+        () = keeper.run(&node, wishes) => return Err(RunError::GivenUp("the workers")),
         () = links.ended() => return Err(RunError::GivenUp("the links")),
     }
     tokio::select! {
-        () = stop(&plan, &node, links, workers) => {}
+        () = stop(&plan, &node, links, keeper) => {}
         () = signals.next() => tracing::warn!("told to stop twice: ending at once"),
     }
     Ok(())
-}
-
-/// What the engine of each model opens. Fetches what is not there.
-async fn places(plan: &Plan, state: &State) -> Result<Places, RunError> {
-    if plan.engine == EngineKind::Mock {
-        // It opens nothing; what has a path is handed to other nodes all the same.
-        let given = plan.models.iter().filter(|(_, model)| !model.path.as_os_str().is_empty());
-        return Ok(given.map(|(name, model)| (name.clone(), Ok(model.path.clone()))).collect());
-    }
-    obtain_all(Fetching { config: &plan.config, models: &plan.models }, credentials(plan, state)).await
 }
 
 /// Fetches the files of all models, says where they lie, and that is all.
@@ -151,7 +118,7 @@ pub(crate) async fn fetch(plan: Plan) -> Result<(), RunError> {
         credentials(&plan, &state).await
     };
     let places = tokio::select! {
-        places = obtain_all(fetching, joined) => places?,
+        places = obtain_all(fetching, joined, watch::Sender::default()) => places?,
         () = signals.next() => {
             tracing::info!("stopped; the next fetch goes on where this one was");
             return Ok(());
@@ -170,35 +137,32 @@ pub(crate) async fn fetch(plan: Plan) -> Result<(), RunError> {
 }
 
 /// Tells coordinators who runs here, as that changes; for ever.
-async fn tell_tree(node: &Node, branches: &[Branch]) {
-    let missing = node.missing().iter().map(|missing| TreeLine {
-        state: ActorState::Dead,
-        failure: Some(missing.reason.clone()),
-        ..TreeLine::running(0, format!("model {}", missing.model))
-    });
-    let missing: Vec<TreeLine> = missing.collect();
+async fn tell_tree(node: &Node, links: &Branch, shown: &watch::Receiver<Shown>) {
     let mut ticks = tokio::time::interval(SHOW);
     loop {
         ticks.tick().await;
-        let mut lines = look(branches).await;
-        lines.extend(missing.iter().cloned());
+        let Shown { mut branches, failed } = shown.borrow().clone();
+        branches.push(links.clone());
+        let mut lines = look(&branches).await;
+        lines.extend(failed);
         node.tell_tree(lines);
     }
 }
 
 /// Lets running answers come to their end, says goodbye, and lets go of the engines.
-async fn stop(plan: &Plan, node: &Node, links: Tree, workers: Vec<Tree>) {
+async fn stop(plan: &Plan, node: &Node, links: Tree, keeper: Keeper<'_>) {
     let limit = plan.config.requests.drain;
     tracing::info!("stopping: no new jobs, running ones may go on for {limit}");
     if !node.drain(limit.0).await {
         tracing::warn!("jobs were still running after {limit}; they are handed back, to go on elsewhere");
     }
     links.stop().await;
-    join_all(workers.into_iter().map(Tree::stop)).await;
+    keeper.stop().await;
     tracing::info!("stopped");
 }
 
-async fn credentials(plan: &Plan, state: &State) -> Result<Arc<transport::pki::Credentials>, RunError> {
+/// What this node proves itself by; joins the cluster if it has not.
+pub(crate) async fn credentials(plan: &Plan, state: &State) -> Result<Arc<transport::pki::Credentials>, RunError> {
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let backoff = Intensity::from(&plan.config.supervision).backoff;
     let token = plan.token_file.as_deref();
@@ -206,27 +170,13 @@ async fn credentials(plan: &Plan, state: &State) -> Result<Arc<transport::pki::C
 }
 
 /// Waits until every model is loaded.
-async fn node(plan: &Plan, state: &State, name: String, handles: &[WorkerHandle], seed: u64) -> Result<Node, RunError> {
-    let begun = Instant::now();
-    for handle in handles {
-        let shown = handle.clone();
-        tokio::spawn(async move {
-            if let Ok(served) = shown.served().await {
-                let card = &served.card;
-                tracing::info!(
-                    "{} is ready after {:.1} s: {}, {} on {}, context {}, {} of {} in the KV cache",
-                    card.model,
-                    begun.elapsed().as_secs_f64(),
-                    card.architecture,
-                    card.dtype,
-                    card.device,
-                    card.context,
-                    card.blocks,
-                    card.block
-                );
-            }
-        });
-    }
+async fn node(
+    plan: &Plan,
+    state: &State,
+    name: String,
+    handles: Vec<WorkerHandle>,
+    seed: u64,
+) -> Result<Node, RunError> {
     let settings = NodeSettings {
         id: state.id,
         name,
@@ -237,46 +187,7 @@ async fn node(plan: &Plan, state: &State, name: String, handles: &[WorkerHandle]
         backoff: Intensity::from(&plan.config.supervision).backoff,
         seed,
     };
-    Ok(Node::new(settings, handles.to_vec()).await?)
-}
-
-/// A supervisor with its children.
-struct Tree {
-    supervisor: ActorRef<SupervisorMsg>,
-    /// None once it has ended.
-    running: Option<JoinHandle<()>>,
-}
-
-impl Tree {
-    async fn start(plan: &Plan, children: Vec<ChildSpec>, seed: u64) -> Result<Self, RunError> {
-        let intensity = Intensity::from(&plan.config.supervision);
-        let args = SupervisorArgs { intensity, children, seed, grace: GRACE };
-        let (supervisor, running) = Supervisor::spawn(None, Supervisor, args).await?;
-        Ok(Self { supervisor, running: Some(running) })
-    }
-
-    fn branch(&self, name: String) -> Branch {
-        Branch { name, supervisor: self.supervisor.clone() }
-    }
-
-    /// Resolves when it has given up.
-    async fn ended(&mut self) {
-        if let Some(running) = &mut self.running {
-            // How it ended is in the log.
-            drop(running.await);
-            self.running = None;
-        }
-    }
-
-    async fn stop(mut self) {
-        self.supervisor.stop(None);
-        self.ended().await;
-    }
-}
-
-/// Resolves when every one has given up: with the last model, the node has nothing to serve.
-async fn all_ended(trees: &mut [Tree]) {
-    join_all(trees.iter_mut().map(Tree::ended)).await;
+    Ok(Node::new(settings, handles).await?)
 }
 
 /// What the machine is called.

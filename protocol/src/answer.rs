@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RequestId, TokenId};
+use crate::serving::ModelPlace;
 use crate::tree::TreeLine;
 use crate::units::{Blocks, Tokens};
 
@@ -204,6 +205,8 @@ pub struct NodeStatus {
     pub silent: Duration,
     /// Who runs there, as it said last.
     pub tree: Vec<TreeLine>,
+    /// The models that it serves or could serve, as it said last.
+    pub places: Vec<ModelPlace>,
 }
 
 /// Whether a node gets work.
@@ -214,6 +217,8 @@ pub enum NodeState {
     Ready,
     /// Connected, but its model is not ready yet.
     Starting,
+    /// No model is loaded there.
+    Idle,
     /// Silent or without progress: it gets nothing until it proves itself.
     Suspect,
     /// It finishes what it has.

@@ -19,6 +19,7 @@ mod answers;
 mod check;
 mod degrade;
 mod failure;
+mod loading;
 mod parse;
 mod placement;
 mod pull;
@@ -28,6 +29,7 @@ mod source;
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
+pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use pull::Pull;
@@ -58,6 +60,8 @@ pub struct Config {
     pub queue: Queue,
     /// How the cluster bends under load.
     pub degrade: Degrade,
+    /// When a model is loaded on one more node.
+    pub loading: Loading,
     /// Answers that are kept.
     pub answers: Answers,
     /// When cached blocks are fetched from another node instead of computed.
@@ -201,6 +205,19 @@ pub struct Model {
     pub queue: u32,
     /// Prompt tokens that may wait to be computed; with more, jobs are refused, the lower classes sooner.
     pub queue_tokens: u32,
+    /// When nodes load it.
+    pub load: LoadAt,
+}
+
+/// When a node loads a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadAt {
+    /// When it starts.
+    #[default]
+    Start,
+    /// When it is told to.
+    Asked,
 }
 
 impl Default for Model {
@@ -221,6 +238,7 @@ impl Default for Model {
             max_batch: 64,
             queue: 256,
             queue_tokens: 32_768,
+            load: LoadAt::Start,
         }
     }
 }

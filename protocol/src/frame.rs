@@ -15,6 +15,7 @@ use crate::message::{
     Submit, TextChunk, TokenBatch, Welcome,
 };
 use crate::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
+use crate::serving::Serving;
 use crate::tree::Tree;
 
 /// Bytes before the kind: the length.
@@ -104,9 +105,11 @@ frames! {
     /// Control: a node leaves.
     6 Goodbye(Goodbye), 4 * KIB;
     /// Control: what an operator wants of the node.
-    7 Order(Order), 64;
+    7 Order(Order), KIB;
     /// Control: who runs in the node.
     8 Tree(Tree), 256 * KIB;
+    /// Control: which models the node serves from now on.
+    9 Serving(Serving), 512 * KIB;
     // Attempt, 16 to 31.
     /// Attempt: a job for a node.
     16 Submit(Submit), 8 * MIB;
@@ -155,7 +158,7 @@ frames! {
     /// Client: the cluster.
     86 Status(Status), 8 * MIB;
     /// Client: wants something of a node.
-    87 OrderNode(OrderNode), KIB;
+    87 OrderNode(OrderNode), 2 * KIB;
     /// Client: whether it was passed on.
     88 Ordered(Ordered), 16 * KIB;
     // Blocks between nodes, 96 to 103.

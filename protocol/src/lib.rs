@@ -19,6 +19,7 @@ pub mod job;
 pub mod message;
 pub mod pull;
 pub mod request;
+pub mod serving;
 pub mod tree;
 pub mod units;
 pub mod version;

@@ -2,7 +2,7 @@
 //!
 //! | stream | who opens it | what is said |
 //! |---|---|---|
-//! | control | node | `Hello`, then `Welcome` or `Refusal`; the node's `Report`s; `Drain`, `Goodbye`; the other way `Order`s |
+//! | control | node | `Hello`, then `Welcome` or `Refusal`; the node's `Report`s; `Serving`, `Tree`, `Drain`, `Goodbye`; the other way `Order`s |
 //! | attempt | coordinator | `Submit`, then `Granted` or `Refused`; `Started`, `Tokens`…, and `Finished` or `Failed` |
 //! | events | node | [`crate::cache::CacheBatch`]es; the other way [`crate::cache::CacheResync`] |
 //! | text | coordinator | `FetchText`, then `TextChunk`… |
@@ -379,7 +379,7 @@ pub struct Status {
 pub struct Drain {}
 
 /// What an operator wants of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderAction {
     /// Take nothing new. What still runs after the limit goes on elsewhere.
     Drain {
@@ -388,10 +388,22 @@ pub enum OrderAction {
     },
     /// Take work again.
     Resume,
+    /// Load a model of its settings.
+    Load {
+        /// Its name.
+        model: String,
+    },
+    /// Let go of a model. What still runs after the limit goes on elsewhere.
+    Unload {
+        /// Its name.
+        model: String,
+        /// How long running answers may go on.
+        limit: Duration,
+    },
 }
 
 /// A coordinator passes an operator's wish on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// What to do.
     pub action: OrderAction,

@@ -14,6 +14,7 @@ use protocol::answer::NodeState;
 use protocol::engine::{Card, HASHING};
 use protocol::ids::NodeId;
 use protocol::message::{Hello, OrderAction, Refusal, Report, WorkerReport};
+use protocol::serving::{MAX_MODELS, ModelPlace, Serving};
 use protocol::tree::{Tree, TreeLine};
 use tokio::sync::{mpsc, watch};
 use transport::connection::Connection;
@@ -22,6 +23,8 @@ use transport::error::Code;
 use super::Clock;
 use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation, Trial};
 
+mod hosts;
+mod order;
 mod people;
 mod place;
 mod pressure;
@@ -51,6 +54,26 @@ pub enum NotOrdered {
         node: String,
         /// How many.
         count: usize,
+    },
+    /// Its settings have no such model.
+    #[error("the settings of node '{node}' have no model '{model}'; they have: {there}")]
+    NoModel {
+        /// As it was given.
+        node: String,
+        /// As it was given.
+        model: String,
+        /// What they have.
+        there: String,
+    },
+    /// There is nothing to do.
+    #[error("the model '{model}' is {how} on node '{node}'")]
+    Already {
+        /// As it was given.
+        node: String,
+        /// As it was given.
+        model: String,
+        /// How it is.
+        how: &'static str,
     },
     /// It has not heard the last ones yet.
     #[error("'{0}' has not taken the last {ORDERS} orders yet: try again")]
@@ -87,6 +110,8 @@ struct Entry {
     orders: mpsc::Sender<OrderAction>,
     /// Who runs there.
     tree: Vec<TreeLine>,
+    /// What it serves or could serve.
+    places: Vec<ModelPlace>,
 }
 
 /// A node's place in the directory; to drop it is to take the node out.
@@ -146,7 +171,10 @@ impl Directory {
     /// # Errors
     /// A newer start of the node is there already, there is no room, or its blocks are not as the others'.
     pub fn join(self: &Arc<Self>, hello: Hello, connection: Arc<dyn Connection>) -> Result<Membership, Refusal> {
-        self.check_blocks(&hello)?;
+        if hello.hashing != HASHING {
+            return Err(Refusal::Hashing { ours: HASHING, theirs: hello.hashing });
+        }
+        self.check_blocks(hello.node, &hello.cards)?;
         let room = self.nodes.len() < self.most as usize;
         let (node, link) = (hello.node, self.links.fetch_add(1, Ordering::Relaxed));
         let (orders, ordered) = mpsc::channel(ORDERS);
@@ -160,6 +188,7 @@ impl Directory {
             suspect: watch::channel(false).0,
             orders,
             tree: Vec::new(),
+            places: Vec::new(),
             hello,
         };
         match self.nodes.entry(node) {
@@ -185,13 +214,10 @@ impl Directory {
     }
 
     /// One index serves all nodes of a model: their blocks must be cut and named alike.
-    fn check_blocks(&self, hello: &Hello) -> Result<(), Refusal> {
-        if hello.hashing != HASHING {
-            return Err(Refusal::Hashing { ours: HASHING, theirs: hello.hashing });
-        }
-        for other in self.nodes.iter().filter(|entry| entry.hello.node != hello.node) {
+    fn check_blocks(&self, node: NodeId, cards: &[Card]) -> Result<(), Refusal> {
+        for other in self.nodes.iter().filter(|entry| entry.hello.node != node) {
             for (ours, theirs) in
-                other.hello.cards.iter().flat_map(|ours| hello.cards.iter().map(move |theirs| (ours, theirs)))
+                other.hello.cards.iter().flat_map(|ours| cards.iter().map(move |theirs| (ours, theirs)))
             {
                 if ours.model == theirs.model && ours.block != theirs.block {
                     let model = theirs.model.clone();
@@ -219,9 +245,11 @@ impl Directory {
             let there = if names.is_empty() { "none".to_owned() } else { Vec::from_iter(names).join(", ") };
             return Err(NotOrdered::Unknown { node: node.to_owned(), there });
         };
+        order::check(node, &entry.places, &action)?;
+        let drains = matches!(action, OrderAction::Drain { .. });
         entry.orders.try_send(action).map_err(|_| NotOrdered::Busy(node.to_owned()))?;
         // It gets nothing from this moment on; its reports say when it does again.
-        entry.draining |= matches!(action, OrderAction::Drain { .. });
+        entry.draining |= drains;
         Ok(entry.hello.name.clone())
     }
 
@@ -263,6 +291,8 @@ impl Directory {
             NodeState::Suspect
         } else if entry.workers.iter().any(|worker| worker.ready) {
             NodeState::Ready
+        } else if entry.workers.is_empty() {
+            NodeState::Idle
         } else {
             NodeState::Starting
         }
@@ -303,6 +333,34 @@ impl Membership {
             }
         });
         self.directory.rosters.reported(now, self.node, self.link, &models);
+    }
+
+    /// The node serves these from now on. Jobs for models that it serves no more end as it ends them.
+    ///
+    /// # Errors
+    /// Its blocks are not as the others'.
+    pub fn serving(&self, serving: Serving) -> Result<(), Refusal> {
+        let Serving { cards, mut models } = serving;
+        self.directory.check_blocks(self.node, &cards)?;
+        models.truncate(MAX_MODELS);
+        let mut ours = false;
+        self.change(|entry| {
+            ours = true;
+            let old = std::mem::take(&mut entry.workers);
+            let before = |card: &Card| entry.hello.cards.iter().position(|known| known.model == card.model);
+            let report = |card: &Card| before(card).and_then(|place| old.get(place)).copied().unwrap_or_default();
+            let workers = cards.iter().map(report).collect();
+            entry.workers = workers;
+            entry.hello.cards.clone_from(&cards);
+            entry.places = models;
+        });
+        if ours {
+            self.directory.rosters.serves(self.node, self.link, &cards);
+            for card in cards {
+                self.directory.known.insert(card.model.clone(), card);
+            }
+        }
+        Ok(())
     }
 
     /// What an operator wants of the node.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use metrics::{Counter, counter, gauge};
 use policy::index::{Index, Outcome};
@@ -39,7 +40,7 @@ pub struct IndexedNode {
     index: Arc<PrefixIndex>,
     node: NodeId,
     link: u64,
-    models: Vec<String>,
+    models: ArcSwap<Vec<String>>,
 }
 
 impl PrefixIndex {
@@ -52,13 +53,9 @@ impl PrefixIndex {
     /// A node has connected that serves these.
     pub fn join(self: &Arc<Self>, node: NodeId, cards: &[Card]) -> IndexedNode {
         let link = self.links.fetch_add(1, Ordering::Relaxed);
-        for card in cards {
-            let mut model = self.models.entry(card.model.clone()).or_default();
-            model.index.join(node, card.blocks);
-            model.links.insert(node, link);
-        }
-        let models = cards.iter().map(|card| card.model.clone()).collect();
-        IndexedNode { index: Arc::clone(self), node, link, models }
+        let indexed = IndexedNode { index: Arc::clone(self), node, link, models: ArcSwap::default() };
+        indexed.serves(cards);
+        indexed
     }
 
     /// Blocks that nodes hold of a model, each counted for every node that has it.
@@ -86,6 +83,37 @@ impl Prefixes for PrefixIndex {
 }
 
 impl IndexedNode {
+    /// The node serves these from now on, and no others. What it held of a model that it serves as before is kept.
+    /// Whether that changes anything.
+    pub(super) fn serves(&self, cards: &[Card]) -> bool {
+        let before = self.models.load();
+        let models: Vec<String> = cards.iter().map(|card| card.model.clone()).collect();
+        let fresh = |card: &&Card| !before.contains(&card.model);
+        for card in cards.iter().filter(fresh) {
+            let mut model = self.index.models.entry(card.model.clone()).or_default();
+            model.index.join(self.node, card.blocks);
+            model.links.insert(self.node, self.link);
+        }
+        let gone: Vec<&String> = before.iter().filter(|name| !models.contains(name)).collect();
+        gone.iter().for_each(|name| self.leave(name));
+        let changed = !gone.is_empty() || models.len() != before.len();
+        self.models.store(Arc::new(models));
+        changed
+    }
+
+    /// Forgets what the node held of a model.
+    fn leave(&self, name: &str) {
+        if let Some(mut model) = self.index.models.get_mut(name)
+            && model.links.get(&self.node) == Some(&self.link)
+        {
+            model.links.remove(&self.node);
+            model.index.leave(self.node);
+        }
+        if self.index.models.remove_if(name, |_, model| model.index.is_empty()).is_some() {
+            gauge!("troupe_index_blocks", "model" => name.to_owned()).set(0.0);
+        }
+    }
+
     /// Takes in what the node says of a cache.
     pub fn apply(&self, batch: &CacheBatch) -> Outcome {
         let Some(mut model) = self.index.models.get_mut(&batch.model) else { return Outcome::Ignored };
@@ -103,7 +131,7 @@ impl IndexedNode {
 
     /// Nothing more is heard of the node's caches.
     pub(super) fn unheard(&self) {
-        for name in &self.models {
+        for name in self.models.load().iter() {
             if let Some(mut model) = self.index.models.get_mut(name)
                 && model.links.get(&self.node) == Some(&self.link)
             {
@@ -115,16 +143,6 @@ impl IndexedNode {
 
 impl Drop for IndexedNode {
     fn drop(&mut self) {
-        for name in &self.models {
-            if let Some(mut model) = self.index.models.get_mut(name)
-                && model.links.get(&self.node) == Some(&self.link)
-            {
-                model.links.remove(&self.node);
-                model.index.leave(self.node);
-            }
-            if self.index.models.remove_if(name, |_, model| model.index.is_empty()).is_some() {
-                gauge!("troupe_index_blocks", "model" => name.clone()).set(0.0);
-            }
-        }
+        self.models.load().iter().for_each(|name| self.leave(name));
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::engine::Card;
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, NodeId};
 use protocol::message::{Hello, Order, Refusal, Welcome};
+use protocol::serving::Serving;
 use protocol::version::Versions;
 use transport::connection::Connection;
 use transport::error::{Code, Lost};
@@ -100,20 +102,13 @@ async fn run(
     if let Err(error) = writer.send(welcome).await {
         return LinkEnd::Lost(error.to_string());
     }
-    tracing::info!("node {} has connected from {}: {}", hello.name, connection.peer().address, models(&hello));
-    for card in &hello.cards {
-        let (texts, connection, hash) = (Arc::clone(texts), Arc::clone(connection), card.text);
-        tokio::spawn(async move {
-            // A failure is met again, and reported, when a request needs the words.
-            if let Err(error) = texts.get(hash, connection).await {
-                tracing::warn!("a model's words cannot be had: {error}");
-            }
-        });
-    }
-    let indexed = settings.index.join(hello.node, &hello.cards);
+    tracing::info!("node {} has connected from {}: {}", hello.name, connection.peer().address, models(&hello.cards));
+    let told = Told { name: &hello.name, connection, texts, indexed: settings.index.join(hello.node, &hello.cards) };
+    told.fetch_words(&hello.cards);
+    let indexed = &told.indexed;
     tokio::select! {
-        end = listen(reader, writer, membership) => end,
-        lost = streams(connection, &hello.name, &indexed) => LinkEnd::Lost(lost.to_string()),
+        end = listen(reader, writer, membership, &told) => end,
+        lost = streams(connection, &hello.name, indexed) => LinkEnd::Lost(lost.to_string()),
     }
 }
 
@@ -127,10 +122,44 @@ async fn streams(connection: &Arc<dyn Connection>, name: &str, indexed: &Indexed
     }
 }
 
-fn models(hello: &Hello) -> String {
+/// Who hears of other models.
+struct Told<'a> {
+    name: &'a str,
+    connection: &'a Arc<dyn Connection>,
+    texts: &'a Arc<Texts>,
+    indexed: IndexedNode,
+}
+
+impl Told<'_> {
+    /// The node serves these from now on.
+    fn serving(&self, serving: Serving, membership: &Membership) -> Result<(), Refusal> {
+        let cards = serving.cards.clone();
+        membership.serving(serving)?;
+        if self.indexed.serves(&cards) {
+            tracing::info!("node {} serves {} now", self.name, models(&cards));
+            self.fetch_words(&cards);
+        }
+        Ok(())
+    }
+
+    /// Fetches what a request will need, before there is one.
+    fn fetch_words(&self, cards: &[Card]) {
+        for card in cards {
+            let (texts, connection, hash) = (Arc::clone(self.texts), Arc::clone(self.connection), card.text);
+            tokio::spawn(async move {
+                // A failure is met again, and reported, when a request needs the words.
+                if let Err(error) = texts.get(hash, connection).await {
+                    tracing::warn!("a model's words cannot be had: {error}");
+                }
+            });
+        }
+    }
+}
+
+fn models(cards: &[Card]) -> String {
     let all: Vec<String> =
-        hello.cards.iter().map(|card| format!("{} ({}, {})", card.model, card.dtype, card.device)).collect();
-    all.join(", ")
+        cards.iter().map(|card| format!("{} ({}, {})", card.model, card.dtype, card.device)).collect();
+    if all.is_empty() { "no model".to_owned() } else { all.join(", ") }
 }
 
 type Joined = (Hello, Membership, protocol::version::Version);
@@ -150,7 +179,12 @@ fn join(
 }
 
 /// Reads what the node says until it says no more. The writer is held so that the stream stays open.
-async fn listen(mut reader: FrameReader, mut writer: FrameWriter, mut membership: Membership) -> LinkEnd {
+async fn listen(
+    mut reader: FrameReader,
+    mut writer: FrameWriter,
+    mut membership: Membership,
+    told: &Told<'_>,
+) -> LinkEnd {
     let end = loop {
         let frame = tokio::select! {
             frame = reader.recv() => frame,
@@ -165,6 +199,11 @@ async fn listen(mut reader: FrameReader, mut writer: FrameWriter, mut membership
             Ok(Some(Frame::Report(report))) => membership.report(report),
             Ok(Some(Frame::Drain(_))) => membership.drain(),
             Ok(Some(Frame::Tree(tree))) => membership.tree(tree),
+            Ok(Some(Frame::Serving(serving))) => {
+                if let Err(refusal) = told.serving(serving, &membership) {
+                    break refusal.into();
+                }
+            }
             Ok(Some(Frame::Goodbye(goodbye))) => break LinkEnd::Goodbye(goodbye.reason),
             Ok(Some(other)) => break LinkEnd::Fault(format!("{:?} on the control stream", other.kind())),
             Ok(None) => break LinkEnd::Lost("the control stream was finished".to_owned()),

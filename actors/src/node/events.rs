@@ -1,18 +1,20 @@
 //! The events stream of a link: what this node's caches hold, told to one coordinator.
 //!
 //! Rules: per model, an epoch begins with the whole cache, and each time that the coordinator asks or this side
-//! has fallen behind. Large snapshots go in pieces. It goes behind control and answers: no token waits for it.
+//! has fallen behind. A model that is loaded while the stream lives joins it, one that goes leaves it. Large snapshots go in pieces. It goes behind control and answers: no token waits for it.
 
 use std::sync::Arc;
 
 use futures_util::future::select_all;
 use protocol::cache::{CacheBatch, CacheChange};
 use protocol::frame::Frame;
+use tokio::sync::watch;
 use transport::connection::Connection;
-use transport::frames::{FrameReader, FrameWriter};
+use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::Shared;
-use crate::worker::{CacheListener, Heard};
+use super::offer::{Offer, Offered};
+use crate::worker::{CacheListener, Heard, Served};
 
 /// Below everything else on the connection.
 const PRIORITY: i32 = -10;
@@ -22,6 +24,8 @@ const PIECE: usize = 4096;
 /// One model's way to the coordinator.
 struct Telling {
     model: String,
+    /// Whose it is.
+    served: Arc<Served>,
     listener: CacheListener,
     epoch: u64,
     sequence: u64,
@@ -29,46 +33,84 @@ struct Telling {
 
 /// Tells until the connection or the stream is lost.
 pub(super) async fn tell(shared: &Shared, connection: &Arc<dyn Connection>) {
-    let mut all = Vec::new();
-    for (worker, served) in &shared.workers {
-        let (model, listener) = (served.card.model.clone(), worker.cache().await);
-        all.push(Telling { model, listener, epoch: 0, sequence: 0 });
-    }
-    if all.is_empty() {
-        return;
-    }
+    let mut offer = shared.offer.subscribe();
+    offer.mark_changed();
     let Ok((writer, reader)) = connection.open().await else { return };
     writer.set_priority(PRIORITY);
-    if let Err(reason) = pump(&mut all, writer, reader).await {
+    if let Err(reason) = pump(&mut offer, writer, reader).await {
         tracing::debug!("the events stream has ended: {reason}");
     }
 }
 
-async fn pump(all: &mut [Telling], mut writer: FrameWriter, mut reader: FrameReader) -> Result<(), String> {
+enum Next {
+    /// Other models are served now.
+    Offer,
+    Frame(Box<Result<Option<Frame>, RecvError>>),
+    /// Of the model at this place; none if its worker is gone.
+    Heard(Option<Heard>, usize),
+}
+
+async fn pump(
+    offer: &mut watch::Receiver<Offer>,
+    mut writer: FrameWriter,
+    mut reader: FrameReader,
+) -> Result<(), String> {
+    let mut all = Vec::new();
     loop {
-        let heard = {
-            let next = select_all(all.iter_mut().map(|telling| Box::pin(telling.listener.next())));
-            tokio::select! {
-                frame = reader.recv() => Err(frame),
-                (heard, at, _) = next => Ok((heard, at)),
-            }
+        let next = tokio::select! {
+            changed = offer.changed() => match changed {
+                Ok(()) => Next::Offer,
+                Err(_) => return Err("the node is gone".to_owned()),
+            },
+            frame = reader.recv() => Next::Frame(Box::new(frame)),
+            (heard, at) = hear(&mut all) => Next::Heard(heard, at),
         };
-        match heard {
-            Ok((None, _)) => return Err("a worker is gone".to_owned()),
-            Ok((Some(heard), at)) => {
+        match next {
+            Next::Offer => {
+                let workers = offer.borrow_and_update().workers.clone();
+                follow(&mut all, &workers).await;
+            }
+            Next::Heard(None, at) => {
+                all.remove(at);
+            }
+            Next::Heard(Some(heard), at) => {
                 let Some(telling) = all.get_mut(at) else { continue };
                 for batch in telling.batches(heard) {
                     writer.send(batch).await.map_err(|error| error.to_string())?;
                 }
             }
-            Err(Ok(Some(Frame::CacheResync(resync)))) => {
-                for telling in all.iter_mut().filter(|telling| telling.model == resync.model) {
-                    telling.listener.again();
+            Next::Frame(frame) => match *frame {
+                Ok(Some(Frame::CacheResync(resync))) => {
+                    for telling in all.iter_mut().filter(|telling| telling.model == resync.model) {
+                        telling.listener.again();
+                    }
                 }
-            }
-            Err(Ok(Some(other))) => return Err(format!("{:?} has no place on it", other.kind())),
-            Err(Ok(None)) => return Err("the coordinator has ended it".to_owned()),
-            Err(Err(error)) => return Err(error.to_string()),
+                Ok(Some(other)) => return Err(format!("{:?} has no place on it", other.kind())),
+                Ok(None) => return Err("the coordinator has ended it".to_owned()),
+                Err(error) => return Err(error.to_string()),
+            },
+        }
+    }
+}
+
+/// What is heard next, and of which model; for ever nothing if there is none.
+async fn hear(all: &mut [Telling]) -> (Option<Heard>, usize) {
+    if all.is_empty() {
+        return std::future::pending().await;
+    }
+    let (heard, at, _) = select_all(all.iter_mut().map(|telling| Box::pin(telling.listener.next()))).await;
+    (heard, at)
+}
+
+/// Listens to the workers that are there now, and to no others.
+async fn follow(all: &mut Vec<Telling>, workers: &[Offered]) {
+    // By engine, not by name: a model that is loaded anew begins anew.
+    all.retain(|telling| workers.iter().any(|offered| Arc::ptr_eq(&offered.served, &telling.served)));
+    for offered in workers {
+        if !all.iter().any(|telling| Arc::ptr_eq(&offered.served, &telling.served)) {
+            let served = Arc::clone(&offered.served);
+            let (model, listener) = (served.card.model.clone(), offered.worker.cache().await);
+            all.push(Telling { model, served, listener, epoch: 0, sequence: 0 });
         }
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use protocol::frame::Frame;
 use protocol::message::{Drain, Goodbye, Refusal, Welcome};
+use protocol::serving::Serving;
 use protocol::tree::Tree;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
 use transport::error::Code;
-use transport::frames::{FrameReader, FrameWriter};
+use transport::frames::{Duplex, FrameWriter};
 
-use super::{Shared, Stage, stream};
+use super::{Offer, Shared, Stage, stream};
 
 /// How often reports may be wanted.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
@@ -42,7 +44,11 @@ pub(super) async fn session(shared: &Arc<Shared>, connection: Arc<dyn Connection
     };
     writer.set_priority(CONTROL);
     let patience = shared.settings.patience;
-    if let Err(lost) = say(&mut writer, shared.hello(), patience).await {
+    let mut offer = shared.offer.subscribe();
+    let told = offer.borrow_and_update().clone();
+    let hello = shared.hello(&told);
+    let versions = hello.versions;
+    if let Err(lost) = say(&mut writer, hello, patience).await {
         return Over::Failed(lost);
     }
     let welcome = match reader.recv_within(patience, "a welcome").await {
@@ -58,7 +64,7 @@ pub(super) async fn session(shared: &Arc<Shared>, connection: Arc<dyn Connection
         Err(error) => return Over::Failed(error.to_string()),
     };
     if let Err(mismatch) =
-        shared.hello().versions.agree(protocol::version::Versions { oldest: welcome.version, newest: welcome.version })
+        versions.agree(protocol::version::Versions { oldest: welcome.version, newest: welcome.version })
     {
         connection.close(Code::Refused, "version");
         return Over::Refused(Refusal::Version(mismatch));
@@ -68,7 +74,7 @@ pub(super) async fn session(shared: &Arc<Shared>, connection: Arc<dyn Connection
     // When the session is over, so is everything that it served.
     let life = CancellationToken::new();
     let _end = life.clone().drop_guard();
-    let over = serve(shared, &connection, writer, reader, &welcome, &life).await;
+    let over = serve(shared, &connection, (writer, reader), &welcome, &life, (offer, told)).await;
     shared.connected.send_modify(|count| *count = count.saturating_sub(1));
     over
 }
@@ -76,10 +82,10 @@ pub(super) async fn session(shared: &Arc<Shared>, connection: Arc<dyn Connection
 async fn serve(
     shared: &Arc<Shared>,
     connection: &Arc<dyn Connection>,
-    mut writer: FrameWriter,
-    mut reader: FrameReader,
+    (mut writer, mut reader): Duplex,
     welcome: &Welcome,
     life: &CancellationToken,
+    (mut offer, mut told): (watch::Receiver<Offer>, Offer),
 ) -> Over {
     let mut ticks = interval(welcome.report_every.clamp(REPORTS.0, REPORTS.1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,6 +93,10 @@ async fn serve(
     stage.mark_changed();
     let mut tree = shared.tree.subscribe();
     tree.mark_changed();
+    // The hello had the cards, not what else there could be.
+    if !told.models.is_empty() {
+        offer.mark_changed();
+    }
     let (telling, own, dead) = (Arc::clone(shared), Arc::clone(connection), life.clone());
     tokio::spawn(async move { dead.run_until_cancelled(super::events::tell(&telling, &own)).await });
     let patience = shared.settings.patience;
@@ -111,6 +121,14 @@ async fn serve(
                     }
                 }
             }
+            _ = offer.changed() => {
+                // Reports are about what was told last.
+                told = offer.borrow_and_update().clone();
+                let serving = Serving { cards: told.cards(), models: told.models.clone() };
+                if let Err(lost) = say(&mut writer, serving, patience).await {
+                    break lost;
+                }
+            }
             _ = tree.changed() => {
                 let lines = tree.borrow_and_update().clone();
                 if !lines.is_empty() && let Err(lost) = say(&mut writer, Tree { lines }, patience).await {
@@ -128,7 +146,7 @@ async fn serve(
                 Err(error) => break error.to_string(),
             },
             _ = ticks.tick() => {
-                if let Err(lost) = say(&mut writer, shared.report(), patience).await {
+                if let Err(lost) = say(&mut writer, shared.report(&told), patience).await {
                     break lost;
                 }
             }

@@ -1,5 +1,6 @@
 //! One stream that a coordinator has opened: an attempt, or a question for a model's words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::codec;
@@ -94,28 +95,44 @@ async fn attempt(
     deadline: Option<Duration>,
     gather: Option<Duration>,
 ) -> Result<(), SendError> {
-    let worker = shared.workers.iter().map(|(worker, _)| worker).find(|worker| worker.model() == job.model);
-    let Some(worker) = worker else {
-        let reason = RefusalReason::UnknownModel { model: job.model };
-        return writer.send(Refused { reason, retry_after: None, load: Default::default() }).await;
+    let found = {
+        let offer = shared.offer.borrow();
+        // In the same moment as it is found, so that nobody lets go of the engine in between.
+        offer.of(&job.model).map(|offered| (offered.clone(), offered.attempts.token())).ok_or(offer.knows(&job.model))
+    };
+    let (offered, _running) = match found {
+        Ok(found) => found,
+        Err(knows) => {
+            let reason = if knows { RefusalReason::Draining } else { RefusalReason::UnknownModel { model: job.model } };
+            return writer.send(Refused { reason, retry_after: None, load: Default::default() }).await;
+        }
     };
     if shared.is_draining() {
-        return writer.send(worker.refused(RefusalReason::Draining)).await;
+        return writer.send(offered.worker.refused(RefusalReason::Draining)).await;
     }
-    let attempt = match worker.submit_within(job, deadline).await {
+    let attempt = match offered.worker.submit_within(job, deadline).await {
         Ok(attempt) => attempt,
         Err(refused) => return writer.send(refused).await,
     };
     let grant = attempt.grant();
     writer.send(Granted { cached: grant.cached, queue: grant.queue }).await?;
-    speak(shared, writer, attempt, gather).await
+    let ending = async {
+        tokio::select! {
+            () = shared.ending() => {}
+            () = offered.end.cancelled() => {}
+        }
+    };
+    speak(ending, writer, attempt, gather).await
 }
 
 /// Sends a bundle in pieces; nothing at all if there is none of that hash.
 async fn text(shared: &Shared, writer: &mut FrameWriter, fetch: FetchText) -> Result<(), SendError> {
-    let Some((_, served)) = shared.workers.iter().find(|(_, served)| served.card.text == fetch.hash) else {
-        return Ok(());
+    let served = {
+        let offer = shared.offer.borrow();
+        let found = offer.workers.iter().find(|offered| offered.served.card.text == fetch.hash);
+        found.map(|offered| Arc::clone(&offered.served))
     };
+    let Some(served) = served else { return Ok(()) };
     let mut bytes = Vec::new();
     codec::encode(&served.bundle, &mut bytes).map_err(protocol::frame::WriteError::from)?;
     let mut chunks = bytes.chunks(CHUNK).peekable();

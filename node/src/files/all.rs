@@ -46,16 +46,17 @@ impl Fetching<'_> {
     }
 }
 
-/// Fetches what is not there. `credentials` is asked only if a model comes from another node.
+/// Fetches what is not there. `credentials` is asked only if a model comes from another node; `progress` hears how far
+/// it is, and so does the log.
 pub(crate) async fn obtain_all<E>(
     fetching: Fetching<'_>,
     credentials: impl Future<Output = Result<Arc<Credentials>, E>>,
+    progress: watch::Sender<Progress>,
 ) -> Result<Places, E> {
     let network = if fetching.needs_cluster() { Some(credentials.await?) } else { None };
     let files = fetching.files(network);
-    let (progress, heard) = watch::channel(Progress::default());
     // It ends with the sender.
-    tokio::spawn(tell(heard));
+    tokio::spawn(tell(progress.subscribe()));
     let mut places = Places::new();
     for (name, model) in fetching.models {
         let place = obtain(name, model, &files, &progress).await;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::node::pull::Beside;
+use arc_swap::ArcSwap;
 use protocol::files::{FileChunk, FileEnd, FileEntry, FileList, FileWanted, FilesRefused};
 use protocol::frame::Frame;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -38,7 +39,7 @@ const KEPT: &str = ".served";
 /// Files of these models, for other nodes.
 pub(crate) struct FileServer {
     /// What the engine opens, by model.
-    places: BTreeMap<String, PathBuf>,
+    places: ArcSwap<BTreeMap<String, PathBuf>>,
     /// The models folder.
     folder: PathBuf,
     /// Held while hashes are computed: one model at a time.
@@ -65,9 +66,19 @@ impl From<SendError> for Ended {
 }
 
 impl FileServer {
-    pub(crate) fn new(places: BTreeMap<String, PathBuf>, folder: &Path) -> Self {
+    /// Hands out nothing yet. `folder` is where hashes are kept.
+    pub(crate) fn new(folder: &Path) -> Self {
         let lists = Mutex::new(BTreeMap::new());
-        Self { places, folder: folder.to_owned(), lists, serves: Semaphore::new(SERVES) }
+        Self { places: ArcSwap::default(), folder: folder.to_owned(), lists, serves: Semaphore::new(SERVES) }
+    }
+
+    /// Hands out the files of a model, too.
+    pub(crate) fn add(&self, model: &str, place: &Path) {
+        self.places.rcu(|places| {
+            let mut places = BTreeMap::clone(places);
+            places.insert(model.to_owned(), place.to_owned());
+            places
+        });
     }
 
     async fn stream(&self, wanted: Frame, (mut writer, reader): Duplex) {
@@ -121,7 +132,7 @@ impl FileServer {
 
     async fn list(&self, model: &str) -> Result<Arc<Manifest>, FilesRefused> {
         let unknown = || FilesRefused::UnknownModel { model: model.chars().take(128).collect() };
-        let place = self.places.get(model).ok_or_else(unknown)?.clone();
+        let place = self.places.load().get(model).ok_or_else(unknown)?.clone();
         let kept = self.folder.join(KEPT).join(format!("{}.json", names::folder(model)));
         let mut lists = self.lists.lock().await;
         let known = lists.get(model).map(Arc::clone).unwrap_or_default();
@@ -140,9 +151,9 @@ impl FileServer {
         if offset > entry.size {
             return Err(FilesRefused::Offset { offset, size: entry.size }.into());
         }
-        let place = self.places.get(&model).ok_or_else(unknown)?;
+        let place = self.places.load().get(&model).ok_or_else(unknown)?.clone();
         let changed = || FilesRefused::Changed { name: entry.name.to_string() };
-        let path = root(place).join(entry.name.as_str());
+        let path = root(&place).join(entry.name.as_str());
         let file = open(&path).map_err(|error| unreadable(&error))?;
         if !file.metadata().is_ok_and(|meta| entry.is(&meta)) {
             return Err(changed().into());

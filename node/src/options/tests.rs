@@ -53,6 +53,24 @@ fn the_command_line_wins_over_the_file() {
 }
 
 #[test]
+fn what_may_be_asked_for_stays_beside_what_the_line_names() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let asked = "load = \"asked\"\n";
+    let settings =
+        format!("[models.a]\npath = \"a\"\n{asked}[models.b]\npath = \"b\"\n{asked}[models.c]\npath = \"c\"\n");
+    file.write_all(settings.as_bytes()).unwrap();
+    let base = ["--join", "x:1", "--config", file.path().to_str().unwrap()];
+    let loads = |more: &[&str]| {
+        let models = plan(&[&base, more].concat()).unwrap().models;
+        models.into_iter().map(|(name, model)| (name, model.load)).collect::<Vec<_>>()
+    };
+    let (a, b, c) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+    let (start, asked) = (LoadAt::Start, LoadAt::Asked);
+    assert_eq!(loads(&[]), [(a.clone(), asked), (b.clone(), asked), (c, start)]);
+    assert_eq!(loads(&["--model", "a=q"]), [(a, start), (b, asked)], "who is named is wanted now");
+}
+
+#[test]
 fn what_is_missing_is_said_with_a_remedy() {
     assert!(plan(&[]).unwrap_err().to_string().contains("--model NAME=PATH"));
     assert!(plan(&["--model", "a=b", "--model", "a=c"]).unwrap_err().to_string().contains("'a' is given twice"));

@@ -24,6 +24,7 @@ impl Config {
         self.retry.check(&mut found);
         self.queue.check(&mut found);
         self.degrade.check(&mut found);
+        self.loading.check(&mut found);
         self.answers.check(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {

@@ -13,6 +13,7 @@ fn numbers_are_pinned() {
         (Kind::Goodbye, 6),
         (Kind::Order, 7),
         (Kind::Tree, 8),
+        (Kind::Serving, 9),
         (Kind::Submit, 16),
         (Kind::Granted, 17),
         (Kind::Refused, 18),

@@ -15,6 +15,7 @@ use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sam
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::serving::{LoadState, ModelPlace, Serving};
 use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
@@ -97,6 +98,9 @@ fn control() -> Vec<Frame> {
         Goodbye { reason: "stops".into() }.into(),
         Order { action: OrderAction::Drain { limit: Duration::from_secs(30) } }.into(),
         Order { action: OrderAction::Resume }.into(),
+        Order { action: OrderAction::Load { model: "m".into() } }.into(),
+        Order { action: OrderAction::Unload { model: "m".into(), limit: Duration::from_secs(30) } }.into(),
+        Serving { cards: Vec::new(), models: places() }.into(),
         Tree { lines: lines() }.into(),
     ]
 }
@@ -241,7 +245,7 @@ fn client() -> Vec<Frame> {
     ];
     frames.extend(answers.map(|answer| Answered { answer }.into()));
     frames.push(AskStatus {}.into());
-    let states = [NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining];
+    let states = [NodeState::Ready, NodeState::Starting, NodeState::Idle, NodeState::Suspect, NodeState::Draining];
     let nodes = states.map(node).to_vec();
     frames.push(Status { status: ClusterStatus { cluster: "c".into(), nodes, requests: 3, tree: lines() } }.into());
     frames.push(OrderNode { node: "a".into(), action: OrderAction::Resume }.into());
@@ -272,7 +276,20 @@ fn node(state: NodeState) -> NodeStatus {
         models: vec![model],
         silent: Duration::from_millis(20),
         tree: Vec::new(),
+        places: places(),
     }
+}
+
+fn places() -> Vec<ModelPlace> {
+    let states = [
+        LoadState::Idle,
+        LoadState::Loading { fetched: None },
+        LoadState::Loading { fetched: Some(40) },
+        LoadState::Loaded,
+        LoadState::Unloading,
+        LoadState::failed("f"),
+    ];
+    states.map(|state| ModelPlace { model: "m".into(), state }).to_vec()
 }
 
 fn lines() -> Vec<TreeLine> {

@@ -16,6 +16,7 @@ use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sam
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
 use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::serving::{LoadState, ModelPlace, Serving};
 use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
@@ -92,7 +93,13 @@ fn card() -> Any<Card> {
 }
 
 fn action() -> Any<OrderAction> {
-    prop_oneof![span().prop_map(|limit| OrderAction::Drain { limit }), Just(OrderAction::Resume)].boxed()
+    prop_oneof![
+        span().prop_map(|limit| OrderAction::Drain { limit }),
+        Just(OrderAction::Resume),
+        text().prop_map(|model| OrderAction::Load { model }),
+        (text(), span()).prop_map(|(model, limit)| OrderAction::Unload { model, limit }),
+    ]
+    .boxed()
 }
 
 fn control() -> Any<Frame> {
@@ -132,6 +139,7 @@ fn control() -> Any<Frame> {
         text().prop_map(|reason| Goodbye { reason }.into()),
         action().prop_map(|action| Order { action }.into()),
         vec(line(), 0..5).prop_map(|lines| Tree { lines }.into()),
+        (vec(card(), 0..4), vec(place(), 0..4)).prop_map(|(cards, models)| Serving { cards, models }.into()),
     ]
     .boxed()
 }
@@ -376,15 +384,23 @@ fn status() -> Any<ClusterStatus> {
         let ((running, waiting, steps), context, prefill, blocks_used, blocks_total) = counts;
         ModelStatus { model, dtype, device, context, running, waiting, prefill, blocks_used, blocks_total, steps }
     });
-    let state = select(vec![NodeState::Ready, NodeState::Starting, NodeState::Suspect, NodeState::Draining]);
-    let node = (vec(text(), 4), state, vec(model, 0..3), span(), vec(line(), 0..3));
-    let node = node.prop_map(|(words, state, models, silent, tree)| {
+    use NodeState::{Draining, Idle, Ready, Starting, Suspect};
+    let state = select(vec![Ready, Starting, Idle, Suspect, Draining]);
+    let node = (vec(text(), 4), state, vec(model, 0..3), span(), vec(line(), 0..3), vec(place(), 0..3));
+    let node = node.prop_map(|(words, state, models, silent, tree, places)| {
         let [id, name, build, address] = <[String; 4]>::try_from(words).unwrap();
-        NodeStatus { id, name, state, build, address, models, silent, tree }
+        NodeStatus { id, name, state, build, address, models, silent, tree, places }
     });
     (text(), vec(node, 0..4), any::<u64>(), vec(line(), 0..3))
         .prop_map(|(cluster, nodes, requests, tree)| ClusterStatus { cluster, nodes, requests, tree })
         .boxed()
+}
+
+fn place() -> Any<ModelPlace> {
+    let loading = option::of(any::<u8>()).prop_map(|fetched| LoadState::Loading { fetched });
+    let failed = text().prop_map(|reason| LoadState::Failed { reason });
+    let plain = select(vec![LoadState::Idle, LoadState::Loaded, LoadState::Unloading]);
+    (text(), prop_oneof![loading, failed, plain]).prop_map(|(model, state)| ModelPlace { model, state }).boxed()
 }
 
 fn line() -> Any<TreeLine> {

@@ -15,6 +15,7 @@ impl Directory {
         for (state, name) in [
             (NodeState::Ready, "ready"),
             (NodeState::Starting, "starting"),
+            (NodeState::Idle, "idle"),
             (NodeState::Suspect, "suspect"),
             (NodeState::Draining, "draining"),
         ] {
@@ -59,6 +60,7 @@ impl Directory {
             models: entry.hello.cards.iter().zip(&entry.workers).map(model).collect(),
             silent: entry.health.silent(now),
             tree: entry.tree.clone(),
+            places: entry.places.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Rules: what is there together goes out in one piece. Tokens that nobody reads one by one may be gathered for
 //! a while; the first never is, and whatever ends the attempt takes with it what was gathered.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,7 +12,6 @@ use protocol::message::{Failed, TokenBatch};
 use tokio::time::{Instant, sleep_until};
 use transport::frames::{FrameWriter, SendError};
 
-use crate::node::Shared;
 use crate::worker::{Attempt, Update};
 
 /// More are not gathered.
@@ -24,19 +24,20 @@ struct Gathering {
     held: Option<(TokenBatch, Instant)>,
 }
 
-/// Says all that comes of an attempt, to its end.
+/// Says all that comes of an attempt, to its end, or until what still runs shall end.
 pub(super) async fn speak(
-    shared: &Shared,
+    ending: impl Future<Output = ()>,
     writer: &mut FrameWriter,
     mut attempt: Attempt,
     gather: Option<Duration>,
 ) -> Result<(), SendError> {
+    let mut ending = pin!(ending);
     let mut gathering = Gathering { limit: gather, first: true, held: None };
     loop {
         let due = gathering.due();
         let update = tokio::select! {
             biased;
-            () = shared.ending() => {
+            () = &mut ending => {
                 // To drop it is to free its blocks. What it brought goes to the coordinator.
                 drop(attempt);
                 gathering.release(writer)?;

@@ -8,6 +8,7 @@ mod chat;
 mod cluster;
 mod failure;
 mod interrupts;
+mod model;
 mod node;
 mod out;
 mod status;
@@ -46,6 +47,8 @@ enum Command {
     Status(status::Options),
     /// Drain a node, or let it take work again.
     Node(node::Options),
+    /// See which node has which model, load models and unload them.
+    Model(model::Options),
 }
 
 #[tokio::main]
@@ -79,6 +82,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Submit(options) => submit::run(&client, options, &interrupts, &mut out).await,
         Command::Node(options) => tokio::select! {
             outcome = node::run(&client, options, &mut out) => outcome,
+            () = interrupts.pressed() => Err(Failure::Interrupted),
+        },
+        Command::Model(options) => tokio::select! {
+            outcome = model::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
         Command::Status(options) => tokio::select! {

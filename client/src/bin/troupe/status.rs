@@ -127,6 +127,7 @@ fn state(state: NodeState) -> &'static str {
     match state {
         NodeState::Ready => "ready",
         NodeState::Starting => "starting",
+        NodeState::Idle => "idle",
         NodeState::Suspect => "suspect",
         NodeState::Draining => "draining",
     }

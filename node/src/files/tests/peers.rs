@@ -71,7 +71,8 @@ impl Cluster {
 
     /// A node that serves what lies at `place`, as the model `m`.
     fn holder(&self, place: &Path, models: &Path) -> (String, JoinHandle<()>) {
-        let server = Arc::new(FileServer::new(BTreeMap::from([("m".to_owned(), place.to_owned())]), models));
+        let server = Arc::new(FileServer::new(models));
+        server.add("m", place);
         self.serve(move |first, stream| {
             let server = Arc::clone(&server);
             async move { server.answer(first, stream).await }
@@ -125,7 +126,7 @@ async fn a_model_goes_from_node_to_node_and_on() {
     write(origin.path(), &all);
     let models = tempfile::tempdir().unwrap();
     let (first, serving) = cluster.holder(origin.path(), models.path());
-    let empty = Arc::new(FileServer::new(BTreeMap::new(), models.path()));
+    let empty = Arc::new(FileServer::new(models.path()));
     let (other, _other) = cluster.serve(move |frame, stream| {
         let empty = Arc::clone(&empty);
         async move { empty.answer(frame, stream).await }

@@ -13,6 +13,7 @@ fn node(name: &str, state: NodeState, models: Vec<ModelStatus>) -> NodeStatus {
         models,
         silent: Duration::from_millis(120),
         tree: Vec::new(),
+        places: Vec::new(),
     }
 }
 

@@ -25,6 +25,7 @@ fn cluster(nodes: &[&[&str]]) -> ClusterStatus {
         models: models.iter().map(model).collect(),
         silent: std::time::Duration::ZERO,
         tree: Vec::new(),
+        places: Vec::new(),
     };
     ClusterStatus { cluster: "c".into(), nodes: nodes.iter().map(node).collect(), requests: 0, tree: Vec::new() }
 }
