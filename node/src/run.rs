@@ -85,7 +85,8 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
     };
     let (wish, wishes) = mpsc::channel(WISHES);
     node.heed(wish);
-    let _peers = crate::peers::begin(&plan, &node, &credentials, files)?;
+    let peers = || crate::peers::begin(&plan, &node, &credentials, files);
+    let _peers = metrics::with_local_recorder(&recorder, peers)?;
     keeper.settle(&node).await;
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {

@@ -27,9 +27,11 @@ use crate::worker::WorkerHandle;
 
 mod beside;
 mod fetch;
+mod metrics;
 mod serve;
 
 pub use beside::{Beside, Nobody};
+use metrics::PullMetrics;
 
 /// Makes connections to other nodes.
 pub trait PeerDialer: Send + Sync + 'static {
@@ -67,6 +69,7 @@ pub struct Pulls {
     fetches: Semaphore,
     serves: Arc<Semaphore>,
     since: Instant,
+    metrics: PullMetrics,
 }
 
 impl std::fmt::Debug for Pulls {
@@ -92,7 +95,7 @@ pub enum Pulled {
 }
 
 impl Pulls {
-    /// Without a peer yet.
+    /// Without a peer yet. What it counts goes to the recorder that is current now.
     pub fn new(settings: PullSettings, dialer: Arc<dyn PeerDialer>, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             settings,
@@ -102,6 +105,7 @@ impl Pulls {
             fetches: Semaphore::new(settings.fetches.min(Semaphore::MAX_PERMITS)),
             serves: Arc::new(Semaphore::new(settings.serves.min(Semaphore::MAX_PERMITS))),
             since: Instant::now(),
+            metrics: PullMetrics::new(),
         })
     }
 
@@ -114,8 +118,17 @@ impl Pulls {
     /// Fetches what a job lacks of its prompt, if that pays. Never later than computing would have been.
     pub async fn prepare(&self, job: &Job, pull: &Pull) -> Pulled {
         let outcome = self.pull(job, pull).await.unwrap_or(Pulled::Computed);
-        if let Pulled::Failed { taken, reason } = &outcome {
-            tracing::debug!("job {}: after {taken} from node {}, the rest is computed: {reason}", job.key, pull.node);
+        self.metrics.came(&outcome);
+        match &outcome {
+            Pulled::Computed => {}
+            Pulled::Blocks(blocks) => tracing::debug!("job {}: {blocks} fetched from node {}", job.key, pull.node),
+            Pulled::Failed { taken, reason } => {
+                tracing::debug!(
+                    "job {}: after {taken} from node {}, the rest is computed: {reason}",
+                    job.key,
+                    pull.node
+                );
+            }
         }
         outcome
     }

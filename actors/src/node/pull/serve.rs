@@ -105,6 +105,7 @@ impl Pulls {
                 break;
             }
         }
+        self.metrics.went(blocks);
         writer.send(PulledEnd { blocks }).await
     }
 }
