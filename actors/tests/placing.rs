@@ -296,3 +296,41 @@ async fn orders_that_a_node_cannot_follow_are_refused_by_name() {
         assert_eq!(bed.directory.order("node-1", action).unwrap(), "node-1");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_reports_absurd_numbers_gets_nothing_and_harms_nobody() {
+    let bed = Bed::new(Placement::default());
+    let (liar, _other) = (bed.node(1), bed.node(2));
+    let most = Load {
+        running: u32::MAX,
+        waiting: u32::MAX,
+        prefill: Tokens(u64::MAX),
+        blocks_used: Blocks(u64::MAX),
+        blocks_total: Blocks(u64::MAX),
+        ..Load::default()
+    };
+    bed.report(&liar, most);
+    for name in 0..20 {
+        assert_eq!(bed.place(&want(name, 3)).node, NodeId(2));
+    }
+    let pressure = bed.directory.pressure("mock");
+    assert!(pressure.cache().is_finite(), "{pressure:?}");
+    bed.directory.hosts();
+    bed.directory.measure();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_always_idle_by_its_own_words_is_given_no_more_than_it_can_hold() {
+    let bed = Bed::new(Placement::default());
+    let (liar, honest) = (bed.node(1), bed.node(2));
+    let mut open: Vec<Placed> = Vec::new();
+    for name in 0..500 {
+        // It says so after each, as if all that it was sent were done.
+        tokio::time::advance(LATER).await;
+        bed.report(&liar, Load::default());
+        bed.report(&honest, load(1_000_000));
+        open.extend(bed.try_place(&want(name, 3)));
+    }
+    let held = open.iter().filter(|placed| placed.node == NodeId(1)).count();
+    assert_eq!((held, open.len()), (256, 500), "its card says how many it can hold, and the rest goes elsewhere");
+}

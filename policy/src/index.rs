@@ -5,7 +5,8 @@
 //!   its beginning means that something was lost: all that is believed of the node is dropped, and it is asked
 //!   to tell all anew. Nothing false is believed meanwhile; of an older epoch nothing is.
 //! - A block is here only while some node holds it, and a node holds no more blocks than its card says: one
-//!   that claims more is asked anew, and after [`LIES`] times not believed until it connects again. So the
+//!   that claims more is asked anew, and after [`LIES`] times not believed until it connects again. Likewise one that
+//!   loses the thread again and again, after [`LOSSES`] times; each is forgotten after [`FORGIVE`] batches in order. So the
 //!   index is bounded by the pages of the nodes that live, and what a node held goes with it.
 //! - A block counts only behind all those before it: look-ups go from the front of a prompt and carry the set of
 //!   nodes that have had everything so far. They cost what the prompt's blocks and the holders of its first
@@ -27,6 +28,10 @@ use holders::{Holders, Set};
 
 /// How often a node may claim more blocks than it has.
 pub const LIES: u32 = 3;
+/// How often a node may lose the thread; to tell all anew costs both sides.
+pub const LOSSES: u32 = 16;
+/// So many batches in order make one loss forgotten.
+pub const FORGIVE: u32 = 256;
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +77,9 @@ struct Node {
     /// The number of the next change; none while a new epoch is awaited.
     next: Option<u64>,
     lies: u32,
+    losses: u32,
+    /// Batches in order since the last loss was made or forgotten.
+    good: u32,
 }
 
 /// Who has what of one model.
@@ -87,7 +95,8 @@ impl Index {
     /// A node serves the model, with so many blocks. What was known of it before is forgotten.
     pub fn join(&mut self, node: NodeId, most: Blocks) {
         self.leave(node);
-        let fresh = Node { id: node, keys: HashSet::default(), most, epoch: 0, next: None, lies: 0 };
+        let fresh =
+            Node { id: node, keys: HashSet::default(), most, epoch: 0, next: None, lies: 0, losses: 0, good: 0 };
         let place = self.free.pop().unwrap_or(self.nodes.len() as u32);
         match self.nodes.get_mut(place as usize) {
             Some(empty) => *empty = Some(fresh),
@@ -140,7 +149,7 @@ impl Index {
     pub fn apply(&mut self, node: NodeId, batch: &CacheBatch) -> Outcome {
         let Some(&place) = self.places.get(&node) else { return Outcome::Ignored };
         let Some(Some(state)) = self.nodes.get_mut(place as usize) else { return Outcome::Ignored };
-        if state.lies >= LIES || batch.epoch < state.epoch {
+        if state.lies >= LIES || state.losses >= LOSSES || batch.epoch < state.epoch {
             return Outcome::Ignored;
         }
         let begins = batch.sequence == 0 && matches!(batch.changes.first(), Some(CacheChange::Cleared));
@@ -163,6 +172,7 @@ impl Index {
                 return self.resync(place, Reason::TooMany);
             }
         }
+        self.forgive(place);
         Outcome::Taken
     }
 
@@ -222,9 +232,23 @@ impl Index {
         self.forget(place);
         if let Some(Some(node)) = self.nodes.get_mut(place as usize) {
             node.next = None;
-            node.lies += u32::from(reason == Reason::TooMany);
+            node.good = 0;
+            match reason {
+                Reason::TooMany => node.lies += 1,
+                Reason::Gap | Reason::NoBeginning => node.losses += 1,
+            }
         }
         Outcome::Resync(reason)
+    }
+
+    /// A batch was in order.
+    fn forgive(&mut self, place: u32) {
+        let Some(Some(node)) = self.nodes.get_mut(place as usize) else { return };
+        node.good += 1;
+        if node.good == FORGIVE {
+            node.good = 0;
+            node.losses = node.losses.saturating_sub(1);
+        }
     }
 
     /// Drops all that a node held.

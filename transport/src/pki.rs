@@ -25,7 +25,7 @@ pub use files::{read_secret, write_secret};
 pub const COORDINATOR_NAME: &str = "coordinator.troupe";
 const NODE_SUFFIX: &str = ".node.troupe";
 /// Clocks of machines may differ by so much.
-const SKEW: Duration = Duration::hours(1);
+const SKEW: Duration = Duration::days(1);
 const AUTHORITY_LIFE: Duration = Duration::days(3650);
 /// A coordinator makes its own anew at each start, so this bounds how long it may run.
 const LEAF_LIFE: Duration = Duration::days(825);

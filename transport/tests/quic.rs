@@ -241,3 +241,19 @@ async fn any_node_of_the_cluster_is_a_peer_and_nobody_else() {
         assert!(matches!(error, DialError::Untrusted { .. }), "{error}");
     }
 }
+
+#[tokio::test]
+async fn regression_clocks_that_differ_by_hours_keep_nobody_out() {
+    let mut server = Server::start();
+    // As made by a coordinator whose clock is ahead of everybody's: not valid yet, were it taken at its word.
+    for ahead in [3_600, 2 * 3_600, 23 * 3_600] {
+        let own = server.node(now() + ahead);
+        let (address, dialler) = (server.address.clone(), dialler());
+        let (node, accepted) = tokio::join!(dialler.node(&address, &own), server.accept());
+        node.unwrap();
+        assert_eq!(accepted.role, Role::Node(NODE));
+    }
+    let far = server.node(now() + 2 * DAY);
+    let lost = refused_node(&mut server, &far).await;
+    assert!(matches!(lost, Lost::Tls(_)), "days are no skew: {lost:?}");
+}

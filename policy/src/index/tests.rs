@@ -121,6 +121,36 @@ fn a_node_that_claims_more_than_it_has_is_not_believed_for_long() {
 }
 
 #[test]
+fn a_node_that_keeps_losing_the_thread_is_not_asked_for_ever() {
+    let mut index = one();
+    let gap = |epoch: u64| batch(epoch, 99, vec![CacheChange::Stored(keys(0..1))]);
+    let mut asked = 0;
+    for epoch in 1..100 {
+        asked += u32::from(matches!(index.apply(NodeId(1), &gap(epoch)), Outcome::Resync(_)));
+        index.apply(NodeId(1), &snapshot(epoch + 1, 0..2));
+    }
+    assert_eq!((asked, index.held()), (LOSSES, Blocks(0)), "what was believed of it last is gone");
+    index.join(NodeId(1), Blocks(100));
+    assert_eq!(index.apply(NodeId(1), &snapshot(1, 0..4)), Outcome::Taken, "connected again, it begins afresh");
+}
+
+#[test]
+fn a_loss_now_and_then_is_forgotten() {
+    let mut index = one();
+    let mut epoch = 1;
+    for _ in 0..3 * LOSSES {
+        let gap = batch(epoch, 9_999, vec![CacheChange::Stored(keys(0..1))]);
+        assert_eq!(index.apply(NodeId(1), &gap), Outcome::Resync(Reason::Gap));
+        epoch += 1;
+        assert_eq!(index.apply(NodeId(1), &snapshot(epoch, 0..0)), Outcome::Taken);
+        for number in 0..u64::from(FORGIVE) {
+            let next = batch(epoch, 1 + number, vec![CacheChange::Stored(keys(number % 2..number % 2 + 1))]);
+            assert_eq!(index.apply(NodeId(1), &next), Outcome::Taken);
+        }
+    }
+}
+
+#[test]
 fn what_is_stored_or_removed_twice_is_no_harm() {
     let mut index = one();
     let twice = vec![CacheChange::Stored(keys(0..10)), CacheChange::Removed(keys(50..60))];
