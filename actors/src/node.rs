@@ -210,7 +210,7 @@ impl Node {
     }
 
     /// Takes no new jobs, lets those that run go on for up to `limit`, then makes the links say
-    /// goodbye. What runs longer ends as `Drained`, so that it is carried on elsewhere. True if all
+    /// goodbye, and waits until they have. What runs longer ends as `Drained`, so that it is carried on elsewhere. True if all
     /// jobs came to their end.
     pub async fn drain(&self, limit: Duration) -> bool {
         // From here on no operator can take it back.
@@ -223,6 +223,9 @@ impl Node {
             drop(tokio::time::timeout(PARTING, self.shared.serving.wait()).await);
         }
         self.shared.stage.send_replace(Stage::Leaving);
+        // Whoever stops the links now must not cut their goodbyes off.
+        let mut connected = self.shared.connected.subscribe();
+        drop(tokio::time::timeout(PARTING, connected.wait_for(|count| *count == 0)).await);
         done
     }
 }

@@ -102,7 +102,6 @@ async fn a_node_that_stops_finishes_what_it_has() {
     assert!(peering.report().await.draining);
     assert_eq!(read(&mut reader).await.0.len(), 100, "the running answer comes to its end");
     drop((reader, refused));
-    assert!(draining.await.unwrap());
     loop {
         match next(&mut peering.reader).await {
             Frame::Report(_) => {}
@@ -111,6 +110,7 @@ async fn a_node_that_stops_finishes_what_it_has() {
         }
     }
     drop(peering);
+    assert!(draining.await.unwrap());
     bed.links.stop_and_wait(None, None).await.unwrap();
     assert!(bed.dialled.recv().await.is_none(), "it does not come back");
 }
@@ -150,4 +150,27 @@ async fn a_coordinator_that_leaves_is_asked_again() {
     let mut peering = bed.welcome().await;
     peering.writer.send(Goodbye { reason: "restart".to_owned() }).await.unwrap();
     bed.welcome().await.report().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_goodbyes_are_said_before_links_can_be_stopped() {
+    for _ in 0..20 {
+        let mut bed = bed(Faults::default()).await;
+        let mut peering = bed.welcome().await;
+        peering.report().await;
+        let (node, links) = (bed.node.clone(), bed.links.clone());
+        tokio::spawn(async move {
+            node.drain(Duration::from_secs(1)).await;
+            links.stop(None);
+        });
+        let goodbye = loop {
+            match next(&mut peering.reader).await {
+                Frame::Goodbye(goodbye) => break goodbye,
+                Frame::Report(_) | Frame::Drain(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(goodbye.reason, "the node stops");
+        peering.connection.close(Code::Done, "");
+    }
 }
