@@ -127,6 +127,7 @@ impl MockEngine {
             jobs: options.queue,
             dtype: "none".to_owned(),
             device: "mock".to_owned(),
+            block_bytes: TOKEN_BYTES * u64::from(options.block),
         };
         let pool = Pool::new(options.blocks as usize, options.block.max(1) as usize);
         Self { options, card, pool, running: Vec::new(), waiting: Vec::new(), arrivals: 0, steps: 0 }

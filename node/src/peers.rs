@@ -6,7 +6,6 @@ use actors::node::pull::{Beside, PeerDialer, PullSettings, Pulls};
 use actors::node::{Among, Node};
 use policy::pull::Terms;
 use protocol::ids::NodeId;
-use protocol::units::Tokens;
 use tokio::task::JoinSet;
 use transport::BoxFuture;
 use transport::connection::Connection;
@@ -45,12 +44,7 @@ pub(crate) fn begin(
 ) -> Result<JoinSet<()>, BindError> {
     let (config, settings) = (&plan.config.node, &plan.config.pull);
     let timing = Timing::from(&plan.config.wire);
-    let terms = Terms {
-        margin: settings.margin,
-        limit: settings.limit.0,
-        bandwidth: settings.bandwidth.0 as f64,
-        least: Tokens(settings.least_tokens.into()),
-    };
+    let terms = Terms::from(settings);
     let (fetches, serves) = (settings.fetches as usize, settings.serves as usize);
     let dialer = QuicPeers { dialler: Dialler::new(timing), credentials: Arc::clone(credentials) };
     let settings = PullSettings { terms, fetches, serves, patience: timing.handshake };

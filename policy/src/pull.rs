@@ -23,6 +23,17 @@ pub struct Terms {
     pub least: Tokens,
 }
 
+impl From<&protocol::config::Pull> for Terms {
+    fn from(pull: &protocol::config::Pull) -> Self {
+        Self {
+            margin: pull.margin,
+            limit: pull.limit.0,
+            bandwidth: pull.bandwidth.0 as f64,
+            least: Tokens(pull.least_tokens.into()),
+        }
+    }
+}
+
 /// What could be fetched.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Offer {

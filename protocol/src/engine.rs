@@ -100,6 +100,8 @@ pub struct Card {
     pub dtype: String,
     /// The device, as `cpu` or `cuda:0`.
     pub device: String,
+    /// Bytes of a KV block, over all layers: what it costs to send one.
+    pub block_bytes: u64,
 }
 
 /// A job was taken.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::stream::{self, Stream};
-use policy::job::Event;
+use futures_util::{FutureExt, StreamExt as _};
+use policy::job::{Event, Verdict};
 use protocol::frame::Frame;
 use protocol::message::{Granted, Submit};
 use protocol::units::Tokens;
@@ -18,7 +18,8 @@ use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
-use super::placing::Reservation;
+use super::directory::Reach;
+use super::placing::{First, Reservation};
 
 /// The way to a node.
 #[derive(Debug)]
@@ -45,6 +46,19 @@ impl Attempt {
         Self { number, events: Box::pin(stream::unfold(first, move |stage| step(stage, grant_timeout))) }
     }
 
+    /// Likewise, once another node has computed the prompt, from which it is fetched then. If that fails or takes too
+    /// long, it is computed where it is.
+    pub(super) fn after(first: First, way: Way, submit: Submit, grant_timeout: Duration, random: f64) -> Self {
+        let number = submit.job.key.attempt;
+        let begun = async move {
+            let submit = warm(first, submit, grant_timeout, random).await;
+            Stage::Asking(Box::new((way, submit)))
+        };
+        let events =
+            stream::once(begun).flat_map(move |first| stream::unfold(first, move |stage| step(stage, grant_timeout)));
+        Self { number, events: Box::pin(events) }
+    }
+
     /// Tells one event later.
     pub(super) fn later(number: u32, event: impl Future<Output = Event> + Send + 'static) -> Self {
         Self { number, events: Box::pin(stream::once(event)) }
@@ -55,6 +69,46 @@ impl Attempt {
         let number = self.number;
         self.events.as_mut().poll_next(context).map(|event| event.map(|event| (number, event)))
     }
+}
+
+/// Lets a node for prompts compute this one, and says in the job where it can be fetched.
+async fn warm(first: First, submit: Submit, grant_timeout: Duration, random: f64) -> Submit {
+    let First { reach, pull, limit } = first;
+    let Reach { connection, suspect, sent, trial, name } = reach;
+    let mut job = submit.job.clone();
+    // The last token of a prompt is computed in any case, so the first one of the answer costs nothing more.
+    job.limits.max_tokens = Tokens::of(job.generated.len()) + Tokens(1);
+    job.limits.min_tokens = Tokens::ZERO;
+    job.sampling.logprobs = None;
+    let prompt = Submit { job, deadline: submit.deadline, pull: None, gather: None };
+    let way = Way { connection, suspect, sent };
+    let computing = async {
+        let mut stage = Stage::Asking(Box::new((way, prompt)));
+        while let Some((event, next)) = step(stage, grant_timeout).await {
+            match event {
+                Event::Finished(_) => return Ok(()),
+                Event::Refused(refused) => return Err((Verdict::Busy, refused.reason.to_string())),
+                Event::Failed(fault) => return Err((Verdict::Fault, fault.to_string())),
+                Event::Unanswered => return Err((Verdict::Fault, "it did not answer in time".to_owned())),
+                Event::Lost(why) => return Err((Verdict::Fault, why)),
+                _ => stage = next,
+            }
+        }
+        Err((Verdict::Fault, "its stream has ended".to_owned()))
+    };
+    // Slow is no fault: the estimate may have been wrong.
+    let outcome = timeout(limit + grant_timeout, computing).await;
+    let outcome = outcome.unwrap_or_else(|_| Err((Verdict::Busy, format!("not done after {limit:?}"))));
+    let (verdict, label) = match &outcome {
+        Ok(()) => (Verdict::Good, "computed"),
+        Err((verdict, reason)) => {
+            tracing::debug!("{name} has not computed the prompt of job {}: {reason}", submit.job.key);
+            (*verdict, "failed")
+        }
+    };
+    trial.judge(verdict, random);
+    metrics::counter!("troupe_prompts_elsewhere_total", "outcome" => label).increment(1);
+    Submit { pull: if outcome.is_ok() { Some(pull) } else { submit.pull }, ..submit }
 }
 
 /// How far an attempt is.

@@ -94,6 +94,7 @@ pub struct Directory {
     rosters: Arc<Rosters>,
     prefixes: Arc<dyn Prefixes>,
     placements: PlacementMetrics,
+    elsewhere: Option<place::Elsewhere>,
 }
 
 #[derive(Debug)]
@@ -158,6 +159,7 @@ impl Directory {
             rosters: Rosters::new(config.placement.clone(), (&config.breaker).into()),
             prefixes,
             placements: PlacementMetrics::new(),
+            elsewhere: place::Elsewhere::of(&config.pull),
         })
     }
 

@@ -6,11 +6,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
 use protocol::job::Class;
-use protocol::message::Pull;
+use protocol::message::{Pull, Role};
 use protocol::units::{Blocks, Tokens};
 
 use super::directory::Reach;
@@ -47,6 +48,38 @@ pub struct Want {
     pub tried: Vec<NodeId>,
 }
 
+/// Which nodes are asked, by their role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Whoever answers: not those for prompts.
+    Answer,
+    /// Those for prompts.
+    Prompt,
+    /// All: better there than nowhere.
+    Any,
+}
+
+impl Part {
+    pub(crate) fn takes(self, role: Role) -> bool {
+        match self {
+            Self::Answer => role != Role::Prefill,
+            Self::Prompt => role == Role::Prefill,
+            Self::Any => true,
+        }
+    }
+}
+
+/// A node that computes the prompt first.
+#[derive(Debug)]
+pub struct First {
+    /// How to reach it. The prompt counts as sent there until this is dropped.
+    pub reach: Reach,
+    /// What the answering node fetches from there then.
+    pub pull: Pull,
+    /// How long it may take: past it, computing where the answer is written is no worse.
+    pub limit: Duration,
+}
+
 /// Where it goes.
 #[derive(Debug)]
 pub struct Placed {
@@ -58,6 +91,8 @@ pub struct Placed {
     pub predicted: Tokens,
     /// Who has more of it.
     pub pull: Option<Pull>,
+    /// Who computes the prompt first, if that pays.
+    pub first: Option<First>,
 }
 
 /// What is cached where, as far as the coordinator knows.

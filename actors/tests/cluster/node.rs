@@ -53,6 +53,7 @@ pub(crate) fn card() -> Card {
         jobs: 10,
         dtype: "none".into(),
         device: "none".into(),
+        block_bytes: 4096,
     }
 }
 

@@ -80,6 +80,7 @@ impl Bed {
             jobs: 256,
             dtype: "none".into(),
             device: "none".into(),
+            block_bytes: 4096,
         };
         let hello = Hello {
             versions: Versions::OURS,

@@ -12,7 +12,7 @@ use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::mock::{MockEngine, MockOptions, Timing, bundle};
-use actors::node::{Dialer, Node, NodeSettings};
+use actors::node::{Among, Dialer, Node, NodeSettings};
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::worker::{Drive, Loaded, WorkerHandle, WorkerMetrics, worker};
 use arc_swap::ArcSwapOption;
@@ -41,8 +41,12 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) fn start() -> Arc<Self> {
-        let (config, index) = (Config::default(), PrefixIndex::new());
-        let directory = Directory::with(Clock::start(), &config, 100, Arc::clone(&index) as _);
+        Self::with(&Config::default())
+    }
+
+    pub(crate) fn with(config: &Config) -> Arc<Self> {
+        let index = PrefixIndex::new();
+        let directory = Directory::with(Clock::start(), config, 100, Arc::clone(&index) as _);
         let swept = Arc::clone(&directory);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -141,7 +145,19 @@ async fn supervise(child: ChildSpec) -> ActorRef<SupervisorMsg> {
 
 impl Host {
     pub(crate) async fn start(id: u64, blocks: u32, to: &Arc<Coordinator>) -> Self {
-        let timing = Timing { decode_per_step: Duration::from_millis(10), ..Timing::default() };
+        Self::among(id, blocks, to, Timing::default().prefill_per_token, |_| Among::default()).await
+    }
+
+    /// One that stands so among others, and takes this time for each token of a prompt.
+    pub(crate) async fn among(
+        id: u64,
+        blocks: u32,
+        to: &Arc<Coordinator>,
+        prefill_per_token: Duration,
+        among: impl FnOnce(&Node) -> Among,
+    ) -> Self {
+        let decode_per_step = Duration::from_millis(10);
+        let timing = Timing { decode_per_step, prefill_per_token, ..Timing::default() };
         let block = BLOCK as u32;
         let options = MockOptions { timing, blocks, block, ..MockOptions::default() };
         let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });
@@ -159,6 +175,7 @@ impl Host {
         };
         let name = settings.name.clone();
         let node = Node::new(settings, vec![worker.clone()]).await.unwrap();
+        node.stand_among(among(&node));
         let wire = Arc::new(Wire {
             id: NodeId(id),
             to: ArcSwapOption::from(Some(Arc::clone(to))),

@@ -8,3 +8,4 @@ mod drain;
 mod gathering;
 mod index;
 mod migration;
+mod prompts;

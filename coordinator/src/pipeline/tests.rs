@@ -19,6 +19,7 @@ fn card() -> Card {
         jobs: 10,
         dtype: "none".into(),
         device: "none".into(),
+        block_bytes: 4096,
     }
 }
 

@@ -123,7 +123,7 @@ impl LocalEngine {
             max_batch: options.max_batch as usize,
             queue: options.queue as usize,
         };
-        let card = Card {
+        let mut card = Card {
             model: options.name.clone(),
             architecture: config.architecture.as_str().to_owned(),
             weights: source.fingerprint(),
@@ -135,7 +135,9 @@ impl LocalEngine {
             jobs: options.queue,
             dtype: format(options).to_owned(),
             device: options.device.clone(),
+            block_bytes: 0,
         };
+        card.block_bytes = model.layout(&card).bytes;
         Ok(Self {
             card,
             bundle,

@@ -26,6 +26,8 @@ pub struct Pull {
     pub least_tokens: u32,
     /// What a peer that was never measured is taken to send in a second.
     pub bandwidth: ByteSize,
+    /// Prompts with so many tokens that are cached nowhere may be computed by a node whose role is `prefill` first.
+    pub elsewhere_tokens: u32,
     /// Pulls that a node makes at once; one more job is computed.
     pub fetches: u32,
     /// Pulls that a node serves at once; one more is refused.
@@ -40,6 +42,7 @@ impl Default for Pull {
             limit: millis(1000),
             least_tokens: 128,
             bandwidth: ByteSize(64 << 20),
+            elsewhere_tokens: 1024,
             fetches: 4,
             serves: 4,
         }
@@ -62,6 +65,7 @@ impl Pull {
             found.push(fault("pull.bandwidth", format!("is {}: give at least {LEAST}", self.bandwidth)));
         }
         count(found, "pull.least_tokens".to_owned(), self.least_tokens, 1 << 26);
+        count(found, "pull.elsewhere_tokens".to_owned(), self.elsewhere_tokens, 1 << 26);
         count(found, "pull.fetches".to_owned(), self.fetches, 1024);
         count(found, "pull.serves".to_owned(), self.serves, 1024);
     }

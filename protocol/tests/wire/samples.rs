@@ -64,6 +64,7 @@ fn control() -> Vec<Frame> {
         jobs: 8,
         dtype: "bf16".into(),
         device: "cpu".into(),
+        block_bytes: 4096,
     };
     let worker = WorkerReport {
         ready: true,

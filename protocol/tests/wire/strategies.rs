@@ -21,6 +21,10 @@ use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
+mod people;
+
+use people::{line, place, status};
+
 type Any<T> = BoxedStrategy<T>;
 
 fn text() -> Any<String> {
@@ -84,10 +88,23 @@ fn load() -> Any<Load> {
 
 fn card() -> Any<Card> {
     let hashes = any::<([u8; 32], [u8; 32])>();
-    (vec(text(), 4), hashes, any::<(u32, u32)>(), tokens(), tokens(), blocks())
-        .prop_map(|(words, (weights, text), (vocabulary, jobs), context, block, blocks)| {
+    (vec(text(), 4), hashes, any::<(u32, u32, u64)>(), tokens(), tokens(), blocks())
+        .prop_map(|(words, (weights, text), (vocabulary, jobs, block_bytes), context, block, blocks)| {
             let [model, architecture, dtype, device] = <[String; 4]>::try_from(words).unwrap();
-            Card { model, architecture, weights, text, context, vocabulary, block, blocks, jobs, dtype, device }
+            Card {
+                model,
+                architecture,
+                weights,
+                text,
+                context,
+                vocabulary,
+                block,
+                blocks,
+                jobs,
+                dtype,
+                device,
+                block_bytes,
+            }
         })
         .boxed()
 }
@@ -376,38 +393,6 @@ fn answer() -> Any<Answer> {
         job_error().prop_map(Answer::Failed),
     ]
     .boxed()
-}
-
-fn status() -> Any<ClusterStatus> {
-    let counts = (any::<(u32, u32, u64)>(), tokens(), tokens(), blocks(), blocks());
-    let model = (text(), text(), text(), counts).prop_map(|(model, dtype, device, counts)| {
-        let ((running, waiting, steps), context, prefill, blocks_used, blocks_total) = counts;
-        ModelStatus { model, dtype, device, context, running, waiting, prefill, blocks_used, blocks_total, steps }
-    });
-    use NodeState::{Draining, Idle, Ready, Starting, Suspect};
-    let state = select(vec![Ready, Starting, Idle, Suspect, Draining]);
-    let node = (vec(text(), 4), state, vec(model, 0..3), span(), vec(line(), 0..3), vec(place(), 0..3));
-    let node = node.prop_map(|(words, state, models, silent, tree, places)| {
-        let [id, name, build, address] = <[String; 4]>::try_from(words).unwrap();
-        NodeStatus { id, name, state, build, address, models, silent, tree, places }
-    });
-    (text(), vec(node, 0..4), any::<u64>(), vec(line(), 0..3))
-        .prop_map(|(cluster, nodes, requests, tree)| ClusterStatus { cluster, nodes, requests, tree })
-        .boxed()
-}
-
-fn place() -> Any<ModelPlace> {
-    let loading = option::of(any::<u8>()).prop_map(|fetched| LoadState::Loading { fetched });
-    let failed = text().prop_map(|reason| LoadState::Failed { reason });
-    let plain = select(vec![LoadState::Idle, LoadState::Loaded, LoadState::Unloading]);
-    (text(), prop_oneof![loading, failed, plain]).prop_map(|(model, state)| ModelPlace { model, state }).boxed()
-}
-
-fn line() -> Any<TreeLine> {
-    let state = select(vec![ActorState::Running, ActorState::Restarting, ActorState::Dead, ActorState::Done]);
-    (any::<(u8, u32)>(), text(), state, option::of(text()))
-        .prop_map(|((depth, restarts), name, state, failure)| TreeLine { depth, name, state, restarts, failure })
-        .boxed()
 }
 
 fn client() -> Any<Frame> {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::health::Verdict;
+use policy::placement::Choice;
+use policy::pull::{self, Offer, Terms};
 use protocol::ids::NodeId;
+use protocol::message::{Pull, Role};
 use protocol::units::{Blocks, Tokens};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -13,7 +16,23 @@ use transport::connection::Connection;
 
 use super::roster::{Entered, Key, Nodes, View};
 use super::{Directory, Reach};
-use crate::cluster::placing::{Placed, Reservation, Trial, Want, hint};
+use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
+
+/// When prompts are computed on a node for prompts first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Elsewhere {
+    terms: Terms,
+    /// Fewer tokens are computed where the answer is written.
+    threshold: Tokens,
+}
+
+impl Elsewhere {
+    /// None where nobody fetches.
+    pub(super) fn of(config: &protocol::config::Pull) -> Option<Self> {
+        let threshold = Tokens(config.elsewhere_tokens.into());
+        config.enabled.then(|| Self { terms: config.into(), threshold })
+    }
+}
 
 /// The way to a node.
 struct Way {
@@ -26,6 +45,7 @@ struct Way {
 struct Asked<'a> {
     directory: &'a Directory,
     want: &'a Want,
+    part: Part,
     now: Duration,
 }
 
@@ -34,7 +54,7 @@ impl Nodes for Asked<'_> {
 
     fn view(&self, node: NodeId) -> Option<View> {
         let Want { model, words, .. } = self.want;
-        let entry = self.directory.nodes.get(&node)?;
+        let entry = self.directory.nodes.get(&node).filter(|entry| self.part.takes(entry.hello.role))?;
         let place = entry.hello.cards.iter().position(|card| card.model == *model && card.text == *words)?;
         let (card, worker) = (entry.hello.cards.get(place)?, *entry.workers.get(place)?);
         let trusted = entry.health.verdict(self.now, &self.directory.rules) == Verdict::Trusted;
@@ -62,8 +82,11 @@ impl Directory {
     pub fn place(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Option<Placed> {
         let (begun, now) = (Instant::now(), self.clock.now());
         let hits = self.hits(want);
-        let asked = Asked { directory: self, want, now };
-        let Entered { way, choice, reason, key } = self.rosters.place(now, want, &hits, &asked, random)?;
+        let mut enter = |part| {
+            let asked = Asked { directory: self, want, part, now };
+            self.rosters.place(now, want, &hits, &asked, random)
+        };
+        let Entered { way, choice, reason, key } = enter(Part::Answer).or_else(|| enter(Part::Any))?;
         self.placements.decided(reason, begun.elapsed());
         tracing::debug!(
             model = want.model,
@@ -79,7 +102,59 @@ impl Directory {
         let block = want.block.0.max(1);
         let predicted = Tokens(choice.cached.0 / block * block);
         let pull = hint::hint(&hits, (choice.node, predicted), want.block, |node| self.peer_address(now, node));
-        Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted, pull })
+        let first = self.first(now, want, &hits, (&choice, pull.as_ref()), random);
+        Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted, pull, first })
+    }
+
+    /// Who computes the prompt first, if there is a node for that and it pays: the same sum as for a pull.
+    fn first(
+        &self,
+        now: Duration,
+        want: &Want,
+        hits: &BTreeMap<NodeId, Blocks>,
+        (choice, pull): (&Choice, Option<&Pull>),
+        random: &mut impl FnMut() -> f64,
+    ) -> Option<First> {
+        let Elsewhere { terms, threshold } = self.elsewhere.as_ref()?;
+        let known = choice.cached.max(pull.map_or(Tokens::ZERO, |pull| Tokens(pull.blocks.0 * want.block.0)));
+        let missing = want.prompt - known;
+        if missing < *threshold || self.role(choice.node)? == Role::Prefill {
+            return None;
+        }
+        // What it computes is not the conversation's place, and nobody was tried for it.
+        let prompt = Want { session: None, answer: Tokens(1), tried: Vec::new(), ..want.clone() };
+        let asked = Asked { directory: self, want: &prompt, part: Part::Prompt, now };
+        let Entered { way, choice: there, key, .. } = self.rosters.place(now, &prompt, hits, &asked, random)?;
+        let reach = self.reach_by(way, &prompt, key, there.cached);
+        let address = self.peer_address(now, there.node)?;
+        let bytes = self.card(&want.model)?.block_bytes as f64;
+        let offer = Offer {
+            missing,
+            bytes_per_token: bytes / want.block.0.max(1) as f64,
+            bandwidth: None,
+            latency: Duration::ZERO,
+            prefill: None,
+            queue: Tokens::ZERO,
+        };
+        let time = |choice: &Choice| Duration::from_micros(choice.price.prefill.saturating_add(choice.price.queue));
+        let limit = time(choice);
+        // Of one that has measured nothing its role says that it is fast; its first prompt will tell.
+        let there_time = if self.has_measured(there.node, &want.model) { time(&there) } else { Duration::ZERO };
+        let pays = pull::elsewhere(*threshold, limit, there_time, &offer, terms);
+        let pull = Pull { node: there.node, address, blocks: Blocks::of(want.chain.len()) };
+        // A reach that is dropped gives back what it took.
+        pays.then_some(First { reach, pull, limit })
+    }
+
+    fn has_measured(&self, node: NodeId, model: &str) -> bool {
+        self.nodes.get(&node).is_some_and(|entry| {
+            let workers = entry.hello.cards.iter().zip(&entry.workers);
+            workers.into_iter().any(|(card, worker)| card.model == model && worker.rates.prefill > 0)
+        })
+    }
+
+    fn role(&self, node: NodeId) -> Option<Role> {
+        self.nodes.get(&node).map(|entry| entry.hello.role)
     }
 
     /// Whether any node serves the model, be it busy, suspect or left out for its faults.

@@ -191,7 +191,10 @@ impl Run<'_> {
             suspect: placed.reach.suspect,
             sent: placed.reach.sent,
         };
-        choice.running = Some(Attempt::start(way, submit, settings.grant_timeout));
+        choice.running = Some(match placed.first {
+            Some(first) => Attempt::after(first, way, submit, settings.grant_timeout, self.jitter.draw()),
+            None => Attempt::start(way, submit, settings.grant_timeout),
+        });
         Ok(())
     }
 
