@@ -125,9 +125,15 @@ async fn a_node_for_prompts_that_is_of_no_help_costs_no_answer() {
     let answer = ask(&coordinator, 9, LONG).await;
     assert_eq!(answer.started.unwrap().cached, Tokens(0));
     assert_eq!(answer.texts, undisturbed(9).await);
+    assert!(first.worker.report().load.step > 0, "it was never asked: the test has tested nothing");
     // It is cut off while it computes.
     let asked = coordinator.ask(|task| task.prompt = prompt(8, LONG));
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    let busy = async {
+        while first.worker.report().load.is_idle() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), busy).await.unwrap();
     first.cut();
     let answer = whole(asked, 1).await;
     assert_eq!((answer.error, answer.texts), (None, undisturbed(8).await));
