@@ -173,7 +173,7 @@ pub struct Submit {
     pub deadline: Option<Duration>,
     /// Cached blocks that are worth fetching first.
     pub pull: Option<Pull>,
-    /// How long tokens after the first may be gathered: the client does not read them one by one.
+    /// The least time between two pieces of tokens: those that come sooner are gathered.
     pub gather: Option<Duration>,
 }
 

@@ -143,21 +143,24 @@ async fn supervise(child: ChildSpec) -> ActorRef<SupervisorMsg> {
     Supervisor::spawn(None, Supervisor, args).await.unwrap().0
 }
 
+/// 10 ms for each token of an answer.
+pub(crate) fn timing() -> Timing {
+    Timing { decode_per_step: Duration::from_millis(10), ..Timing::default() }
+}
+
 impl Host {
     pub(crate) async fn start(id: u64, blocks: u32, to: &Arc<Coordinator>) -> Self {
-        Self::among(id, blocks, to, Timing::default().prefill_per_token, |_| Among::default()).await
+        Self::among(id, blocks, to, timing(), |_| Among::default()).await
     }
 
-    /// One that stands so among others, and takes this time for each token of a prompt.
+    /// One that stands so among others, and takes such times.
     pub(crate) async fn among(
         id: u64,
         blocks: u32,
         to: &Arc<Coordinator>,
-        prefill_per_token: Duration,
+        timing: Timing,
         among: impl FnOnce(&Node) -> Among,
     ) -> Self {
-        let decode_per_step = Duration::from_millis(10);
-        let timing = Timing { decode_per_step, prefill_per_token, ..Timing::default() };
         let block = BLOCK as u32;
         let options = MockOptions { timing, blocks, block, ..MockOptions::default() };
         let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::mock::Timing;
 use actors::node::pull::{PeerDialer, PullSettings, Pulls};
 use actors::node::{Among, Node};
 use arc_swap::ArcSwapOption;
@@ -15,7 +16,7 @@ use transport::BoxFuture;
 use transport::connection::{Connection, Peer};
 use transport::memory::pair;
 
-use crate::bed::{BLOCK, Coordinator, Host, Whole, ready, whole};
+use crate::bed::{BLOCK, Coordinator, Host, Whole, ready, timing, whole};
 
 const FAST: Duration = Duration::from_micros(10);
 const SLOW: Duration = Duration::from_millis(1);
@@ -63,13 +64,13 @@ impl Holder {
             self.0.store(Some(Arc::clone(&pulls)));
             Among { role: Role::Prefill, address: Some("memory".to_owned()), pulls: Some(pulls) }
         };
-        Host::among(id, 512, to, FAST, among).await
+        Host::among(id, 512, to, Timing { prefill_per_token: FAST, ..timing() }, among).await
     }
 
     /// One that answers.
     async fn decode(&self, id: u64, to: &Arc<Coordinator>) -> Host {
         let among = |node: &Node| Among { role: Role::Decode, address: None, pulls: Some(self.pulls(node)) };
-        Host::among(id, 512, to, SLOW, among).await
+        Host::among(id, 512, to, Timing { prefill_per_token: SLOW, ..timing() }, among).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! What an attempt brings, on its way to the coordinator.
 //!
-//! Rules: what is there together goes out in one piece. Tokens that nobody reads one by one may be gathered for
-//! a while; the first never is, and whatever ends the attempt takes with it what was gathered.
+//! Rules: what is there together goes out in one piece. Two pieces of tokens are as far apart as the coordinator
+//! asks for; what comes between waits. So the first token never waits, nor does one that comes later than that, and
+//! whatever ends the attempt takes with it what was gathered.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -20,8 +21,9 @@ const GATHERED: usize = 256;
 /// Tokens that wait for more of them.
 struct Gathering {
     limit: Option<Duration>,
-    first: bool,
-    held: Option<(TokenBatch, Instant)>,
+    /// When the next piece of tokens may go.
+    next: Instant,
+    held: Option<TokenBatch>,
 }
 
 /// Says all that comes of an attempt, to its end, or until what still runs shall end.
@@ -32,7 +34,7 @@ pub(super) async fn speak(
     gather: Option<Duration>,
 ) -> Result<(), SendError> {
     let mut ending = pin!(ending);
-    let mut gathering = Gathering { limit: gather, first: true, held: None };
+    let mut gathering = Gathering { limit: gather, next: Instant::now(), held: None };
     loop {
         let due = gathering.due();
         let update = tokio::select! {
@@ -65,7 +67,7 @@ pub(super) async fn speak(
 impl Gathering {
     /// When what is held must go.
     fn due(&self) -> Option<Instant> {
-        self.held.as_ref().map(|(_, due)| *due)
+        self.held.as_ref().map(|_| self.next)
     }
 
     /// Hands an update to the writer, or keeps it.
@@ -83,23 +85,22 @@ impl Gathering {
                 return Ok(());
             }
         };
-        let Some(limit) = self.limit.filter(|_| !std::mem::replace(&mut self.first, false)) else {
-            return Ok(writer.hold(batch)?);
-        };
-        let (held, _) = match &mut self.held {
-            None => self.held.insert((batch, Instant::now() + limit)),
+        let held = match &mut self.held {
+            None => self.held.insert(batch),
             Some(held) => {
-                held.0.tokens.extend(batch.tokens);
+                held.tokens.extend(batch.tokens);
                 held
             }
         };
-        if held.tokens.len() >= GATHERED { self.release(writer) } else { Ok(()) }
+        let full = held.tokens.len() >= GATHERED;
+        if full || self.limit.is_none() || Instant::now() >= self.next { self.release(writer) } else { Ok(()) }
     }
 
     fn release(&mut self, writer: &mut FrameWriter) -> Result<(), SendError> {
-        match self.held.take() {
-            Some((batch, _)) => Ok(writer.hold(batch)?),
-            None => Ok(()),
+        let Some(batch) = self.held.take() else { return Ok(()) };
+        if let Some(limit) = self.limit {
+            self.next = Instant::now() + limit;
         }
+        Ok(writer.hold(batch)?)
     }
 }
