@@ -1,7 +1,8 @@
 //! From bytes to typed values, with errors that say where.
 //!
 //! The body is read in two steps: to JSON as such, where an error has a line and a column, and from
-//! there to the types, where it has the field's path.
+//! there to the types, where it has the field's path. To follow the path costs as much as to read: that is done
+//! once an error is known to be there.
 
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,13 @@ use super::error::ApiError;
 /// Not UTF-8 (with the offset), not JSON (with line and column), not an object; with the field, if it
 /// lies within one.
 pub(crate) fn parse(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => explain(body),
+    }
+}
+
+fn explain(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "the request's body is empty: send a JSON object"));
     }
@@ -55,6 +63,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 /// # Errors
 /// The first field of a wrong type, with its path.
 pub(crate) fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
+    if let Ok(read) = T::deserialize(body) {
+        return Ok(read);
+    }
     serde_path_to_error::deserialize(body).map_err(|error| {
         let message = plain(&error.inner().to_string());
         match inner_path(error.path()) {

@@ -55,3 +55,14 @@ fn an_event_too_many_gives_all_there_is_instead() {
     log.tell(&mut events, [stored(8)].into_iter());
     assert_eq!(events, [CacheEvent::Cleared, stored(8)]);
 }
+
+#[test]
+fn a_name_is_the_hash_of_the_parent_and_all_tokens_in_order() {
+    for length in [0, 1, 15, 16, 17, 32, 40] {
+        let ids: Vec<u32> = (0..length).map(|id| id * 70_001).collect();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let parent = BlockHash::root([3; 16]);
+        let wanted = blake3::Hasher::new().update(&parent.0).update(&bytes).finalize();
+        assert_eq!(parent.child(&tokens(&ids)).0, *wanted.as_bytes(), "{length} tokens");
+    }
+}
