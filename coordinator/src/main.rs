@@ -122,7 +122,9 @@ fn main() -> ExitCode {
         Ok(handle) => handle,
         Err(error) => return fail(FAILED, &format!("metrics cannot be kept: {error}")),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let threads = threads(config.coordinator.threads);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &error.to_string()),
     };
@@ -137,6 +139,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error.to_string()),
+    }
+}
+
+/// As many as were asked for, or half the cores. A second thread for the same work mostly wakes the first: requests
+/// go back and forth between connections, links and jobs.
+fn threads(asked: Option<u32>) -> usize {
+    match asked {
+        Some(asked) => asked.max(1) as usize,
+        None => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
     }
 }
 

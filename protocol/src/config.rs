@@ -104,6 +104,8 @@ pub struct Coordinator {
     pub max_requests: u32,
     /// The longest HTTP request body.
     pub body_limit: ByteSize,
+    /// Threads that serve; half the cores if left out.
+    pub threads: Option<u32>,
 }
 
 impl Default for Coordinator {
@@ -115,6 +117,7 @@ impl Default for Coordinator {
             max_nodes: 1024,
             max_requests: 4096,
             body_limit: ByteSize(4 << 20),
+            threads: None,
         }
     }
 }

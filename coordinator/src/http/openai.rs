@@ -4,6 +4,7 @@
 //! them all. Nothing that a client asked for is dropped in silence.
 
 pub(super) mod answers;
+pub(super) mod asked;
 pub(super) mod chat;
 pub(super) mod completions;
 pub(super) mod error;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::stream;
+use protocol::request::{ChatMessage, Input};
 use protocol::units::ByteSize;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -217,6 +218,20 @@ async fn a_body_that_grows_too_large_is_refused_at_the_limit() {
     let response = coordinator::http::router(fake, options).oneshot(post(CHAT, content)).await.unwrap();
     assert_eq!(response.status(), 413);
     assert!(taken.load(Ordering::Relaxed) <= 12, "more was read than the limit");
+}
+
+/// Long bodies are read on a thread of their own.
+#[tokio::test]
+async fn long_bodies_are_answered_and_refused_like_short_ones() {
+    let (fake, mut seen) = Fake::well();
+    let long = "word ".repeat(40_000);
+    let messages = json!([{"role": "user", "content": long}]);
+    let got = post_json(&door(&fake), CHAT, &body(CHAT, json!({"messages": messages}))).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    assert_eq!(seen.asked.try_recv().unwrap().input, Input::Chat(vec![ChatMessage::new("user", long)]));
+    let wrong = body(CHAT, json!({"messages": messages, "top_p": "most"}));
+    let error = post_json(&door(&fake), CHAT, &wrong).await.error(400);
+    assert_eq!((&error["param"], &error["code"]), (&json!("top_p"), &json!("invalid_type")));
 }
 
 #[tokio::test(start_paused = true)]

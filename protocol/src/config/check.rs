@@ -47,6 +47,9 @@ impl Config {
         ] {
             count(found, path.to_owned(), value, most);
         }
+        if let Some(threads) = self.coordinator.threads {
+            count(found, "coordinator.threads".into(), threads, 1024);
+        }
         if self.coordinator.body_limit < LEAST_BODY {
             found.push(fault(
                 "coordinator.body_limit",

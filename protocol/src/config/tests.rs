@@ -19,6 +19,7 @@ fn every_key_stands_in_the_file_with_a_comment_before_it() {
     let mut full = Config::default();
     full.node.name = Some("a".into());
     full.node.threads = Some(1);
+    full.coordinator.threads = Some(1);
     full.node.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
     full.node.listen = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
     full.node.address = Some("a:2".into());
@@ -73,6 +74,7 @@ fn keys_that_are_commented_out_work_when_they_are_not() {
         .collect::<Vec<_>>()
         .join("\n");
     let config = Config::parse(&text).unwrap();
+    assert!(config.coordinator.threads.is_some());
     assert!(config.node.threads.is_some() && config.node.metrics.is_some() && config.node.name.is_some());
 }
 
@@ -88,6 +90,7 @@ fn all_faults_come_at_once_each_with_its_path() {
         [coordinator]
         http = "nowhere"
         max_requests = 0
+        threads = 0
         body_limit = "4 parsecs"
         [node]
         coordinators = ["here"]
@@ -108,6 +111,7 @@ fn all_faults_come_at_once_each_with_its_path() {
         "coordinator.body_limit",
         "coordinator.http",
         "coordinator.max_requests",
+        "coordinator.threads",
         "health.stall",
         "models.small.dtype",
         "models.small.kv_memory",

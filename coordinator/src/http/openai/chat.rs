@@ -5,17 +5,18 @@ mod reply;
 use std::fmt;
 
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use protocol::request::{self, Care, ChatMessage, Input};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
+use super::asked::answer;
 use super::error::ApiError;
 use super::params::{Names, Shared};
-use super::respond::{Plan, respond};
+use super::respond::Plan;
 use super::{fields, json};
+use crate::http::Door;
 use crate::http::auth::Known;
-use crate::http::{Door, body, care};
 
 const NAMES: Names = Names { max_tokens: "max_tokens", logprobs: "top_logprobs" };
 const NEW_NAMES: Names = Names { max_tokens: "max_completion_tokens", ..NAMES };
@@ -46,19 +47,7 @@ struct Part {
 
 /// The handler.
 pub(crate) async fn create(State(door): State<Door>, Known(caller): Known, request: Request) -> Response {
-    let (parts, content) = request.into_parts();
-    let limits = &door.options;
-    let bytes = match body::read(&parts.headers, content, limits.body_limit, limits.body_timeout).await {
-        Ok(bytes) => bytes,
-        Err(refusal) => return refusal,
-    };
-    let plan = match care::of(&parts.headers).and_then(|care| plan(&bytes, care)) {
-        Ok(plan) => plan,
-        Err(error) => return error.into_response(),
-    };
-    // What was read is not needed while the answer is made.
-    drop(bytes);
-    respond::<reply::Chat>(&door, &caller, plan).await.unwrap_or_else(IntoResponse::into_response)
+    answer::<reply::Chat>(&door, &caller, request, plan).await
 }
 
 /// What the body asks for.
