@@ -136,7 +136,7 @@ impl Ask {
             Prompt::Chat(turns) => Input::Chat(turns),
             Prompt::Text(text) => Input::Text(text),
         };
-        Request { model: self.model, input, params: self.params, care: self.care }
+        Request { model: self.model, input, params: self.params, care: self.care, ..Request::default() }
     }
 }
 

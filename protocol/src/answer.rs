@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{RequestId, TokenId};
 use crate::serving::ModelPlace;
 use crate::tree::TreeLine;
-use crate::units::{Blocks, Tokens};
+use crate::units::{Blocks, Nanos, Tokens};
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,23 @@ pub struct Started {
     pub degraded: Vec<String>,
     /// It comes from the answer cache; no node has computed it.
     pub replayed: bool,
+    /// The provider that answers, if no node of the cluster's own does.
+    pub provider: Option<String>,
+    /// Why this model, where the cluster chose it.
+    pub route: Option<Route>,
+}
+
+/// Why a model was chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What was asked for, as `auto:balanced`.
+    pub asked: String,
+    /// The tier that was chosen.
+    pub tier: String,
+    /// How hard the request seems, in thousandths.
+    pub score: u16,
+    /// What else decided, as `sticky`, `budget`, `fallback:rate_limit`, `cascade`.
+    pub because: Vec<String>,
 }
 
 /// Text of one choice: whole characters, cut before any stop text.
@@ -67,6 +84,21 @@ pub struct Delta {
     pub text: String,
     /// Log-probabilities of the tokens that became text since the last delta, where asked for.
     pub logprobs: Vec<TokenText>,
+    /// Pieces of calls, where functions were offered.
+    pub calls: Vec<CallDelta>,
+}
+
+/// A piece of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDelta {
+    /// Which call of the choice.
+    pub index: u32,
+    /// Its id, with its first piece.
+    pub id: Option<String>,
+    /// The function, with its first piece.
+    pub name: Option<String>,
+    /// More of the arguments, JSON text.
+    pub arguments: String,
 }
 
 /// A token with its log-probability, as text.
@@ -89,6 +121,10 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` or the end of the context was reached.
     Length,
+    /// The model calls functions.
+    ToolCalls,
+    /// A provider's filter cut it.
+    ContentFilter,
 }
 
 impl FinishReason {
@@ -97,6 +133,8 @@ impl FinishReason {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
         }
     }
 }
@@ -110,6 +148,8 @@ pub struct Usage {
     pub cached: Tokens,
     /// Tokens of all answers.
     pub completion: Tokens,
+    /// What it costs.
+    pub cost: Nanos,
 }
 
 /// Why a request failed.
@@ -171,6 +211,16 @@ pub enum ErrorKind {
     /// More is asked for than the cluster can do, and it was not this request's turn in time: 429. Its place is
     /// kept for when it is told to come again.
     Busy,
+    /// The key's own limit of requests or tokens is reached: 429.
+    RateLimited,
+    /// A budget is spent: 429.
+    OverBudget,
+    /// The key may not do this: 403.
+    Forbidden,
+    /// A provider's rules forbid the content: 400.
+    ContentPolicy,
+    /// A provider failed, and so did those that stand in for it: 502.
+    ProviderFailed,
 }
 
 /// What `troupe status` shows.

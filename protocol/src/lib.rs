@@ -7,6 +7,7 @@
 //! It also holds the [`engine::Engine`] trait, because a job on the wire and a job in an engine are the
 //! same thing: nodes, mocks and simulations all speak it.
 
+pub mod account;
 pub mod answer;
 pub mod cache;
 pub mod codec;
@@ -17,6 +18,7 @@ pub mod frame;
 pub mod ids;
 pub mod job;
 pub mod message;
+pub mod money;
 pub mod pull;
 pub mod request;
 pub mod serving;

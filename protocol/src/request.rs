@@ -20,6 +20,56 @@ pub struct Request {
     pub params: Params,
     /// How to treat it.
     pub care: Care,
+    /// What the model may call; nothing, for most requests.
+    pub tools: Tools,
+}
+
+/// Functions that a model may call. Only models of providers have them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tools {
+    /// Which.
+    pub list: Vec<Tool>,
+    /// Which of them must or may be called; the model decides if left out.
+    pub choice: Option<ToolChoice>,
+    /// Whether several may be called at once.
+    pub parallel: Option<bool>,
+}
+
+/// A function that a model may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The JSON schema of its arguments, as JSON text.
+    pub parameters: Option<String>,
+    /// Whether arguments must follow the schema to the letter.
+    pub strict: Option<bool>,
+}
+
+/// Which function must or may be called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToolChoice {
+    /// None.
+    None,
+    /// Any or none.
+    Auto,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// A call that a model has made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// By which its result refers to it.
+    pub id: String,
+    /// The function.
+    pub name: String,
+    /// The arguments as JSON text.
+    pub arguments: String,
 }
 
 /// How a request is treated on its way, whatever it asks.
@@ -37,10 +87,20 @@ pub struct Care {
     pub again: bool,
     /// The client reads the answer as one, not token by token.
     pub whole: bool,
+    /// Labels for budgets and reports, beside those of the key.
+    pub tags: Vec<String>,
+    /// The same key means the same request: its answer is not billed again.
+    pub idempotency: Option<String>,
 }
 
 /// The most bytes of a session's name.
 pub const MAX_SESSION_BYTES: usize = 256;
+/// The most labels of a request.
+pub const MAX_TAGS: usize = 16;
+/// The most bytes of a label, and of an idempotency key.
+pub const MAX_TAG_BYTES: usize = 128;
+/// The most functions.
+pub const MAX_TOOLS: usize = 128;
 
 /// The prompt, in one of three shapes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,12 +128,16 @@ pub struct ChatMessage {
     pub content: String,
     /// Who speaks, where the template cares.
     pub name: Option<String>,
+    /// What an assistant has called.
+    pub tool_calls: Vec<ToolCall>,
+    /// Whose result a `tool` message is: the call's id.
+    pub tool_call: Option<String>,
 }
 
 impl ChatMessage {
     /// A turn without a name.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: content.into(), name: None }
+        Self { role: role.into(), content: content.into(), ..Self::default() }
     }
 }
 

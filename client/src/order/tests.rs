@@ -16,7 +16,7 @@ fn started() -> Answer {
 }
 
 fn delta(choice: u32) -> Answer {
-    Answer::Delta(Delta { choice, text: "x".into(), logprobs: Vec::new() })
+    Answer::Delta(Delta { choice, text: "x".into(), logprobs: Vec::new(), calls: Vec::new() })
 }
 
 fn finished(choice: u32) -> Answer {

@@ -9,7 +9,7 @@ use protocol::config::Wire;
 use protocol::frame::Frame;
 use protocol::ids::{ClusterId, RequestId};
 use protocol::message::{Answered, ClientHello, ClientRefused, ClientWelcome};
-use protocol::units::Tokens;
+use protocol::units::{Nanos, Tokens};
 use protocol::version::Versions;
 use tempfile::TempDir;
 use transport::connection::Connection;
@@ -145,14 +145,14 @@ pub(crate) fn started() -> Answer {
 }
 
 pub(crate) fn delta(text: &str) -> Answer {
-    Answer::Delta(Delta { choice: 0, text: text.into(), logprobs: Vec::new() })
+    Answer::Delta(Delta { choice: 0, text: text.into(), logprobs: Vec::new(), calls: Vec::new() })
 }
 
 pub(crate) fn finished() -> Answer {
     Answer::Finished { choice: 0, reason: FinishReason::Stop }
 }
 
-pub(crate) const USAGE: Usage = Usage { prompt: Tokens(5), cached: Tokens(0), completion: Tokens(2) };
+pub(crate) const USAGE: Usage = Usage { prompt: Tokens(5), cached: Tokens(0), completion: Tokens(2), cost: Nanos(9) };
 
 /// A whole answer.
 pub(crate) fn whole(text: [&str; 2]) -> [Answer; 5] {

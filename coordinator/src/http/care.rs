@@ -35,7 +35,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Care, ApiError> {
     let forbid = text(headers, FORBID)?.map(rungs).transpose()?.unwrap_or_default();
     let fresh = no_store || text(headers, CACHE)?.map(cache).transpose()?.unwrap_or(false);
     let again = text(headers, RETRIES)?.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
-    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again, whole: false })
+    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again, ..Care::default() })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {

@@ -29,7 +29,7 @@ fn origin() -> Origin {
 }
 
 fn made(input: Input, params: Params) -> Result<Task, JobError> {
-    let request = Request { model: "mock".into(), input, params, care: Care::default() };
+    let request = Request { model: "mock".into(), input, params, ..Request::default() };
     check(&request)?;
     prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()), &Bend::none())
 }
@@ -108,7 +108,7 @@ fn only_an_answer_that_is_read_as_one_and_looks_for_no_stop_text_may_be_gathered
     for (whole, stop, expected) in [(true, None, true), (true, Some("x"), false), (false, None, false)] {
         let params = Params { stop: stop.map(str::to_owned).into_iter().collect(), ..Params::default() };
         let care = Care { whole, ..Care::default() };
-        let request = Request { model: "mock".into(), input: text("abc"), params, care };
+        let request = Request { model: "mock".into(), input: text("abc"), params, care, ..Request::default() };
         let words = Arc::new(Text::new(mock::bundle()).unwrap());
         let task = prepare(request, origin(), &card(), words, &Bend::none()).unwrap();
         assert_eq!(task.whole, expected, "whole {whole}, stop {stop:?}");

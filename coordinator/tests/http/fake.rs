@@ -7,7 +7,7 @@ use coordinator::service::{AnswerStream, Caller, ModelInfo, Service};
 use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, TokenText, Usage};
 use protocol::ids::{RequestId, TokenId};
 use protocol::request::Request;
-use protocol::units::Tokens;
+use protocol::units::{Nanos, Tokens};
 use tokio::sync::{Notify, mpsc};
 
 /// The only key.
@@ -145,7 +145,7 @@ pub(crate) fn started() -> Answer {
 
 /// Text without log-probabilities.
 pub(crate) fn delta(choice: u32, text: &str) -> Answer {
-    Answer::Delta(Delta { choice, text: text.to_owned(), logprobs: Vec::new() })
+    Answer::Delta(Delta { choice, text: text.to_owned(), logprobs: Vec::new(), calls: Vec::new() })
 }
 
 /// The end of a choice.
@@ -155,7 +155,9 @@ pub(crate) fn finished(choice: u32) -> Answer {
 
 /// The end.
 pub(crate) fn done(choices: u64) -> Answer {
-    Answer::Done { usage: Usage { prompt: Tokens(12), cached: Tokens(8), completion: Tokens(5 * choices) } }
+    Answer::Done {
+        usage: Usage { prompt: Tokens(12), cached: Tokens(8), completion: Tokens(5 * choices), cost: Nanos(1_500_000) },
+    }
 }
 
 /// A good answer: all choices say [`TEXT`], in turns, the second ended by length.
@@ -172,7 +174,7 @@ pub(crate) fn answer(request: &Request) -> Vec<Answer> {
     let mut say = |text: &str, tokens: &[&[u8]]| {
         for choice in 0..choices {
             let logprobs = if tops.is_some() { tokens.iter().map(|bytes| token(bytes)).collect() } else { Vec::new() };
-            pieces.push(Answer::Delta(Delta { choice, text: text.to_owned(), logprobs }));
+            pieces.push(Answer::Delta(Delta { choice, text: text.to_owned(), logprobs, calls: Vec::new() }));
         }
     };
     let [hello, comma, world, euro, rest] = TOKENS;

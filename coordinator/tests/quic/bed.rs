@@ -201,7 +201,7 @@ pub(crate) async fn status(client: &QuicConnection) -> ClusterStatus {
 /// A request to the mock for so many tokens.
 pub(crate) fn request(max_tokens: u32) -> Request {
     let params = Params { max_tokens: Some(max_tokens), ignore_eos: true, ..Params::default() };
-    Request { model: "mock".to_owned(), input: Input::Text("abc".to_owned()), params, care: Care::default() }
+    Request { model: "mock".to_owned(), input: Input::Text("abc".to_owned()), params, ..Request::default() }
 }
 
 /// Asks and reads to the end.

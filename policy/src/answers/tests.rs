@@ -14,7 +14,7 @@ fn key(number: u64) -> Key {
 }
 
 fn delta(text: &str) -> Answer {
-    Answer::Delta(Delta { choice: 0, text: text.to_owned(), logprobs: Vec::new() })
+    Answer::Delta(Delta { choice: 0, text: text.to_owned(), logprobs: Vec::new(), calls: Vec::new() })
 }
 
 fn pieces(text: &str) -> Vec<Answer> {

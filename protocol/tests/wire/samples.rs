@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol::answer::{
-    Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus, Started,
-    TokenText, Usage,
+    Answer, CallDelta, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, ModelStatus, NodeState, NodeStatus,
+    Route, Started, TokenText, Usage,
 };
 use protocol::cache::{BlockKey, CacheBatch, CacheChange, CacheResync};
 use protocol::engine::{BlockHash, Card, JobFault, Layout, Load, RefusalReason};
@@ -14,10 +14,10 @@ use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
-use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::request::{Care, ChatMessage, Input, Params, Request, Tool, ToolCall, ToolChoice, Tools};
 use protocol::serving::{LoadState, ModelPlace, Serving};
 use protocol::tree::{ActorState, Tree, TreeLine};
-use protocol::units::{Blocks, Tokens};
+use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
 const KEY: JobKey = JobKey { request: RequestId(0xabc), choice: 1, attempt: 2 };
@@ -202,7 +202,13 @@ fn client() -> Vec<Frame> {
         logprobs: Some(1),
         ..Params::default()
     };
-    let message = ChatMessage { role: "user".into(), content: "hi é".into(), name: Some("n".into()) };
+    let message = ChatMessage {
+        role: "user".into(),
+        content: "hi é".into(),
+        name: Some("n".into()),
+        tool_calls: vec![ToolCall { id: "c".into(), name: "f".into(), arguments: "{}".into() }],
+        tool_call: Some("c".into()),
+    };
     let care = Care {
         session: Some("s".into()),
         class: Some(Class::Interactive),
@@ -210,8 +216,12 @@ fn client() -> Vec<Frame> {
         fresh: true,
         again: true,
         whole: true,
+        tags: vec!["t".into()],
+        idempotency: Some("i".into()),
     };
-    let ask = |input, params, care| Frame::from(Ask { request: Request { model: "m".into(), input, params, care } });
+    let ask = |input, params, care| {
+        Frame::from(Ask { request: Request { model: "m".into(), input, params, care, tools: tools() } })
+    };
     let mut error = JobError::new(ErrorKind::Invalid, "bad").field("n").retry_after(Duration::from_secs(1));
     let denied = error.clone();
     error.kind = ErrorKind::Internal;
@@ -228,11 +238,23 @@ fn client() -> Vec<Frame> {
             granted: Tokens(7),
             degraded: vec!["1:n=1".into()],
             replayed: true,
+            provider: Some("p".into()),
+            route: Some(Route {
+                asked: "auto".into(),
+                tier: "small".into(),
+                score: 321,
+                because: vec!["sticky".into()],
+            }),
         }),
-        Answer::Delta(Delta { choice: 1, text: "Paris".into(), logprobs: vec![text] }),
+        Answer::Delta(Delta {
+            choice: 1,
+            text: "Paris".into(),
+            logprobs: vec![text],
+            calls: vec![CallDelta { index: 1, id: Some("c".into()), name: Some("f".into()), arguments: "{".into() }],
+        }),
         Answer::Finished { choice: 1, reason: FinishReason::Stop },
         Answer::Finished { choice: 1, reason: FinishReason::Length },
-        Answer::Done { usage: Usage { prompt: Tokens(10), cached: Tokens(8), completion: Tokens(6) } },
+        Answer::Done { usage: Usage { prompt: Tokens(10), cached: Tokens(8), completion: Tokens(6), cost: Nanos(77) } },
         Answer::Failed(error),
     ];
     let mut frames = vec![
@@ -253,6 +275,12 @@ fn client() -> Vec<Frame> {
     frames.push(Ordered { outcome: Ok("it drains".into()) }.into());
     frames.push(Ordered { outcome: Err(JobError::new(ErrorKind::Invalid, "no such node")) }.into());
     frames
+}
+
+fn tools() -> Tools {
+    let tool =
+        Tool { name: "f".into(), description: Some("d".into()), parameters: Some("{}".into()), strict: Some(true) };
+    Tools { list: vec![tool], choice: Some(ToolChoice::Named("f".into())), parallel: Some(false) }
 }
 
 fn node(state: NodeState) -> NodeStatus {

@@ -15,10 +15,10 @@ use protocol::ids::{ClusterId, Incarnation, JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Finish, Job, JobUsage, Limits, Logprobs, Sampled, Sampling};
 use protocol::message::*;
 use protocol::pull::{PullBlocks, PullRefused, PulledBlock, PulledEnd};
-use protocol::request::{Care, ChatMessage, Input, Params, Request};
+use protocol::request::{Care, ChatMessage, Input, Params, Request, Tool, ToolCall, ToolChoice, Tools};
 use protocol::serving::{LoadState, ModelPlace, Serving};
 use protocol::tree::{ActorState, Tree, TreeLine};
-use protocol::units::{Blocks, Tokens};
+use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
 mod people;
@@ -296,9 +296,25 @@ fn events() -> Any<Frame> {
     .boxed()
 }
 
+fn tools() -> Any<Tools> {
+    let tool = (text(), option::of(text()), option::of(text()), option::of(any::<bool>()))
+        .prop_map(|(name, description, parameters, strict)| Tool { name, description, parameters, strict });
+    let choice = prop_oneof![
+        Just(ToolChoice::None),
+        Just(ToolChoice::Auto),
+        Just(ToolChoice::Required),
+        text().prop_map(ToolChoice::Named),
+    ];
+    (vec(tool, 0..3), option::of(choice), option::of(any::<bool>()))
+        .prop_map(|(list, choice, parallel)| Tools { list, choice, parallel })
+        .boxed()
+}
+
 fn request() -> Any<Request> {
-    let message =
-        (text(), text(), option::of(text())).prop_map(|(role, content, name)| ChatMessage { role, content, name });
+    let call = (text(), text(), text()).prop_map(|(id, name, arguments)| ToolCall { id, name, arguments });
+    let message = (text(), text(), option::of(text()), vec(call, 0..3), option::of(text())).prop_map(
+        |(role, content, name, tool_calls, tool_call)| ChatMessage { role, content, name, tool_calls, tool_call },
+    );
     let input = prop_oneof![
         vec(message, 0..5).prop_map(Input::Chat),
         text().prop_map(Input::Text),
@@ -337,11 +353,21 @@ fn request() -> Any<Request> {
         },
     );
     let class = option::of(select(Class::ALL.to_vec()));
-    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool, bool)>()).prop_map(
-        |(session, class, forbid, (fresh, again, whole))| Care { session, class, forbid, fresh, again, whole },
+    let labels = (vec(text(), 0..3), option::of(text()));
+    let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool, bool)>(), labels).prop_map(
+        |(session, class, forbid, (fresh, again, whole), (tags, idempotency))| Care {
+            session,
+            class,
+            forbid,
+            fresh,
+            again,
+            whole,
+            tags,
+            idempotency,
+        },
     );
-    (text(), input, params, care)
-        .prop_map(|(model, input, params, care)| Request { model, input, params, care })
+    (text(), input, params, care, tools())
+        .prop_map(|(model, input, params, care, tools)| Request { model, input, params, care, tools })
         .boxed()
 }
 
@@ -358,6 +384,11 @@ fn job_error() -> Any<JobError> {
         E::Timeout,
         E::Internal,
         E::Busy,
+        E::RateLimited,
+        E::OverBudget,
+        E::Forbidden,
+        E::ContentPolicy,
+        E::ProviderFailed,
     ]);
     (kind, text(), option::of(text()), option::of(span()))
         .prop_map(|(kind, message, field, retry_after)| JobError { kind, message, field, retry_after })
@@ -373,23 +404,50 @@ fn answer() -> Any<Answer> {
         top,
     });
     let counts = (tokens(), tokens(), tokens(), tokens());
-    let started = (any::<u128>(), text(), text(), counts, vec(text(), 0..3), any::<bool>()).prop_map(
-        |(request, model, node, (prompt, cached, predicted, granted), degraded, replayed)| {
+    let route = (text(), text(), any::<u16>(), vec(text(), 0..3)).prop_map(|(asked, tier, score, because)| Route {
+        asked,
+        tier,
+        score,
+        because,
+    });
+    let why = (option::of(text()), option::of(route));
+    let started = (any::<u128>(), text(), text(), counts, vec(text(), 0..3), any::<bool>(), why).prop_map(
+        |(request, model, node, (prompt, cached, predicted, granted), degraded, replayed, (provider, route))| {
             let request = RequestId(request);
-            Answer::Started(Started { request, model, node, prompt, cached, predicted, granted, degraded, replayed })
+            Answer::Started(Started {
+                request,
+                model,
+                node,
+                prompt,
+                cached,
+                predicted,
+                granted,
+                degraded,
+                replayed,
+                provider,
+                route,
+            })
         },
     );
+    let call = (any::<u32>(), option::of(text()), option::of(text()), text())
+        .prop_map(|(index, id, name, arguments)| CallDelta { index, id, name, arguments });
     prop_oneof![
         started,
-        (any::<u32>(), text(), vec(token_text, 0..4)).prop_map(|(choice, text, logprobs)| Answer::Delta(Delta {
-            choice,
-            text,
-            logprobs
-        })),
-        (any::<u32>(), select(vec![FinishReason::Stop, FinishReason::Length]))
+        (any::<u32>(), text(), vec(token_text, 0..4), vec(call, 0..2))
+            .prop_map(|(choice, text, logprobs, calls)| { Answer::Delta(Delta { choice, text, logprobs, calls }) }),
+        (
+            any::<u32>(),
+            select(vec![
+                FinishReason::Stop,
+                FinishReason::Length,
+                FinishReason::ToolCalls,
+                FinishReason::ContentFilter
+            ])
+        )
             .prop_map(|(choice, reason)| Answer::Finished { choice, reason }),
-        (tokens(), tokens(), tokens())
-            .prop_map(|(prompt, cached, completion)| Answer::Done { usage: Usage { prompt, cached, completion } }),
+        (tokens(), tokens(), tokens(), any::<u64>()).prop_map(|(prompt, cached, completion, cost)| Answer::Done {
+            usage: Usage { prompt, cached, completion, cost: Nanos(cost) }
+        }),
         job_error().prop_map(Answer::Failed),
     ]
     .boxed()

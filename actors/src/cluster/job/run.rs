@@ -11,7 +11,7 @@ use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started
 use protocol::ids::NodeId;
 use protocol::job::{Finish, Sampled};
 use protocol::message::Submit;
-use protocol::units::Tokens;
+use protocol::units::{Nanos, Tokens};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -290,7 +290,7 @@ impl Run<'_> {
             predicted,
             granted,
             degraded: self.task.degraded.clone(),
-            replayed: false,
+            ..Started::default()
         };
         self.say(Answer::Started(started)).await
     }
@@ -318,7 +318,13 @@ impl Run<'_> {
         if spoken.text.is_empty() && spoken.logprobs.is_empty() {
             return Ok(());
         }
-        self.say(Answer::Delta(Delta { choice: number, text: spoken.text, logprobs: spoken.logprobs })).await
+        self.say(Answer::Delta(Delta {
+            choice: number,
+            text: spoken.text,
+            logprobs: spoken.logprobs,
+            calls: Vec::new(),
+        }))
+        .await
     }
 
     async fn finish(&mut self, number: u32, reason: FinishReason) -> Result<(), Over> {
@@ -338,6 +344,7 @@ impl Run<'_> {
             prompt: Tokens::of(self.task.prompt.len()),
             cached: self.choices.first().map_or(Tokens::ZERO, |choice| choice.cached),
             completion: Tokens(self.choices.iter().map(|choice| choice.speech.tokens()).sum()),
+            cost: Nanos::ZERO,
         }
     }
 }

@@ -20,7 +20,7 @@ fn every_header_is_read() {
         forbid: vec![2, 3],
         fresh: true,
         again: true,
-        whole: false,
+        ..Care::default()
     };
     assert_eq!(of(&headers(&all)).unwrap(), wanted);
     assert_eq!(of(&headers(&[(FORBID, "all")])).unwrap().forbid, [1, 2, 3, 4, 5]);

@@ -140,6 +140,7 @@ impl Answers {
                 self.usage.prompt += usage.prompt;
                 self.usage.cached += usage.cached;
                 self.usage.completion += usage.completion;
+                self.usage.cost += usage.cost;
                 let all = self.asked.iter().all(|asked| asked.stream.is_none());
                 Ok(all.then_some(Answer::Done { usage: self.usage }))
             }

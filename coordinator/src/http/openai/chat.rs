@@ -63,7 +63,8 @@ fn plan(bytes: &[u8], care: Care) -> Result<Plan, ApiError> {
     let each = shared.choices();
     let names = if own.max_completion_tokens.is_some() { NEW_NAMES } else { NAMES };
     let params = shared.params(own.max_completion_tokens, logprobs, names)?;
-    Ok(Plan { requests: vec![request::Request { model, input: Input::Chat(messages), params, care }], each, delivery })
+    let request = request::Request { model, input: Input::Chat(messages), params, care, ..request::Request::default() };
+    Ok(Plan { requests: vec![request], each, delivery })
 }
 
 fn alternatives(logprobs: Option<bool>, top: Option<u32>) -> Result<Option<u32>, ApiError> {
@@ -113,7 +114,7 @@ fn message(i: usize, given: Message) -> Result<ChatMessage, ApiError> {
             return Err(ApiError::missing(path, message));
         }
     };
-    Ok(ChatMessage { role, content, name: given.name })
+    Ok(ChatMessage { name: given.name, ..ChatMessage::new(role, content) })
 }
 
 impl<'de> Deserialize<'de> for Content {

@@ -46,7 +46,13 @@ fn plan(bytes: &[u8], care: Care) -> Result<Plan, ApiError> {
     let each = shared.choices();
     check_best_of(own.best_of, each)?;
     let params = shared.params(None, own.logprobs, NAMES)?;
-    let request = |input| request::Request { model: model.clone(), input, params: params.clone(), care: care.clone() };
+    let request = |input| request::Request {
+        model: model.clone(),
+        input,
+        params: params.clone(),
+        care: care.clone(),
+        ..request::Request::default()
+    };
     Ok(Plan { requests: inputs.into_iter().map(request).collect(), each, delivery })
 }
 

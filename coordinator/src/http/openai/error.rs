@@ -134,6 +134,11 @@ impl From<JobError> for ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded"))
             }
             ErrorKind::Busy => (StatusCode::TOO_MANY_REQUESTS, Some("overloaded")),
+            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded")),
+            ErrorKind::OverBudget => (StatusCode::TOO_MANY_REQUESTS, Some("insufficient_quota")),
+            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, Some("permission_denied")),
+            ErrorKind::ContentPolicy => (StatusCode::BAD_REQUEST, Some("content_policy_violation")),
+            ErrorKind::ProviderFailed => (StatusCode::BAD_GATEWAY, Some("provider_failed")),
             ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded")),
             ErrorKind::NoNode => (StatusCode::SERVICE_UNAVAILABLE, Some("no_node")),
             ErrorKind::NodeLost => (StatusCode::BAD_GATEWAY, Some("node_lost")),

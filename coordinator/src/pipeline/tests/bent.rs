@@ -10,7 +10,7 @@ fn degrade() -> Degrade {
 }
 
 fn bent(level: u8, forbid: &[u8], class: Class, input: Input, params: Params) -> Task {
-    let request = Request { model: "mock".into(), input, params, care: Care::default() };
+    let request = Request { model: "mock".into(), input, params, ..Request::default() };
     let bend = Bend::new(level, forbid, class, &degrade());
     prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()), &bend).unwrap()
 }

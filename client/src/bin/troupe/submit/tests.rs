@@ -5,11 +5,11 @@ use super::*;
 
 #[test]
 fn pieces_are_one_object_per_line() {
-    let delta = Answer::Delta(Delta { choice: 0, text: "a\nb".into(), logprobs: Vec::new() });
+    let delta = Answer::Delta(Delta { choice: 0, text: "a\nb".into(), logprobs: Vec::new(), calls: Vec::new() });
     assert_eq!(line(&delta).to_string(), r#"{"choice":0,"text":"a\nb","type":"delta"}"#);
     let finished = Answer::Finished { choice: 1, reason: FinishReason::Length };
     assert_eq!(line(&finished), json!({ "type": "finished", "choice": 1, "reason": "length" }));
-    let usage = Usage { prompt: Tokens::of(3), cached: Tokens::of(2), completion: Tokens::of(1) };
+    let usage = Usage { prompt: Tokens::of(3), cached: Tokens::of(2), completion: Tokens::of(1), ..Usage::default() };
     let done = line(&Answer::Done { usage });
     assert_eq!(done, json!({ "type": "done", "prompt_tokens": 3, "cached_tokens": 2, "completion_tokens": 1 }));
 }

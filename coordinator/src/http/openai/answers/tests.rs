@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
 use protocol::ids::RequestId;
 use protocol::request::Request;
-use protocol::units::Tokens;
+use protocol::units::{Nanos, Tokens};
 use tokio::sync::{Mutex, mpsc};
 
 use super::Answers;
@@ -76,7 +76,7 @@ fn started(id: u128) -> Answer {
 }
 
 fn delta(choice: u32, text: &str) -> Answer {
-    Answer::Delta(Delta { choice, text: text.to_owned(), logprobs: Vec::new() })
+    Answer::Delta(Delta { choice, text: text.to_owned(), logprobs: Vec::new(), calls: Vec::new() })
 }
 
 fn finished(choice: u32) -> Answer {
@@ -84,7 +84,7 @@ fn finished(choice: u32) -> Answer {
 }
 
 fn done() -> Answer {
-    Answer::Done { usage: Usage { prompt: Tokens(3), cached: Tokens(1), completion: Tokens(2) } }
+    Answer::Done { usage: Usage { prompt: Tokens(3), cached: Tokens(1), completion: Tokens(2), cost: Nanos(5) } }
 }
 
 fn good(id: u128, each: u32) -> Vec<Answer> {
@@ -111,7 +111,7 @@ async fn prompts_become_choices_in_order_and_usage_is_summed() {
             assert!(pieces.contains(&finished(at)));
         }
     }
-    let usage = Usage { prompt: Tokens(9), cached: Tokens(3), completion: Tokens(6) };
+    let usage = Usage { prompt: Tokens(9), cached: Tokens(3), completion: Tokens(6), cost: Nanos(15) };
     assert_eq!(pieces.last(), Some(&Answer::Done { usage }));
 }
 
