@@ -14,14 +14,25 @@ use crate::units::{Nanos, Tokens, UnixMillis};
 
 /// An API key without its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct KeyRecord {
     /// Its public id, fit for logs: `key-` and 16 hexadecimal digits.
     pub id: String,
-    /// How people call it.
-    pub name: String,
     /// The hash of its secret.
     pub hash: [u8; 32],
+    /// When it was made.
+    pub created: UnixMillis,
+    /// It was taken back.
+    pub revoked: bool,
+    /// What it may do.
+    pub settings: KeySettings,
+}
+
+/// What a key may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeySettings {
+    /// How people call it.
+    pub name: String,
     /// Whose it is.
     pub organisation: Option<String>,
     /// Within the organisation.
@@ -44,10 +55,6 @@ pub struct KeyRecord {
     pub cache: CacheUse,
     /// Where a model's requests go when its budget is spent, the best first.
     pub fallbacks: BTreeMap<String, Vec<String>>,
-    /// When it was made.
-    pub created: UnixMillis,
-    /// It was taken back.
-    pub revoked: bool,
 }
 
 /// How much a key may ask for. What is left out has no limit.

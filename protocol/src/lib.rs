@@ -17,6 +17,7 @@ pub mod files;
 pub mod frame;
 pub mod ids;
 pub mod job;
+pub mod manage;
 pub mod message;
 pub mod money;
 pub mod pull;
