@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::Role;
 use crate::units::{ByteSize, Memory, Span};
 
+mod accounts;
 mod answers;
 mod check;
 mod degrade;
@@ -24,8 +25,10 @@ mod parse;
 mod placement;
 mod pull;
 mod queue;
+mod routing;
 mod source;
 
+pub use accounts::Accounts;
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
@@ -34,6 +37,7 @@ pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use pull::Pull;
 pub use queue::Queue;
+pub use routing::{AUTO, Mode, Routing, Tier};
 pub use source::{BadSource, Hashes, HubSource, Source};
 
 /// A whole `cluster.toml`.
@@ -64,6 +68,10 @@ pub struct Config {
     pub loading: Loading,
     /// Answers that are kept.
     pub answers: Answers,
+    /// Where keys, budgets and usage are kept.
+    pub accounts: Accounts,
+    /// Which model answers requests for `auto`.
+    pub routing: Routing,
     /// When cached blocks are fetched from another node instead of computed.
     pub pull: Pull,
     /// When a node is suspect.
