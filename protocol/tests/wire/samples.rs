@@ -160,6 +160,7 @@ fn attempt() -> Vec<Frame> {
         TokenBatch { first: Tokens(5), tokens }.into(),
         Finished { finish: Finish::Stop, usage }.into(),
         Finished { finish: Finish::Length, usage }.into(),
+        Finished { finish: Finish::Cancelled, usage }.into(),
         Failed { error: JobFault::NotFinite { position: Tokens(17) } }.into(),
         Failed { error: JobFault::WorkerLost { reason: "gone".into() } }.into(),
         Failed { error: JobFault::Drained }.into(),

@@ -250,8 +250,11 @@ fn attempt() -> Any<Frame> {
         refused(),
         tokens().prop_map(|cached| Begun { cached }.into()),
         (tokens(), vec(sampled, 0..20)).prop_map(|(first, tokens)| TokenBatch { first, tokens }.into()),
-        (select(vec![Finish::Stop, Finish::Length]), usage)
-            .prop_map(|(finish, usage)| Finished { finish, usage }.into()),
+        (select(vec![Finish::Stop, Finish::Length, Finish::Cancelled]), usage).prop_map(|(finish, usage)| Finished {
+            finish,
+            usage
+        }
+        .into()),
         fault.prop_map(|error| Failed { error }.into()),
         any::<[u8; 32]>().prop_map(|hash| FetchText { hash }.into()),
         (bytes(), any::<bool>()).prop_map(|(bytes, last)| TextChunk { bytes, last }.into()),
