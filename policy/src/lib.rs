@@ -13,6 +13,7 @@ pub mod health;
 pub mod index;
 pub mod job;
 pub mod ladder;
+pub mod ledger;
 pub mod loading;
 pub mod placement;
 pub mod pull;
