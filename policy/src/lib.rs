@@ -12,6 +12,7 @@ pub mod health;
 pub mod index;
 pub mod job;
 pub mod ladder;
+pub mod limits;
 pub mod loading;
 pub mod placement;
 pub mod pull;
