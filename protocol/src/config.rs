@@ -22,6 +22,7 @@ mod failure;
 mod loading;
 mod parse;
 mod placement;
+mod prices;
 mod pull;
 mod queue;
 mod source;
@@ -32,6 +33,7 @@ pub use failure::{Breaker, Retry};
 pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
+pub use prices::{Basis, ModelPrice, Prices, Tokens as TokenPrice, Unknown as UnknownPrice};
 pub use pull::Pull;
 pub use queue::Queue;
 pub use source::{BadSource, Hashes, HubSource, Source};
@@ -64,6 +66,8 @@ pub struct Config {
     pub loading: Loading,
     /// Answers that are kept.
     pub answers: Answers,
+    /// What tokens cost.
+    pub prices: Prices,
     /// When cached blocks are fetched from another node instead of computed.
     pub pull: Pull,
     /// When a node is suspect.
