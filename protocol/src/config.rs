@@ -23,6 +23,7 @@ mod failure;
 mod loading;
 mod parse;
 mod placement;
+mod prices;
 mod pull;
 mod queue;
 mod routing;
@@ -35,6 +36,7 @@ pub use failure::{Breaker, Retry};
 pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
+pub use prices::{Basis, ModelPrice, Prices, Tokens as TokenPrice, Unknown as UnknownPrice};
 pub use pull::Pull;
 pub use queue::Queue;
 pub use routing::{AUTO, Mode, Routing, Tier};
@@ -72,6 +74,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Which model answers requests for `auto`.
     pub routing: Routing,
+    /// What tokens cost.
+    pub prices: Prices,
     /// When cached blocks are fetched from another node instead of computed.
     pub pull: Pull,
     /// When a node is suspect.
