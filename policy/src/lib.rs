@@ -19,3 +19,4 @@ pub mod queue;
 pub mod rates;
 pub mod restart;
 pub mod retry;
+pub mod upstream;

@@ -19,9 +19,11 @@ mod answers;
 mod check;
 mod degrade;
 mod failure;
+mod fallback;
 mod loading;
 mod parse;
 mod placement;
+mod providers;
 mod pull;
 mod queue;
 mod source;
@@ -29,9 +31,11 @@ mod source;
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
+pub use fallback::{FallbackTable, Fallbacks};
 pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
+pub use providers::{DROPPABLE, Provider, ProviderKind, ProviderModels};
 pub use pull::Pull;
 pub use queue::Queue;
 pub use source::{BadSource, Hashes, HubSource, Source};
@@ -48,6 +52,10 @@ pub struct Config {
     pub node: Node,
     /// Models by their name in the cluster.
     pub models: BTreeMap<String, Model>,
+    /// Models of others, by the provider's name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Who answers when a model cannot.
+    pub fallbacks: FallbackTable,
     /// How requests are tried.
     pub requests: Requests,
     /// Which node is asked first.

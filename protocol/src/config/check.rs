@@ -26,6 +26,8 @@ impl Config {
         self.degrade.check(&mut found);
         self.loading.check(&mut found);
         self.answers.check(&mut found);
+        self.check_providers(&mut found);
+        self.check_fallbacks(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
