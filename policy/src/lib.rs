@@ -23,3 +23,4 @@ pub mod queue;
 pub mod rates;
 pub mod restart;
 pub mod retry;
+pub mod upstream;

@@ -20,10 +20,12 @@ mod answers;
 mod check;
 mod degrade;
 mod failure;
+mod fallback;
 mod loading;
 mod parse;
 mod placement;
 mod prices;
+mod providers;
 mod pull;
 mod queue;
 mod routing;
@@ -33,10 +35,12 @@ pub use accounts::Accounts;
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
+pub use fallback::{FallbackTable, Fallbacks};
 pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
 pub use prices::{Basis, ModelPrice, Prices, Tokens as TokenPrice, Unknown as UnknownPrice};
+pub use providers::{DROPPABLE, Provider, ProviderKind, ProviderModels};
 pub use pull::Pull;
 pub use queue::Queue;
 pub use routing::{AUTO, Mode, Routing, Tier};
@@ -54,6 +58,10 @@ pub struct Config {
     pub node: Node,
     /// Models by their name in the cluster.
     pub models: BTreeMap<String, Model>,
+    /// Models of others, by the provider's name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Who answers when a model cannot.
+    pub fallbacks: FallbackTable,
     /// How requests are tried.
     pub requests: Requests,
     /// Which node is asked first.

@@ -29,6 +29,8 @@ impl Config {
         self.accounts.check(&mut found);
         self.routing.check(&mut found);
         self.prices.check(&mut found);
+        self.check_providers(&mut found);
+        self.check_fallbacks(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
