@@ -1,6 +1,7 @@
 //! Who runs the decisions: one actor per concern, in supervision trees.
 
 pub mod cluster;
+pub mod cost;
 pub mod mock;
 pub mod node;
 pub mod supervisor;

@@ -131,6 +131,9 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
         salt: origin.caller.salt,
         tenant: origin.caller.key,
         random: origin.random,
+        route: None,
+        bill: None,
+        going: None,
     })
 }
 

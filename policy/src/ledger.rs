@@ -31,6 +31,7 @@ mod budgets;
 mod check;
 pub mod idempotency;
 mod matching;
+mod restore;
 mod types;
 mod window;
 

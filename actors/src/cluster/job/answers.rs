@@ -9,7 +9,9 @@ use tokio::time::timeout;
 use crate::cluster::metrics::ClusterMetrics;
 
 /// Whether a client still listens.
-pub(super) enum Heard {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It does.
     Yes,
     /// It is gone.
     Gone,
@@ -59,7 +61,8 @@ impl Answers {
         self.done(usage);
     }
 
-    pub(super) fn done(mut self, usage: Usage) {
+    /// Says that all is complete. Nothing follows.
+    pub fn done(mut self, usage: Usage) {
         self.metrics.done(&usage);
         self.end(Answer::Done { usage });
     }
@@ -77,7 +80,7 @@ impl Answers {
     }
 
     /// Waits while the client reads slowly, up to a limit.
-    pub(super) async fn say(&self, answer: Answer, limit: Duration) -> Heard {
+    pub async fn say(&self, answer: Answer, limit: Duration) -> Heard {
         match timeout(limit, self.pieces.send(answer)).await {
             Ok(Ok(())) => Heard::Yes,
             Ok(Err(_)) => Heard::Gone,
@@ -85,13 +88,14 @@ impl Answers {
         }
     }
 
-    pub(super) fn gone(&mut self) {
+    /// The client is gone: nothing more is said.
+    pub fn gone(&mut self) {
         self.metrics.cancelled();
         self.last = None;
     }
 
     /// The client reads too slowly: what it has not read is lost to it.
-    pub(super) fn stalled(&mut self) {
+    pub fn stalled(&mut self) {
         self.metrics.stalled();
         self.last = None;
     }
