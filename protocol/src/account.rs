@@ -184,6 +184,17 @@ pub struct Increase {
     pub until: UnixMillis,
 }
 
+/// What was spent of a budget in its window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// When the window has begun.
+    pub since: UnixMillis,
+    /// What settled requests have cost in it.
+    pub settled: Nanos,
+    /// The shares of the limit, in hundredths, that were told in it.
+    pub alerted: Vec<u8>,
+}
+
 /// What a request has used, and what it cost. One for each request that was priced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRecord {
