@@ -2,7 +2,11 @@
 //!
 //! Rules: only a hash is kept in memory, and compared in constant time; a key is shown in its file alone.
 
+use std::sync::Arc;
+
+use protocol::account::KeySettings;
 use protocol::answer::{ErrorKind, JobError};
+use protocol::job::Class;
 use subtle::ConstantTimeEq;
 
 use crate::service::Caller;
@@ -43,7 +47,8 @@ impl Keys {
         }
         let mut salt = [0; 16];
         salt.iter_mut().zip(given).for_each(|(salt, byte)| *salt = byte);
-        Ok(Caller { key: "admin".to_owned(), salt })
+        let settings = KeySettings { admin: true, class: Class::Interactive, ..KeySettings::default() };
+        Ok(Caller { key: "admin".to_owned(), salt, admin: true, settings: Arc::new(settings) })
     }
 }
 

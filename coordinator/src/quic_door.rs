@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::answer::Answer;
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
+use protocol::manage::{AnswerManage, AskManage};
 use protocol::message::{Answered, Ask, ClientHello, ClientRefused, ClientWelcome, Ordered, Status};
 use protocol::version::Versions;
 use tokio::sync::Semaphore;
@@ -111,10 +113,16 @@ async fn one(
     match reader.recv_within(patience, "a request").await {
         Ok(Frame::Ask(ask)) => answer(&mut writer, reader, ask, service, caller).await?,
         Ok(Frame::OrderNode(order)) => {
-            let outcome = service.order(&order.node, order.action);
+            let outcome = caller.operator("give orders to nodes");
+            let outcome = outcome.and_then(|_| service.order(&order.node, order.action));
             writer.send(Ordered { outcome }).await?;
         }
-        Ok(Frame::AskStatus(_)) => writer.send(Status { status: service.status() }).await?,
+        Ok(Frame::AskStatus(_)) => match caller.operator("see the cluster's status") {
+            Ok(_) => writer.send(Status { status: service.status() }).await?,
+            // The answer to this question has no place for a refusal.
+            Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
+        },
+        Ok(Frame::AskManage(ask)) => writer.send(managed(ask, service, caller).await).await?,
         Ok(other) => {
             writer.reset(Code::Unexpected);
             return Err(RecvError::Unexpected { wanted: "a request", got: other.kind() }.into());
@@ -128,6 +136,15 @@ async fn one(
     Ok(())
 }
 
+/// What comes of an operator's wish.
+async fn managed(ask: AskManage, service: &dyn Service, caller: &Caller) -> AnswerManage {
+    let outcome = match caller.operator("manage keys, budgets and usage") {
+        Ok(_) => service.manage(caller, ask.manage).await,
+        Err(error) => Err(error),
+    };
+    AnswerManage { outcome }
+}
+
 /// Passes the answer on until it ends or the client leaves.
 async fn answer(
     writer: &mut FrameWriter,
@@ -138,7 +155,7 @@ async fn answer(
 ) -> Result<(), SendError> {
     let mut answers = match service.ask(caller, ask.request) {
         Ok(answers) => answers,
-        Err(error) => return writer.send(Answered { answer: protocol::answer::Answer::Failed(error) }).await,
+        Err(error) => return writer.send(Answered { answer: Answer::Failed(error) }).await,
     };
     let stopped = writer.stopped();
     let speak = async {

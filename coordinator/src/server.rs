@@ -124,7 +124,7 @@ impl Service for Server {
         Ok(AnswerStream::tapped(pieces, tap))
     }
 
-    fn models(&self) -> Vec<ModelInfo> {
+    fn models(&self, _: &Caller) -> Vec<ModelInfo> {
         let cards = self.parts.shared.directory.models();
         cards.into_iter().map(|card| ModelInfo { name: card.model, context: card.context }).collect()
     }

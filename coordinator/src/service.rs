@@ -4,8 +4,13 @@
 //! nodes) is behind this trait, so a door is tested with a scripted service.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use protocol::answer::{Answer, ClusterStatus, JobError};
+use futures_util::future::BoxFuture;
+use protocol::account::KeySettings;
+use protocol::answer::{Answer, ClusterStatus, ErrorKind, JobError};
+use protocol::manage::{Manage, Managed};
 use protocol::message::OrderAction;
 use protocol::request::Request;
 use protocol::units::Tokens;
@@ -27,8 +32,8 @@ pub trait Service: Send + Sync + 'static {
     /// What can be seen from the request alone, or that the coordinator is full.
     fn ask(&self, caller: &Caller, request: Request) -> Result<AnswerStream, JobError>;
 
-    /// The models that some node serves, or has served since the start, by name.
-    fn models(&self) -> Vec<ModelInfo>;
+    /// The models that some node serves, or has served since the start, by name; of these, what the caller may ask for.
+    fn models(&self, caller: &Caller) -> Vec<ModelInfo>;
 
     /// Nodes and load.
     fn status(&self) -> ClusterStatus;
@@ -46,15 +51,68 @@ pub trait Service: Send + Sync + 'static {
     fn level(&self, _model: &str) -> u8 {
         0
     }
+
+    /// Does what an operator wants of keys, budgets and usage. A door asks only for callers with `admin`, and only
+    /// with settings that have no faults.
+    ///
+    /// # Errors
+    /// There is no such thing, or it cannot be kept, or another coordinator keeps it and cannot be reached.
+    fn manage(&self, _caller: &Caller, _manage: Manage) -> BoxFuture<'static, Result<Managed, JobError>> {
+        let message = "keys, budgets and usage are not kept here: ask the coordinator that holds the store";
+        Box::pin(std::future::ready(Err(JobError::new(ErrorKind::Invalid, message))))
+    }
+
+    /// How much the caller may still ask for at this moment, where its key has limits.
+    fn rates(&self, _caller: &Caller) -> RateState {
+        RateState::default()
+    }
 }
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The key's public name, fit for logs.
+    /// The key's public id, fit for logs.
     pub key: String,
     /// Keeps cached prefixes of different tenants apart.
     pub salt: [u8; 16],
+    /// It may manage keys, budgets and nodes.
+    pub admin: bool,
+    /// What its key may do, for the service: doors do not look into it.
+    pub settings: Arc<KeySettings>,
+}
+
+impl Caller {
+    /// The caller, if it may do what only operators may.
+    ///
+    /// # Errors
+    /// It may not; `what` it wanted is named.
+    pub fn operator(&self, what: &str) -> Result<&Self, JobError> {
+        if self.admin {
+            return Ok(self);
+        }
+        let message = format!("the key {} may not {what}: use one that was made with admin", self.key);
+        Err(JobError::new(ErrorKind::Forbidden, message))
+    }
+}
+
+/// How much of a key's limits is left. What is left out has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateState {
+    /// Requests a minute.
+    pub requests: Option<Rate>,
+    /// Tokens a minute.
+    pub tokens: Option<Rate>,
+}
+
+/// How much of one limit is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// The most in a minute.
+    pub limit: u64,
+    /// What may be asked for now.
+    pub remaining: u64,
+    /// Until all of it is free again, if nothing is asked for.
+    pub reset: Duration,
 }
 
 /// A model that can be asked for.

@@ -28,8 +28,14 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
-fn settings() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<MAX_BODY>()
+/// Bodies of so many bytes can mean no more than [`SHORT_MEANS`].
+const SHORT: usize = 64 * 1024;
+/// A byte on the wire stands for at most 16 in memory, as a small u128 does. A short body that claims to mean more
+/// lies, and is refused before anything is allocated for it.
+const SHORT_MEANS: usize = 16 * SHORT;
+
+fn settings<const LIMIT: usize>() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<LIMIT>()
 }
 
 /// Appends the message to `out`.
@@ -37,7 +43,7 @@ fn settings() -> impl bincode::config::Config {
 /// # Errors
 /// A type that bincode cannot express.
 pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    bincode::serde::encode_into_std_write(message, out, settings())
+    bincode::serde::encode_into_std_write(message, out, settings::<MAX_BODY>())
         .map(drop)
         .map_err(|error| EncodeError(error.to_string()))
 }
@@ -47,8 +53,12 @@ pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), Encode
 /// # Errors
 /// Whatever else the bytes are.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (message, used) = bincode::serde::decode_from_slice(bytes, settings())
-        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let read = if bytes.len() <= SHORT {
+        bincode::serde::decode_from_slice(bytes, settings::<SHORT_MEANS>())
+    } else {
+        bincode::serde::decode_from_slice(bytes, settings::<MAX_BODY>())
+    };
+    let (message, used) = read.map_err(|error| DecodeError::Malformed(error.to_string()))?;
     match bytes.len() - used {
         0 => Ok(message),
         rest => Err(DecodeError::Trailing(rest)),

@@ -9,6 +9,7 @@ pub mod fuzz;
 use crate::cache::{CacheBatch, CacheResync};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::files::{FileChunk, FileEnd, FileList, FileWanted, FilesRefused, FilesWanted, MAX_CHUNK};
+use crate::manage::{AnswerManage, AskManage};
 use crate::message::{
     Answered, Ask, AskStatus, Begun, ClientHello, ClientRefused, ClientWelcome, Drain, Failed, FetchText, Finished,
     Goodbye, Granted, Hello, Join, JoinRefused, Joined, Order, OrderNode, Ordered, Refusal, Refused, Report, Status,
@@ -161,6 +162,10 @@ frames! {
     87 OrderNode(OrderNode), 2 * KIB;
     /// Client: whether it was passed on.
     88 Ordered(Ordered), 16 * KIB;
+    /// Client: an operator wants something of keys, budgets or usage.
+    89 AskManage(AskManage), 256 * KIB;
+    /// Client: what came of it.
+    90 AnswerManage(AnswerManage), 8 * MIB;
     // Blocks between nodes, 96 to 103.
     /// Pull: a node wants cached blocks.
     96 PullBlocks(PullBlocks), 256 * KIB;

@@ -24,7 +24,7 @@ fn card() -> Card {
 }
 
 fn origin() -> Origin {
-    let caller = Caller { key: "admin".into(), salt: [3; 16] };
+    let caller = Caller { key: "admin".into(), salt: [3; 16], admin: true, settings: Arc::default() };
     Origin { request: RequestId(5), caller, random: 77, arrived: Instant::now() }
 }
 

@@ -72,7 +72,7 @@ impl Fake {
 impl Service for Fake {
     fn authenticate(&self, key: &str) -> Result<Caller, JobError> {
         if key == KEY {
-            Ok(Caller { key: "test".to_owned(), salt: [7; 16] })
+            Ok(Caller { key: "test".to_owned(), salt: [7; 16], admin: false, settings: Arc::default() })
         } else {
             Err(JobError::new(ErrorKind::Unauthorized, "the API key is not known: see the key file"))
         }
@@ -114,7 +114,7 @@ impl Service for Fake {
         Ok(AnswerStream::new(rx))
     }
 
-    fn models(&self) -> Vec<ModelInfo> {
+    fn models(&self, _: &Caller) -> Vec<ModelInfo> {
         vec![ModelInfo { name: MODEL.to_owned(), context: Tokens(2048) }]
     }
 

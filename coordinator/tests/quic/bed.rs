@@ -15,7 +15,7 @@ use protocol::config::Config;
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId};
 use protocol::message::{Ask, AskStatus, ClientHello};
-use protocol::request::{Care, Input, Params, Request};
+use protocol::request::{Input, Params, Request};
 use protocol::version::Versions;
 use ractor::{Actor, ActorRef};
 use tempfile::TempDir;

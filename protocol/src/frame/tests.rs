@@ -37,6 +37,8 @@ fn numbers_are_pinned() {
         (Kind::Status, 86),
         (Kind::OrderNode, 87),
         (Kind::Ordered, 88),
+        (Kind::AskManage, 89),
+        (Kind::AnswerManage, 90),
         (Kind::PullBlocks, 96),
         (Kind::PulledBlock, 97),
         (Kind::PulledEnd, 98),

@@ -20,6 +20,8 @@ use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
+mod manage;
+
 const KEY: JobKey = JobKey { request: RequestId(0xabc), choice: 1, attempt: 2 };
 const OURS: Versions = Versions { oldest: Version(0), newest: Version(3) };
 
@@ -275,6 +277,7 @@ fn client() -> Vec<Frame> {
     frames.push(OrderNode { node: "a".into(), action: OrderAction::Resume }.into());
     frames.push(Ordered { outcome: Ok("it drains".into()) }.into());
     frames.push(Ordered { outcome: Err(JobError::new(ErrorKind::Invalid, "no such node")) }.into());
+    frames.extend(manage::all());
     frames
 }
 

@@ -21,8 +21,10 @@ use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
+mod manage;
 mod people;
 
+use manage::manage;
 use people::{line, place, status};
 
 type Any<T> = BoxedStrategy<T>;
@@ -398,6 +400,12 @@ fn job_error() -> Any<JobError> {
         .boxed()
 }
 
+fn route() -> Any<Route> {
+    (text(), text(), any::<u16>(), vec(text(), 0..3))
+        .prop_map(|(asked, tier, score, because)| Route { asked, tier, score, because })
+        .boxed()
+}
+
 fn answer() -> Any<Answer> {
     let top = vec((token(), bytes(), float()), 0..3);
     let token_text = (token(), bytes(), float(), top).prop_map(|(token, bytes, logprob, top)| TokenText {
@@ -407,13 +415,7 @@ fn answer() -> Any<Answer> {
         top,
     });
     let counts = (tokens(), tokens(), tokens(), tokens());
-    let route = (text(), text(), any::<u16>(), vec(text(), 0..3)).prop_map(|(asked, tier, score, because)| Route {
-        asked,
-        tier,
-        score,
-        because,
-    });
-    let why = (option::of(text()), option::of(route));
+    let why = (option::of(text()), option::of(route()));
     let started = (any::<u128>(), text(), text(), counts, vec(text(), 0..3), any::<bool>(), why).prop_map(
         |(request, model, node, (prompt, cached, predicted, granted), degraded, replayed, (provider, route))| {
             let request = RequestId(request);
@@ -540,5 +542,5 @@ fn files() -> Any<Frame> {
 
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), events(), join(), client(), pull(), files()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client(), manage(), pull(), files()].boxed()
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use crate::http::Door;
+use crate::http::auth::Known;
 use crate::service::ModelInfo;
 
 /// A model in OpenAI's shape, with its context as other servers of open models show it.
@@ -32,21 +33,22 @@ fn model(info: ModelInfo, created: u64) -> Model {
     Model { id: info.name, object: "model", created, owned_by: "troupe", max_model_len: info.context.0 }
 }
 
-/// All models of the cluster.
-pub(crate) async fn list(State(door): State<Door>) -> Response {
-    let data = door.service.models().into_iter().map(|info| model(info, door.since)).collect();
+/// The models that the caller may ask for.
+pub(crate) async fn list(State(door): State<Door>, Known(caller): Known) -> Response {
+    let data = door.service.models(&caller).into_iter().map(|info| model(info, door.since)).collect();
     Json(Models { object: "list", data }).into_response()
 }
 
 /// One model; names may have slashes.
 pub(crate) async fn one(
     State(door): State<Door>,
+    Known(caller): Known,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| {
         ApiError::new(StatusCode::BAD_REQUEST, format!("the model's name in the URL cannot be read: {error}"))
     })?;
-    let found = door.service.models().into_iter().find(|info| info.name == id);
+    let found = door.service.models(&caller).into_iter().find(|info| info.name == id);
     let info = found.ok_or_else(|| {
         JobError::new(
             ErrorKind::UnknownModel,

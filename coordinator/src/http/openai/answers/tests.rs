@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
@@ -23,7 +24,7 @@ impl Service for Prepared {
         stream.ok_or_else(|| JobError::new(ErrorKind::Overloaded, "full"))
     }
 
-    fn models(&self) -> Vec<ModelInfo> {
+    fn models(&self, _: &Caller) -> Vec<ModelInfo> {
         Vec::new()
     }
 
@@ -41,7 +42,7 @@ impl Service for Prepared {
 }
 
 fn caller() -> Caller {
-    Caller { key: "test".to_owned(), salt: [0; 16] }
+    Caller { key: "test".to_owned(), salt: [0; 16], admin: false, settings: Arc::default() }
 }
 
 fn asked(scripts: &[Vec<Answer>], prompts: usize, each: u32) -> Result<Answers, JobError> {
