@@ -68,7 +68,7 @@ impl Kept {
                 hard.budgets.remove(&id);
                 hard.spent.remove(&id);
             }
-            Write::Spent { budget, spent } => drop(hard.spent.insert(budget, spent)),
+            Write::Spent(spent) => drop(hard.spent.insert(spent.budget.clone(), spent)),
             Write::PutPrice { name, price } => drop(hard.prices.insert(name, price)),
             Write::RemovePrice(name) => drop(hard.prices.remove(&name)),
             Write::Usage(record) if self.seen.contains_key(&record.request) => receipt.skip(place, record.request),

@@ -28,12 +28,7 @@ pub enum Write {
     /// A budget is no more, nor what was spent of it.
     RemoveBudget(String),
     /// What was spent of a budget, in place of what was said before.
-    Spent {
-        /// Its id.
-        budget: String,
-        /// All that was spent, not what was added.
-        spent: Spent,
-    },
+    Spent(Spent),
     /// A price, new or in place of the one with its name.
     PutPrice {
         /// `model`, or `provider/model`.
@@ -167,10 +162,7 @@ impl Checked {
             }
             Write::PutBudget(budget) => self.budget(budget)?,
             Write::RemoveBudget(id) => self.name("budget id", id)?,
-            Write::Spent { budget, spent } => {
-                self.name("budget id", budget)?;
-                self.bytes += spent.alerted.len();
-            }
+            Write::Spent(spent) => self.name("budget id", &spent.budget)?,
             Write::PutPrice { name, .. } | Write::RemovePrice(name) => self.name("price name", name)?,
             Write::Usage(record) => {
                 self.moment(record.at.0)?;

@@ -39,12 +39,12 @@ fn sum(end: u64) -> Nanos {
 /// What a coordinator does at the end of a request, and at the beginning of the next.
 fn batch(number: u64) -> Vec<Write> {
     let (now, next) = (record(number), record(number + 1));
-    let spent = Spent { settled: sum(number + 1), ..Spent::default() };
+    let spent = Spent { budget: "all".to_owned(), settled: sum(number + 1), ..Spent::default() };
     vec![
         Write::Open(OpenReservation { request: next.request, amount: next.cost, ..OpenReservation::default() }),
         Write::Close(now.request),
         Write::Usage(now),
-        Write::Spent { budget: "all".to_owned(), spent },
+        Write::Spent(spent),
     ]
 }
 

@@ -3,9 +3,9 @@
 use protocol::account::{Spent, Subject};
 use protocol::units::{Nanos, UnixMillis};
 
+use super::Ledger;
 use super::account::Account;
 use super::types::Settled;
-use super::Ledger;
 
 impl Ledger {
     /// What a store keeps of every budget.

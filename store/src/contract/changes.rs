@@ -22,8 +22,8 @@ fn budget(id: &str, limit: u64) -> Budget {
     Budget { id: id.to_owned(), limit: Nanos(limit), alerts: vec![50, 80, 100], ..Budget::default() }
 }
 
-fn spent(settled: u64) -> Spent {
-    Spent { since: UnixMillis(TODAY), settled: Nanos(settled), alerted: vec![50] }
+fn spent(budget: &str, settled: u64) -> Spent {
+    Spent { budget: budget.to_owned(), since: UnixMillis(TODAY), settled: Nanos(settled), alerted: 1 << 50 }
 }
 
 fn open(number: u64) -> OpenReservation {
@@ -43,7 +43,7 @@ pub fn all_comes_back(bench: &dyn Bench) {
         vec![
             Write::PutKey(key("key-0123456789abcdef", "Anna")),
             Write::PutBudget(budget("all", u64::MAX)),
-            Write::Spent { budget: "all".to_owned(), spent: spent(u64::MAX) },
+            Write::Spent(spent("all", u64::MAX)),
             Write::PutPrice { name: "provider/model".to_owned(), price },
             Write::Open(open(1)),
             Write::Usage(record(2, TODAY)),
@@ -54,7 +54,7 @@ pub fn all_comes_back(bench: &dyn Bench) {
     let before = store.load().expect("the store can be read");
     assert_eq!(before.keys.get("key-0123456789abcdef"), Some(&key("key-0123456789abcdef", "Anna")));
     assert_eq!(before.budgets.get("all"), Some(&budget("all", u64::MAX)));
-    assert_eq!(before.spent.get("all"), Some(&spent(u64::MAX)));
+    assert_eq!(before.spent.get("all"), Some(&spent("all", u64::MAX)));
     assert_eq!(before.prices.get("provider/model"), Some(&price));
     assert_eq!(before.open.get(&open(1).request), Some(&open(1)));
     assert_eq!(before.blobs.get("escrow"), Some(&vec![0, 255, 1]));
@@ -90,13 +90,13 @@ pub fn later_writes_win(bench: &dyn Bench) {
 pub fn budgets_go_with_what_was_spent(bench: &dyn Bench) {
     let place = bench.fresh();
     let store = place.open();
-    let spend = |id: &str, settled| Write::Spent { budget: id.to_owned(), spent: spent(settled) };
+    let spend = |id: &str, settled| Write::Spent(spent(id, settled));
     commit(&*store, vec![Write::PutBudget(budget("a", 5)), spend("a", 3), spend("in cluster.toml", 4)]);
     commit(&*store, vec![Write::PutBudget(budget("a", 2))]);
     let hard = store.load().expect("the store can be read");
     assert_eq!(hard.budgets.get("a"), Some(&budget("a", 2)));
-    assert_eq!(hard.spent.get("a"), Some(&spent(3)), "a lower limit changes nothing about what was spent");
-    assert_eq!(hard.spent.get("in cluster.toml"), Some(&spent(4)));
+    assert_eq!(hard.spent.get("a"), Some(&spent("a", 3)), "a lower limit changes nothing about what was spent");
+    assert_eq!(hard.spent.get("in cluster.toml"), Some(&spent("in cluster.toml", 4)));
     commit(&*store, vec![Write::RemoveBudget("a".to_owned()), Write::RemoveBudget("never there".to_owned())]);
     let hard = store.load().expect("the store can be read");
     assert_eq!(hard.budgets.len(), 0);
@@ -125,7 +125,7 @@ pub fn usage_counts_once(bench: &dyn Bench) {
     let other = protocol::account::UsageRecord { at: UnixMillis(TODAY + 5), cost: Nanos(77), ..one.clone() };
     let batch = [
         Write::Usage(one.clone()),
-        Write::Spent { budget: "b".to_owned(), spent: spent(1) },
+        Write::Spent(spent("b", 1)),
         Write::Usage(other.clone()),
         Write::Open(again),
         Write::Usage(two.clone()),

@@ -50,9 +50,9 @@ impl<'t> Batch<'t> {
                     self.remove(BUDGETS, id)?;
                     self.remove(SPENT, id)?;
                 }
-                Write::Spent { budget, spent } => {
-                    let bytes = named("spent", budget).pack(spent).map_err(unwritable("what was spent"))?;
-                    self.put(SPENT, budget, &bytes)?;
+                Write::Spent(spent) => {
+                    let bytes = named("spent", &spent.budget).pack(spent).map_err(unwritable("what was spent"))?;
+                    self.put(SPENT, &spent.budget, &bytes)?;
                 }
                 Write::PutPrice { name, price } => {
                     let bytes = named("prices", name).json(price).map_err(unwritable("a price"))?;

@@ -13,11 +13,8 @@ fn ledger() -> Ledger {
         window: Window { every: Period::Total, zone: None },
         ..Budget::default()
     };
-    let other = Budget {
-        id: "team".into(),
-        scope: Scope { team: Some("red".into()), ..Scope::default() },
-        ..budget.clone()
-    };
+    let other =
+        Budget { id: "team".into(), scope: Scope { team: Some("red".into()), ..Scope::default() }, ..budget.clone() };
     Ledger::new([budget, other], []).unwrap()
 }
 
