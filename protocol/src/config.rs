@@ -43,7 +43,7 @@ pub use prices::{Basis, ModelPrice, Prices, Tokens as TokenPrice, Unknown as Unk
 pub use providers::{DROPPABLE, Provider, ProviderKind, ProviderModels};
 pub use pull::Pull;
 pub use queue::Queue;
-pub use routing::{AUTO, Mode, Routing, Tier};
+pub use routing::{AUTO, Routing, Tier, is_auto};
 pub use source::{BadSource, Hashes, HubSource, Source};
 
 /// A whole `cluster.toml`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use policy::job::Tries;
 use policy::retry;
 use protocol::account::Outcome;
-use protocol::answer::{JobError, Route};
+use protocol::answer::{JobError, Route, Usage};
 use protocol::engine::BlockHash;
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Class, Limits, Sampling};
@@ -65,6 +65,16 @@ impl Retries {
     /// A full budget.
     pub fn new(settings: retry::Settings) -> Self {
         Self { settings, budget: Mutex::new(retry::Budget::new(settings)) }
+    }
+
+    /// How long is waited between tries.
+    pub fn settings(&self) -> retry::Settings {
+        self.settings
+    }
+
+    /// Decides with what may still be tried again.
+    pub async fn with<T>(&self, decide: impl FnOnce(&mut retry::Budget) -> T) -> T {
+        decide(&mut *self.budget.lock().await)
     }
 }
 
@@ -159,13 +169,24 @@ pub async fn run_alone(task: Task, answers: Answers, shared: Shared) {
     }
 }
 
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With a whole answer.
+    Done(Usage),
+    /// It failed, and the client has heard so.
+    Failed,
+    /// The client left.
+    Left,
+}
+
 /// Runs a request to its end. What it has used is billed, however it ends.
 ///
 /// # Errors
 /// It failed before anything was said; then nothing is billed.
-pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result<(), Box<Unanswered>> {
+pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result<Ended, Box<Unanswered>> {
     let (bill, going) = (task.bill.take(), task.going.take());
-    let run::Ran { outcome, mut usage, begun, bill } = run::answer(task, bill, &answers, &shared).await;
+    let run::Ran { outcome, mut usage, begun, bill } = run::answer(task, bill, &mut answers, &shared).await;
     if let Some(going) = going {
         going.settle(usage.prompt + usage.completion);
     }
@@ -186,12 +207,18 @@ pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result
                 usage.cost = bill.settle(&usage, ended).await;
             }
             match outcome {
-                Ok(()) => answers.done(usage),
-                Err(Over::Failed(error)) => answers.fail(error),
+                Ok(()) => {
+                    answers.done(usage);
+                    return Ok(Ended::Done(usage));
+                }
+                Err(Over::Failed(error)) => {
+                    answers.fail(error);
+                    return Ok(Ended::Failed);
+                }
                 Err(Over::ClientGone) => answers.gone(),
                 Err(Over::ClientStalled) => answers.stalled(),
             }
         }
     }
-    Ok(())
+    Ok(Ended::Left)
 }

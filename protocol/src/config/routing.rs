@@ -13,7 +13,7 @@ use crate::units::{Nanos, Span};
 /// The name that asks the cluster to choose; `auto:cheap` and so on ask for a mode.
 pub const AUTO: &str = "auto";
 /// The most tiers.
-pub const MOST_TIERS: usize = 8;
+const MOST_TIERS: usize = 8;
 
 /// Which model answers requests for `auto`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,8 @@ pub const MOST_TIERS: usize = 8;
 pub struct Routing {
     /// From the cheapest to the best. Without any, `auto` is not served.
     pub tiers: Vec<Tier>,
-    /// Scores between the tiers for `auto:cheap`: from the first on a request goes to the second tier, and so on.
+    /// Cuts between the tiers for `auto:cheap`: above the first a request goes to the second tier, and so on. A cut is
+    /// the share of ordinary requests that stay below.
     pub cheap: Vec<f64>,
     /// Likewise for `auto:balanced`, and for `auto`.
     pub balanced: Vec<f64>,
@@ -56,9 +57,9 @@ impl Default for Routing {
     fn default() -> Self {
         Self {
             tiers: Vec::new(),
-            cheap: vec![0.75, 0.95],
-            balanced: vec![0.5, 0.9],
-            best: vec![0.25, 0.6],
+            cheap: vec![0.95, 0.9975],
+            balanced: vec![0.8, 0.96],
+            best: vec![0.4, 0.64],
             sticky: secs(600),
             margin: 0.1,
             conversations: 65_536,
@@ -69,55 +70,12 @@ impl Default for Routing {
     }
 }
 
-/// How `auto` weighs cost against quality.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// As little as possible.
-    Cheap,
-    /// The usual.
-    #[default]
-    Balanced,
-    /// As good as possible.
-    Best,
-}
-
-impl Mode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cheap, Self::Balanced, Self::Best];
-
-    /// As it stands behind `auto:`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cheap => "cheap",
-            Self::Balanced => "balanced",
-            Self::Best => "best",
-        }
-    }
-
-    /// Of a model's name that asks the cluster to choose; none if it names a model, an error if it names no mode.
-    ///
-    /// # Errors
-    /// What stands behind `auto:`, if that is no mode.
-    pub fn of(model: &str) -> Option<Result<Self, String>> {
-        let rest = model.strip_prefix(AUTO)?;
-        if rest.is_empty() {
-            return Some(Ok(Self::default()));
-        }
-        let word = rest.strip_prefix(':')?;
-        Some(Self::ALL.into_iter().find(|mode| mode.as_str() == word).ok_or_else(|| word.to_owned()))
-    }
+/// Whether a model's name asks the cluster to choose.
+pub fn is_auto(model: &str) -> bool {
+    model.split_once(':').map_or(model, |(front, _)| front) == AUTO
 }
 
 impl Routing {
-    /// The scores between tiers.
-    pub fn thresholds(&self, mode: Mode) -> &[f64] {
-        match mode {
-            Mode::Cheap => &self.cheap,
-            Mode::Balanced => &self.balanced,
-            Mode::Best => &self.best,
-        }
-    }
-
     pub(super) fn check(&self, found: &mut Vec<ConfigFault>) {
         if self.tiers.len() > MOST_TIERS {
             found.push(fault("routing.tiers", format!("has {}: give at most {MOST_TIERS}", self.tiers.len())));
@@ -135,7 +93,7 @@ impl Routing {
                 found.push(fault(format!("routing.tiers[{at}].models"), "is empty: name at least one model"));
             }
             for model in &tier.models {
-                if Mode::of(model).is_some() {
+                if is_auto(model) {
                     found.push(fault(format!("routing.tiers[{at}].models"), format!("names '{model}': name a model")));
                 } else if !models.insert(model) {
                     let problem = format!("names '{model}' again: a model has one tier");
@@ -143,8 +101,12 @@ impl Routing {
                 }
             }
         }
-        for mode in Mode::ALL {
-            self.check_thresholds(mode, found);
+        for (path, thresholds) in [
+            ("routing.cheap", &self.cheap),
+            ("routing.balanced", &self.balanced),
+            ("routing.best", &self.best),
+        ] {
+            self.check_thresholds(path, thresholds, found);
         }
         if self.sticky > secs(30 * 24 * 3600) {
             found.push(fault("routing.sticky", format!("is {}: give at most 720h", self.sticky)));
@@ -160,12 +122,11 @@ impl Routing {
         count(found, "routing.conversations".to_owned(), self.conversations, 16_777_216);
     }
 
-    fn check_thresholds(&self, mode: Mode, found: &mut Vec<ConfigFault>) {
-        let (thresholds, path) = (self.thresholds(mode), format!("routing.{}", mode.as_str()));
+    fn check_thresholds(&self, path: &str, thresholds: &[f64], found: &mut Vec<ConfigFault>) {
         if thresholds.len() + 1 < self.tiers.len() {
             let problem =
                 format!("has {} scores for {} tiers: give one between each two", thresholds.len(), self.tiers.len());
-            found.push(fault(path.clone(), problem));
+            found.push(fault(path, problem));
         }
         if !thresholds.iter().all(|score| (0.0..=1.0).contains(score)) {
             found.push(fault(path, format!("is {thresholds:?}: scores are from 0 to 1")));

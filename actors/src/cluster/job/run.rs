@@ -33,7 +33,7 @@ const BURST: Duration = Duration::from_millis(2);
 struct Run<'a> {
     task: Task,
     shared: &'a Shared,
-    answers: &'a Answers,
+    answers: &'a mut Answers,
     choices: Vec<Choice>,
     jitter: Jitter,
     begun: Instant,
@@ -53,14 +53,15 @@ pub(super) struct Ran {
 }
 
 /// All answers of a request.
-pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &Answers, shared: &Shared) -> Ran {
+pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &mut Answers, shared: &Shared) -> Ran {
+    let closed = answers.closed();
     let jitter = Jitter::new(task.random);
     let (choices, begun) = (Vec::new(), Instant::now());
     let deadline = begun + shared.settings.timeout;
     let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false, bill };
     let outcome = tokio::select! {
         biased;
-        () = answers.closed() => Err(Over::ClientGone),
+        () = closed => Err(Over::ClientGone),
         outcome = run.go() => outcome,
         () = sleep_until(deadline) => Err(Over::Failed(out_of_time(shared.settings.timeout))),
     };
