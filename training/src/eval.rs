@@ -121,12 +121,13 @@ fn flips(scorer: &LinearScorer, held: &[Example], thresholds: &Thresholds) -> Ve
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 fn time(scorer: &LinearScorer, held: &[Example]) -> (f64, f64) {
     let mut long = String::new();
-    held.iter().take_while(|_| true).for_each(|example| {
-        if long.len() < 32 * 1024 {
-            long.push_str(&example.text);
-            long.push('\n');
+    for example in held.iter().cycle().take_while(|_| !held.is_empty()) {
+        if long.len() >= 32 * 1024 {
+            break;
         }
-    });
+        long.push_str(&example.text);
+        long.push('\n');
+    }
     let mut times: Vec<f64> = (0..3)
         .flat_map(|_| held.iter().enumerate())
         .map(|(n, example)| {

@@ -57,15 +57,20 @@ pub(super) fn features(folded: &Folded) -> ([f32; COUNT], f32) {
         seen.token(folded.word(token), token.kind);
     }
     let words = seen.words.max(1) as f32;
-    let signs = |set: &[u8]| text.bytes().filter(|byte| set.contains(byte)).count() as f32;
-    let letters = text.chars().filter(|character| character.is_alphabetic());
-    let (all, foreign) = letters.fold((0_u32, 0_u32), |(all, foreign), letter| {
-        // Latin letters with their diacritics end here.
-        (all + 1, foreign + u32::from(letter >= '\u{250}'))
-    });
+    let bytes = Bytes::of(text);
+    let signs = |set: &[u8]| bytes.of_set(set);
+    // Latin letters with their diacritics end at U+024F.
+    let (latin, foreign) = if text.is_ascii() {
+        (1, 0)
+    } else {
+        let letters = text.chars().filter(|character| character.is_alphabetic());
+        letters.fold((0_u32, 0_u32), |(latin, foreign), letter| {
+            if letter < '\u{250}' { (latin + 1, foreign) } else { (latin, foreign + 1) }
+        })
+    };
     let upto = |count: f32, most: f32| (count / most).min(1.0);
     let [math, code, reasoning, steps, constraints, formats, facts, numbers, whys, negations, comparisons] = seen.kinds;
-    let foreign = foreign as f32 / all.max(1) as f32;
+    let foreign = foreign as f32 / (latin + foreign).max(1) as f32;
     let counts = [
         upto((words + 1.0).ln(), 401_f32.ln()),
         upto((text.len() as f32 + 1.0).ln(), 3001_f32.ln()),
@@ -92,7 +97,7 @@ pub(super) fn features(folded: &Folded) -> ([f32; COUNT], f32) {
         upto(choices(text), 4.0),
         upto(seen.commas as f32 / words, 0.5),
         upto(signs(b"\""), 6.0),
-        upto(text.matches('_').count() as f32, 2.0),
+        upto(signs(b"_"), 2.0),
         upto(negations, 3.0),
         upto(comparisons, 3.0),
     ];
@@ -102,6 +107,48 @@ pub(super) fn features(folded: &Folded) -> ([f32; COUNT], f32) {
 const SETS: [&[&str]; 11] = [
     MATHEMATICS, CODE, REASONING, STEPS, CONSTRAINTS, FORMATS, FACTS, NUMBERS, WHYS, NEGATIONS, COMPARISONS,
 ];
+
+/// By first byte and set, the lengths of its words: most words are in no set, and this says so at once.
+static MAYBE: [[u32; SETS.len()]; 128] = maybe();
+
+const fn length_bit(length: usize) -> u32 {
+    1 << if length < 32 { length } else { 0 }
+}
+
+/// Runs when the program is built: a word that does not fit stops the build.
+const fn maybe() -> [[u32; SETS.len()]; 128] {
+    let mut found = [[0; SETS.len()]; 128];
+    let mut set = 0;
+    while set < SETS.len() {
+        let mut word = 0;
+        while word < SETS[set].len() {
+            let bytes = SETS[set][word].as_bytes();
+            found[bytes[0] as usize][set] |= length_bit(bytes.len());
+            word += 1;
+        }
+        set += 1;
+    }
+    found
+}
+
+/// How often each ASCII byte is there.
+struct Bytes([u32; 128]);
+
+impl Bytes {
+    fn of(text: &str) -> Self {
+        let mut counts = [0; 128];
+        for byte in text.bytes() {
+            if let Some(count) = counts.get_mut(usize::from(byte)) {
+                *count += 1;
+            }
+        }
+        Self(counts)
+    }
+
+    fn of_set(&self, set: &[u8]) -> f32 {
+        set.iter().filter_map(|byte| self.0.get(usize::from(*byte))).sum::<u32>() as f32
+    }
+}
 
 #[derive(Default)]
 struct Seen {
@@ -116,8 +163,10 @@ impl Seen {
         match kind {
             Kind::Word => {
                 self.words += 1;
-                for (kind, set) in self.kinds.iter_mut().zip(SETS) {
-                    if set.contains(&word) {
+                let places = word.as_bytes().first().and_then(|first| MAYBE.get(usize::from(*first)));
+                let Some(places) = places else { return };
+                for ((kind, set), lengths) in self.kinds.iter_mut().zip(SETS).zip(places) {
+                    if lengths & length_bit(word.len()) != 0 && set.contains(&word) {
                         *kind += 1.0;
                     }
                 }
