@@ -15,6 +15,7 @@ pub mod ladder;
 pub mod limits;
 pub mod loading;
 pub mod placement;
+pub mod plan;
 pub mod prices;
 pub mod pull;
 pub mod queue;
