@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod limits;
 pub mod loading;
 pub mod placement;
+pub mod plan;
 pub mod prices;
 pub mod pull;
 pub mod queue;

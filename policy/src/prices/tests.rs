@@ -115,7 +115,7 @@ fn the_list_in_the_program_can_be_read_and_names_its_sources() {
     assert_eq!(list, List::built_in());
     assert!(list.models.len() >= 20);
     for (name, listed) in &list.models {
-        assert!(!listed.provider.is_empty() && listed.date.len() >= 7 && !listed.source.is_empty(), "{name}");
+        assert!(!listed.provider.is_empty() && listed.date.len() >= 4 && !listed.source.is_empty(), "{name}");
         assert!(listed.price.cached <= listed.price.input && listed.price.input <= listed.price.output, "{name}");
     }
     for (model, expected) in [

@@ -6,6 +6,7 @@
 
 mod chat;
 mod cluster;
+mod cost;
 mod failure;
 mod interrupts;
 mod model;
@@ -49,6 +50,8 @@ enum Command {
     Node(node::Options),
     /// See which node has which model, load models and unload them.
     Model(model::Options),
+    /// Say what a workload would cost; no cluster is asked.
+    Cost(cost::Options),
 }
 
 #[tokio::main]
@@ -73,6 +76,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Submit(options) = &arguments.command {
         options.check()?;
     }
+    if let Command::Cost(options) = &arguments.command {
+        return cost::run(options, &mut Out::new());
+    }
     // Until here Ctrl-C ends the program by itself: there is nothing to cancel yet.
     let client = arguments.cluster.connect().await?;
     let interrupts = Interrupts::catch();
@@ -92,6 +98,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
+        Command::Cost(options) => cost::run(options, &mut out),
     };
     // So that the coordinator hears at once that we are gone, and with us our jobs.
     client.close().await;
