@@ -121,7 +121,7 @@ pub fn usage_counts_once(bench: &dyn Bench) {
     let place = bench.fresh();
     let store = place.open();
     let (one, two) = (record(1, TODAY), record(2, TODAY));
-    let again = crate::hard::OpenReservation::default();
+    let again = OpenReservation::default();
     let other = protocol::account::UsageRecord { at: UnixMillis(TODAY + 5), cost: Nanos(77), ..one.clone() };
     let batch = [
         Write::Usage(one.clone()),
