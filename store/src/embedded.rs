@@ -88,6 +88,9 @@ impl RedbStore {
     /// It cannot be opened: each reason with what to do about it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let path = path.into();
+        if !path.exists() {
+            create(&path)?;
+        }
         let file = path.clone();
         Self::open_with(path, Box::new(move || open_file(&file)))
     }
@@ -166,19 +169,47 @@ fn no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// The file, empty if it was not there, as its owner's alone.
-fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    let data = file.metadata()?;
-    if data.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))?;
+/// Makes the file under another name and moves it to its place when it is whole: one that is made in part could
+/// not be opened, and nobody could tell it from a stranger's.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let new = path.with_file_name(name);
+    let disk = |error: io::Error| refused(path, DatabaseError::Storage(StorageError::Io(error)));
+    // One that a process of the same id has left.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+        _ => {}
     }
-    if data.len() == 0
-        && let Some(folder) = path.parent()
-    {
-        // So that the file itself survives a loss of power, not only what is in it.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        fs::File::open(folder)?.sync_all()?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(disk)?;
+    let file = new.clone();
+    let made = opened(path, &(Box::new(move || open_file(&file)) as Opener))
+        .and_then(|database| database.close().map_err(|error| refused(path, error)))
+        .and_then(|()| place(&new, path).map_err(disk));
+    if made.is_err() {
+        drop(fs::remove_file(&new));
+    }
+    made
+}
+
+/// Gives a whole file its name, if nobody else has made one meanwhile, and sees to it that a loss of power leaves it
+/// there.
+fn place(new: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(new, path) {
+        Ok(()) => fs::remove_file(new)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(new)?,
+        // Some file systems have no links.
+        Err(_) => fs::rename(new, path)?,
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+/// The file, as its owner's alone. It must be there: one that has gone is not to be replaced by an empty one.
+fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Database::builder()
         .set_cache_size(CACHE)
@@ -213,7 +244,7 @@ fn refused(path: &Path, error: DatabaseError) -> OpenError {
         DatabaseError::RepairAborted => OpenError::Damaged { path, why },
         DatabaseError::Storage(StorageError::Corrupted(why)) => OpenError::Damaged { path, why },
         DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
-            io::ErrorKind::NotFound => OpenError::NoFolder { path },
+            io::ErrorKind::NotFound => OpenError::NotThere { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::NotWritable { path, why },
             io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
                 OpenError::Foreign { path, why }

@@ -10,9 +10,9 @@ use crate::write::BadBatch;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Its folder is not there.
-    #[error("the store {path} cannot be made, its folder is not there: make the folder, or name another place")]
-    NoFolder {
+    /// Its folder is not there, or it has gone while it was in use.
+    #[error("the store {path} is not there, nor can it be made: make its folder, or name another place")]
+    NotThere {
         /// The file.
         path: PathBuf,
     },

@@ -47,7 +47,7 @@ impl Place<'_> {
         proof
     }
 
-    fn sealed(&self, mut body: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn sealed(&self, mut body: Vec<u8>) -> Vec<u8> {
         let proof = self.proof(&body);
         body.extend_from_slice(&proof);
         body

@@ -93,6 +93,8 @@ fn a_kill_loses_nothing_that_was_told_and_counts_nothing_twice() {
                 told = Some(number.parse().unwrap());
             }
         };
+        // Its first line comes just before it opens the store.
+        assert!(heard.by_ref().map_while(Result::ok).any(|line| line.starts_with("running")));
         let mut seen = 0;
         while seen < lines {
             let line = heard.next().expect("the child works until it is killed").unwrap();

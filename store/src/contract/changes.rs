@@ -121,7 +121,7 @@ pub fn usage_counts_once(bench: &dyn Bench) {
     let place = bench.fresh();
     let store = place.open();
     let (one, two) = (record(1, TODAY), record(2, TODAY));
-    let again = crate::hard::OpenReservation::default();
+    let again = OpenReservation::default();
     let other = protocol::account::UsageRecord { at: UnixMillis(TODAY + 5), cost: Nanos(77), ..one.clone() };
     let batch = [
         Write::Usage(one.clone()),
@@ -159,6 +159,9 @@ pub fn settled_requests_are_not_reserved(bench: &dyn Bench) {
     assert_eq!(hard.open.keys().copied().collect::<Vec<_>>(), [open(2).request]);
 }
 
+/// Whether a reason is the right one.
+type Judge = fn(&BadBatch) -> bool;
+
 /// A batch with one impossible write is refused whole, and the reason names the write.
 pub fn a_bad_batch_leaves_nothing(bench: &dyn Bench) {
     let place = bench.fresh();
@@ -169,7 +172,7 @@ pub fn a_bad_batch_leaves_nothing(bench: &dyn Bench) {
     let mut many = record(3, TODAY);
     many.subject.tags = vec!["x".repeat(MAX_NAME); MAX_SIZE / MAX_NAME];
     let blob = |name: &str, bytes| Write::PutBlob { name: name.to_owned(), bytes: vec![0; bytes] };
-    let cases: Vec<(Write, fn(&BadBatch) -> bool)> = vec![
+    let cases: [(Write, Judge); 9] = [
         (blob("", 1), |bad| matches!(bad, BadBatch::Unnamed { place: 2, what: "blob name" })),
         (blob(&long, 1), |bad| matches!(bad, BadBatch::LongName { place: 2, bytes, .. } if *bytes == MAX_NAME + 1)),
         (blob("b", MAX_SIZE), |bad| matches!(bad, BadBatch::LargeValue { place: 2, .. })),

@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
 use protocol::account::UsageRecord;
