@@ -35,6 +35,7 @@ pub struct Bill {
     reserved: Nanos,
     used: Usage,
     outcome: Outcome,
+    disputed: Nanos,
     journaled: bool,
     open: bool,
 }
@@ -43,7 +44,7 @@ impl Bill {
     pub(super) fn new(accounts: Accounts, order: Order) -> Self {
         let reserved = order.bound;
         let (used, outcome) = (Usage::default(), Outcome::Failed);
-        Self { accounts, order, reserved, used, outcome, journaled: false, open: true }
+        Self { accounts, order, reserved, used, outcome, disputed: Nanos::ZERO, journaled: false, open: true }
     }
 
     /// What is set aside.
@@ -89,6 +90,11 @@ impl Bill {
     /// So much is used by now; it counts if nobody settles.
     pub fn note(&mut self, used: Usage, outcome: Outcome) {
         (self.used, self.outcome) = (used, outcome);
+    }
+
+    /// A provider claims so much more than is believed.
+    pub fn dispute(&mut self, amount: Nanos) {
+        self.disputed += amount;
     }
 
     /// One more piece of the answer has come.
@@ -148,7 +154,7 @@ impl Bill {
             completion: self.used.completion,
             reserved: self.reserved,
             cost: settled.booked,
-            disputed: settled.disputed,
+            disputed: settled.disputed + self.disputed,
             outcome: self.outcome,
         };
         let mut writes = vec![Write::Usage(record.clone())];
