@@ -4,6 +4,8 @@
 //! Rules: money is in [`Nanos`], times in [`UnixMillis`]; a secret is never here, only its hash. What is
 //! allowed is decided in `policy`, what is kept is the store's affair.
 
+mod faults;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::ids::RequestId;
 use crate::job::Class;
 use crate::units::{Nanos, Tokens, UnixMillis};
+
+pub use faults::{
+    MAX_ALERTS, MAX_FALLBACKS, MAX_GUARDRAILS, MAX_KEY_MODELS, MAX_KEY_TAGS, MAX_MODEL_BYTES, MAX_NAME_BYTES,
+    looks_secret, shown,
+};
 
 /// An API key without its secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
