@@ -12,3 +12,4 @@ mod overload;
 mod schema;
 mod sockets;
 mod support;
+mod tools;
