@@ -33,6 +33,11 @@ impl Decisions {
         Self { most: most.max(1), kept: Mutex::default() }
     }
 
+    /// How many are kept.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// A request comes.
     pub fn begin(self: &Arc<Self>, explanation: Explanation) -> Explaining {
         let request = explanation.request;

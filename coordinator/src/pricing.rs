@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use actors::cluster::directory::Directory;
 use policy::prices::{NoPrice, Priced, Prices};
 use protocol::manage::PricedModel;
+use providers::Pool;
 
 /// What models cost.
 #[derive(Debug)]
@@ -27,9 +28,18 @@ impl Pricing {
     }
 
     /// What all models cost that have a price of their own or are served.
-    pub fn all(&self, directory: &Directory) -> Vec<PricedModel> {
-        let own = directory.models();
-        self.prices().all(own.iter().map(|card| card.model.as_str()))
+    pub fn all(&self, directory: &Directory, pool: &Pool) -> Vec<PricedModel> {
+        let (own, prices) = (directory.models(), self.prices());
+        let mut all = prices.all(own.iter().map(|card| card.model.as_str()));
+        for served in pool.models().iter().filter_map(|model| pool.serves(model)) {
+            let name = format!("{}/{}", served.provider, served.upstream);
+            if let Ok(Priced { price, source }) = prices.of(&served.upstream, Some(&served.provider))
+                && all.iter().all(|known| known.model != name)
+            {
+                all.push(PricedModel { model: name, price, source });
+            }
+        }
+        all
     }
 
     /// Hears how fast nodes are: where a price is by the hour, it follows from that.

@@ -11,7 +11,7 @@ use actors::cluster::Clock;
 use policy::complexity::tiers::{Because, Cuts, Mode, Sticky, StickySettings, Thresholds};
 use policy::complexity::{LinearScorer, Prompt, Scorer};
 use protocol::answer::{ErrorKind, JobError, Route};
-use protocol::config::{Routing, is_auto};
+use protocol::config::{AUTO, Routing, is_auto};
 use protocol::request::{Input, Request};
 
 use crate::service::Caller;
@@ -124,6 +124,15 @@ impl Router {
     pub fn raise(&self, decided: &Decided, tier: usize) {
         let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
         sticky.raise(self.clock.now(), decided.conversation, tier, decided.mode);
+    }
+
+    /// The names that ask the cluster to choose; none if there is nothing to choose from.
+    pub fn names(&self) -> Vec<String> {
+        if self.config.tiers.is_empty() {
+            return Vec::new();
+        }
+        let modes = Mode::ALL.into_iter().map(|mode| format!("{AUTO}:{mode}"));
+        std::iter::once(AUTO.to_owned()).chain(modes).collect()
     }
 
     /// What a tier is called.

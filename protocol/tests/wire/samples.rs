@@ -221,6 +221,7 @@ fn client() -> Vec<Frame> {
         whole: true,
         tags: vec!["t".into()],
         idempotency: Some("i".into()),
+        deadline: Some(Duration::from_millis(1500)),
     };
     let ask = |input, params, care| {
         Frame::from(Ask { request: Request { model: "m".into(), input, params, care, tools: tools() } })

@@ -358,9 +358,9 @@ fn request() -> Any<Request> {
         },
     );
     let class = option::of(select(Class::ALL.to_vec()));
-    let labels = (vec(text(), 0..3), option::of(text()));
+    let labels = (vec(text(), 0..3), option::of(text()), option::of(span()));
     let care = (option::of(text()), class, vec(any::<u8>(), 0..6), any::<(bool, bool, bool)>(), labels).prop_map(
-        |(session, class, forbid, (fresh, again, whole), (tags, idempotency))| Care {
+        |(session, class, forbid, (fresh, again, whole), (tags, idempotency, deadline))| Care {
             session,
             class,
             forbid,
@@ -369,6 +369,7 @@ fn request() -> Any<Request> {
             whole,
             tags,
             idempotency,
+            deadline,
         },
     );
     (text(), input, params, care, tools())
