@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod breaker;
+pub mod escrow;
 mod hashing;
 pub mod health;
 pub mod index;
