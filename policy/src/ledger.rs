@@ -32,12 +32,14 @@ mod check;
 pub mod idempotency;
 mod matching;
 mod restore;
+mod shared;
 mod types;
 mod window;
 
 use account::{Account, Full};
 pub use budgets::{ALERTS, BUDGETS, ID_BYTES};
 use matching::{Matching, Slot};
+pub(crate) use shared::Stands;
 pub use types::{
     AlertRaised, Broken, BudgetError, BudgetPut, OverBudget, ReservationId, ReserveError, Reserved, Settled,
     UnknownReservation,
@@ -64,6 +66,8 @@ pub struct Ledger {
     names: BTreeMap<String, Slot>,
     matching: Matching,
     open: BTreeMap<ReservationId, Open>,
+    /// A request has left less than somebody wants to know of.
+    scarce: bool,
 }
 
 impl Ledger {
@@ -189,6 +193,8 @@ impl Ledger {
                 Err(Full::Over) => {
                     worst = worse(worst, account.over(amount));
                     alerts.extend(account.exhausted());
+                    account.refused = account.refused.max(amount);
+                    account.asked += amount;
                 }
                 Err(Full::Overflow) => {
                     let of = format!("budget '{}'", account.budget.id);
@@ -199,14 +205,16 @@ impl Ledger {
         if let Some(over) = worst {
             return Err(ReserveError::OverBudget { over: Box::new(over), alerts });
         }
-        let mut reserved = Reserved::default();
+        let (mut reserved, mut scarce) = (Reserved::default(), false);
         for slot in slots {
             let Some(account) = self.account_mut(*slot) else { continue };
             account.reserve(amount);
+            scarce |= account.left() < account.low;
             if account.is_over() {
                 reserved.alerts.extend(account.exhausted());
             }
         }
+        self.scarce |= scarce;
         Ok(reserved)
     }
 

@@ -9,6 +9,7 @@ pub mod answers;
 pub mod breaker;
 pub mod choice;
 pub mod complexity;
+pub mod escrow;
 mod hashing;
 pub mod health;
 pub mod index;

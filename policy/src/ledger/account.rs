@@ -31,6 +31,12 @@ pub(super) struct Account {
     /// limit was lowered.
     pub(super) ceiling: Nanos,
     pub(super) alerted: u128,
+    /// What was asked of it since somebody last looked, in vain or not.
+    pub(super) asked: Nanos,
+    /// The most that was refused at once since then.
+    pub(super) refused: Nanos,
+    /// With less than this left, somebody wants to know.
+    pub(super) low: Nanos,
 }
 
 /// Why an account does not let somebody in.
@@ -58,6 +64,9 @@ impl Account {
             open: Nanos::ZERO,
             holds: BTreeMap::new(),
             held: Nanos::ZERO,
+            asked: Nanos::ZERO,
+            refused: Nanos::ZERO,
+            low: Nanos::ZERO,
         }
     }
 
@@ -118,12 +127,28 @@ impl Account {
     /// Sets aside what fits.
     pub(super) fn reserve(&mut self, more: Nanos) {
         self.open += more;
+        self.asked += more;
         self.ceiling = self.limit(self.seen);
     }
 
     /// What was set aside is not needed.
     pub(super) fn release(&mut self, amount: Nanos) {
         self.open -= amount;
+    }
+
+    /// Sets aside so much for somebody elsewhere, in place of what was before. What goes beyond the limit stands
+    /// all the same: it is spent there already.
+    pub(super) fn hold(&mut self, owner: Owner, amount: Nanos) {
+        let before = self.holds.remove(&owner).unwrap_or_default();
+        self.held -= before;
+        let amount = amount.min(Nanos(u64::MAX) - (self.settled + self.open + self.held));
+        self.held += amount;
+        if amount > Nanos::ZERO {
+            self.holds.insert(owner, amount);
+        }
+        if amount > before {
+            self.cap(self.seen);
+        }
     }
 
     /// It is spent.

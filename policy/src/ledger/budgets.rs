@@ -77,6 +77,16 @@ impl Ledger {
     /// It cannot be, or there are too many. Nothing changes.
     pub fn put_budget(&mut self, now: UnixMillis, budget: Budget) -> Result<BudgetPut, BudgetError> {
         let calendar = check(&budget)?;
+        self.place(now, budget, calendar)
+    }
+
+    /// Puts a budget that can be.
+    pub(super) fn place(
+        &mut self,
+        now: UnixMillis,
+        budget: Budget,
+        calendar: Calendar,
+    ) -> Result<BudgetPut, BudgetError> {
         let id = budget.id.clone();
         let mut open = self.open.values().filter(|open| budget.scope.matches(&open.subject));
         let open = open.try_fold(Nanos::ZERO, |sum, open| sum.checked_add(open.amount));

@@ -1,5 +1,6 @@
 //! Requests that run at once, as one thread sees them: in any order.
 
+use super::random::Random;
 use super::*;
 use proptest::prelude::*;
 
@@ -18,7 +19,7 @@ proptest! {
     /// 1,000 requests at once against $5.00, with cancellations, retries and requests that go on.
     #[test]
     fn a_thousand_requests_at_once_never_exceed_five_dollars(seed in any::<u64>()) {
-        let mut random = super::random::Random(seed);
+        let mut random = Random(seed);
         let limit = 5 * DOLLAR;
         let mut ledger = ledger([of_all("all", limit), scoped("key", limit, |s| s.key = Some("k3".into()))]);
         let mut live: Vec<(u128, Vec<Phase>)> = (0..1000).map(|n| (n, phases(&mut random))).collect();
@@ -49,7 +50,7 @@ proptest! {
     }
 }
 
-fn phases(random: &mut super::random::Random) -> Vec<Phase> {
+fn phases(random: &mut Random) -> Vec<Phase> {
     let mut phases = vec![Phase::Comes];
     for _ in 0..random.below(3) {
         phases.push(Phase::Extends(random.below(2_000_000)));
