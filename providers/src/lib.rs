@@ -13,6 +13,8 @@
 mod call;
 mod errors;
 mod headers;
+#[cfg(feature = "mock")]
+pub mod mock;
 
 mod provider;
 mod secret;

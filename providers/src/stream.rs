@@ -36,6 +36,9 @@ pub struct Stream {
     clock: Clock,
     /// One piece that was read ahead.
     ahead: Option<Piece>,
+    /// Since when something of the answer is waited for; none before its first token. It outlives a call of
+    /// [`Stream::next`] that somebody gave up.
+    waiting: Option<Instant>,
     /// Held as long as the answer runs.
     _permit: OwnedSemaphorePermit,
 }
@@ -77,12 +80,13 @@ impl Stream {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let (body, out) = (Body::Unknown, Out::new(choices));
-        Self { name, response: Some(response), body, reader, out, clock, ahead: None, _permit: permit }
+        Self { name, response: Some(response), body, reader, out, clock, ahead: None, waiting: None, _permit: permit }
     }
 
     /// Waits for the first piece and keeps it.
     pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
-        self.ahead = self.read(None).await?;
+        self.ahead = self.read().await?;
+        self.waiting = None;
         Ok(())
     }
 
@@ -93,11 +97,15 @@ impl Stream {
     pub async fn next(&mut self) -> Option<Result<Piece, Failure>> {
         let piece = match self.ahead.take() {
             Some(piece) => Some(piece),
-            None => match self.read(Some(Instant::now())).await {
-                Ok(piece) => piece,
-                Err(failure) => return Some(Err(failure)),
-            },
+            None => {
+                self.waiting.get_or_insert(Instant::now());
+                match self.read().await {
+                    Ok(piece) => piece,
+                    Err(failure) => return Some(Err(failure)),
+                }
+            }
         };
+        self.waiting = None;
         if let Some(Piece::Delta(delta)) = &piece {
             self.out.handed(delta);
         }
@@ -114,8 +122,8 @@ impl Stream {
         self.out.usage
     }
 
-    async fn read(&mut self, last: Option<Instant>) -> Result<Option<Piece>, Failure> {
-        match self.pull(last).await {
+    async fn read(&mut self) -> Result<Option<Piece>, Failure> {
+        match self.pull().await {
             Err(failure) => {
                 self.response = None;
                 self.out.pieces.clear();
@@ -126,7 +134,7 @@ impl Stream {
         }
     }
 
-    async fn pull(&mut self, mut last: Option<Instant>) -> Result<Option<Piece>, Failure> {
+    async fn pull(&mut self) -> Result<Option<Piece>, Failure> {
         loop {
             if let Some(piece) = self.out.pieces.pop_front() {
                 return Ok(Some(piece));
@@ -139,8 +147,8 @@ impl Stream {
                 self.out.end()?;
                 continue;
             }
-            let Ok(chunk) = timeout_at(self.clock.next(last), response.chunk()).await else {
-                return Err(self.late(last));
+            let Ok(chunk) = timeout_at(self.clock.next(self.waiting), response.chunk()).await else {
+                return Err(self.late());
             };
             let before = self.out.seen.pieces;
             match chunk {
@@ -159,13 +167,13 @@ impl Stream {
                 }
             }
             if self.out.seen.pieces > before {
-                last = Some(Instant::now());
+                self.waiting = Some(Instant::now());
             }
         }
     }
 
-    fn late(&self, last: Option<Instant>) -> Failure {
-        let message = match last {
+    fn late(&self) -> Failure {
+        let message = match self.waiting {
             _ if Instant::now() >= self.clock.end => "the answer was not complete in time".to_owned(),
             None => "no first token came in time".to_owned(),
             Some(_) => format!("nothing of the answer came for {:?}", self.clock.stall),
