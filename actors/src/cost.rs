@@ -194,7 +194,6 @@ impl Accounts {
             }
         }
     }
-
 }
 
 impl fmt::Debug for Accounts {
@@ -249,7 +248,8 @@ impl Shared {
         let pending = {
             let book = self.book();
             // Amounts are absolute: only the newest may be written.
-            let budgets: BTreeMap<String, Spent> = book.all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
+            let budgets: BTreeMap<String, Spent> =
+                book.all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
             writes.extend(budgets.into_values().map(Write::Spent));
             self.writer.submit(writes)
         };
@@ -273,15 +273,17 @@ impl Shared {
 }
 
 /// What was written down for providers and never settled counts as spent. The writes, by request.
-fn settle_lost(
-    ledger: &mut Ledger,
-    open: BTreeMap<RequestId, OpenReservation>,
-    now: UnixMillis,
-) -> Vec<Vec<Write>> {
+fn settle_lost(ledger: &mut Ledger, open: BTreeMap<RequestId, OpenReservation>, now: UnixMillis) -> Vec<Vec<Write>> {
     let mut all = Vec::new();
     for (request, open) in open {
         // A budget that was lowered since does not make the money come back.
-        let booked = ledger.book(now, &open.subject, open.amount);
+        let booked = match ledger.charge(now, &open.subject, open.amount) {
+            Ok(booked) => booked,
+            Err(error) => {
+                tracing::error!("the reservation of request {request} cannot be booked: {error}");
+                continue;
+            }
+        };
         let record = UsageRecord {
             request,
             at: now,

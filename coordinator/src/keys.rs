@@ -38,7 +38,12 @@ impl Keys {
     ///
     /// # Errors
     /// A key that is not known, or no longer good. The message never repeats it.
-    pub fn authenticate(&self, key: &str, made: &actors::cost::keys::Keys, now: UnixMillis) -> Result<Caller, JobError> {
+    pub fn authenticate(
+        &self,
+        key: &str,
+        made: &actors::cost::keys::Keys,
+        now: UnixMillis,
+    ) -> Result<Caller, JobError> {
         let unauthorized = |message: String| JobError::new(ErrorKind::Unauthorized, message);
         if key.trim().is_empty() {
             return Err(unauthorized("no API key was given: send it as 'Authorization: Bearer KEY'".to_owned()));

@@ -96,6 +96,7 @@ fn failed(error: NotChanged) -> JobError {
 fn random() -> Result<[u8; 32], JobError> {
     let mut bytes = [0; 32];
     let filled = getrandom::fill(&mut bytes);
-    filled.map_err(|error| JobError::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
+    filled
+        .map_err(|error| JobError::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
     Ok(bytes)
 }

@@ -31,7 +31,7 @@ impl Pricing {
     pub fn all(&self, directory: &Directory, pool: &Pool) -> Vec<PricedModel> {
         let (own, prices) = (directory.models(), self.prices());
         let mut all = prices.all(own.iter().map(|card| card.model.as_str()));
-        for served in pool.models().iter().filter_map(|model| pool.serves(model)) {
+        for served in pool.models().flat_map(|model| pool.serving(model)) {
             let name = format!("{}/{}", served.provider, served.upstream);
             if let Ok(Priced { price, source }) = prices.of(&served.upstream, Some(&served.provider))
                 && all.iter().all(|known| known.model != name)

@@ -115,8 +115,7 @@ impl Router {
             Because::Sticky => vec!["sticky".to_owned()],
             Because::Raised => vec!["raised".to_owned()],
         };
-        let route =
-            Route { asked: request.model.clone(), tier: self.name(tier), score: score.thousandths(), because };
+        let route = Route { asked: request.model.clone(), tier: self.name(tier), score: score.thousandths(), because };
         Decided { tier, conversation, mode, route }
     }
 

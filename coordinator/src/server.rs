@@ -25,8 +25,8 @@ use text::Text;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
 use crate::decisions::Decisions;
+use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
 use crate::pricing::Pricing;
 use crate::router::Router;
 use crate::service::{AnswerStream, Caller, ModelInfo, Rate, RateState, Service};
@@ -164,10 +164,9 @@ impl Service for Server {
     fn models(&self, caller: &Caller) -> Vec<ModelInfo> {
         let parts = &self.parts;
         let own = parts.shared.directory.models().into_iter();
-        let mut all: Vec<ModelInfo> =
-            own.map(|card| ModelInfo { name: card.model, context: card.context }).collect();
+        let mut all: Vec<ModelInfo> = own.map(|card| ModelInfo { name: card.model, context: card.context }).collect();
         // What nobody has told is 0.
-        let others = parts.pool.models().into_iter().chain(parts.router.names());
+        let others = parts.pool.models().map(str::to_owned).chain(parts.router.names());
         all.extend(others.map(|name| ModelInfo { name, context: Tokens::ZERO }));
         all.retain(|model| permit(caller, &model.name).is_ok());
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -182,11 +181,8 @@ impl Service for Server {
 
     fn rates(&self, caller: &Caller) -> RateState {
         let state = self.parts.accounts.pace().state(&caller.key, &caller.settings.limits);
-        let rate = |gauge: policy::limits::Gauge| Rate {
-            limit: gauge.limit,
-            remaining: gauge.remaining,
-            reset: gauge.reset,
-        };
+        let rate =
+            |gauge: policy::limits::Gauge| Rate { limit: gauge.limit, remaining: gauge.remaining, reset: gauge.reset };
         RateState { requests: state.requests.map(rate), tokens: state.tokens.map(rate) }
     }
 

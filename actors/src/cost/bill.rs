@@ -1,11 +1,11 @@
 //! What was set aside for one request, until it is settled.
 
+use policy::ledger::{ReservationId, ReserveError};
 use protocol::account::{Outcome, Subject, UsageRecord};
 use protocol::answer::Usage;
 use protocol::ids::RequestId;
 use protocol::money::Price;
 use protocol::units::{Nanos, Tokens};
-use policy::ledger::{ReservationId, ReserveError};
 use store::{OpenReservation, Pending, Write, WriterError};
 
 use super::{Accounts, NotReserved, cost_of};
@@ -80,7 +80,8 @@ impl Bill {
     pub fn extend(&mut self, more: Nanos) -> Result<(), NotReserved> {
         let (now, id) = (self.accounts.now(), ReservationId(self.order.request.0));
         let sum = self.reserved.checked_add(more);
-        let sum = sum.ok_or_else(|| ReserveError::Overflow { of: format!("request {}", self.order.request), asked: more })?;
+        let sum =
+            sum.ok_or_else(|| ReserveError::Overflow { of: format!("request {}", self.order.request), asked: more })?;
         let reserved = self.accounts.shared.book().extend(now, id, more)?;
         self.reserved = sum;
         self.accounts.raise(reserved.alerts);

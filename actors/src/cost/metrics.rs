@@ -23,7 +23,8 @@ impl CostMetrics {
         let (model, key) = (record.subject.model.clone(), record.subject.key.clone());
         let labels = [("model", model.clone()), ("key", key)];
         counter!("troupe_cost_nanos_total", &labels).increment(record.cost.0);
-        counter!("troupe_requests_billed_total", "model" => model.clone(), "outcome" => record.outcome.as_str()).increment(1);
+        counter!("troupe_requests_billed_total", "model" => model.clone(), "outcome" => record.outcome.as_str())
+            .increment(1);
         for (kind, tokens) in
             [("prompt", record.prompt - record.cached), ("cached", record.cached), ("completion", record.completion)]
         {

@@ -54,7 +54,8 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Care, ApiError> {
 
 fn deadline(text: &str) -> Result<Duration, ApiError> {
     let span = text.parse::<Span>().ok().filter(|span| !span.0.is_zero());
-    let wrong = || ApiError::invalid(DEADLINE, format!("{DEADLINE} is {}: write a time such as 5s or 500ms", shown(text)));
+    let wrong =
+        || ApiError::invalid(DEADLINE, format!("{DEADLINE} is {}: write a time such as 5s or 500ms", shown(text)));
     span.map(|span| span.0).ok_or_else(wrong)
 }
 

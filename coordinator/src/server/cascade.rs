@@ -84,10 +84,7 @@ pub(super) async fn serve(
     let settings = Cascade { threshold: way.parts.router.config().unsure, ..Cascade::default() };
     // An answer that took long was waited for already: its client does not wait for a second one.
     let time = expected.checked_sub(begun.elapsed());
-    let left = Left {
-        time: Some(time.unwrap_or_default()),
-        money: Some(way.parts.router.config().cascade_money.0),
-    };
+    let left = Left { time: Some(time.unwrap_or_default()), money: Some(way.parts.router.config().cascade_money.0) };
     let takes = Next { time: if time.is_some() { std::time::Duration::ZERO } else { expected }, ..limits };
     let verdict = cascade(&settings, mean, usage.completion, left, takes);
     let word = match verdict {

@@ -87,7 +87,8 @@ pub(super) fn claim(
     let begun = parts.once.seen().begin(now, (&tenant, &key), origin.request, body).map_err(refused)?;
     let kept = blake3::Hasher::new().update(b"once").update(&origin.caller.salt).update(key.as_bytes()).finalize();
     let open = begun == Begun::First;
-    let claim = Claim { parts: Arc::clone(parts), tenant, key, request: origin.request, kept: Key(*kept.as_bytes()), open };
+    let claim =
+        Claim { parts: Arc::clone(parts), tenant, key, request: origin.request, kept: Key(*kept.as_bytes()), open };
     Ok(Some((claim, begun)))
 }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 use actors::cluster::job::{Answers, Ended, Heard};
 use actors::cost::Bill;
 use actors::cost::pace::Going;
+use policy::upstream::failure::FailureKind;
 use policy::upstream::fallback::Streamed;
 use policy::upstream::usage::{Bound, Own, ProviderUsage, believe, estimate, estimate_bytes};
 use protocol::account::Outcome;
 use protocol::answer::{Answer, ErrorKind, JobError, Route, Started, Usage};
 use protocol::request::{ChatMessage, Input, Request};
 use protocol::units::{Nanos, Tokens};
-use providers::{Call, Failure, Piece, Served, Stream};
+use providers::{Answering, Call, Failure, Piece, Served};
 use tokio::time::Instant;
 
 use super::plan::rough;
@@ -52,21 +53,49 @@ enum End {
     Failed(Failure),
 }
 
-/// Serves a request from a provider.
+/// Serves a request from the providers of its model, one after the other.
 ///
 /// # Errors
-/// It could not answer, or its answer broke off.
+/// None could answer, or the answer broke off.
 pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Result<Ended, Box<Broken>> {
-    let Ask { mut request, served, route, begun } = ask;
+    let all = way.parts.pool.serving(&ask.request.model);
+    let (first, others): (Vec<Served>, Vec<Served>) = all.into_iter().partition(|served| *served == ask.served);
+    let mut last = None;
+    for served in first.into_iter().chain(others) {
+        match one(way, &ask, &served, answers).await {
+            Err(broken) if broken.streamed == Streamed::Nothing && elsewhere(broken.kind) => {
+                way.explain.step(format!("provider {} could not answer: {}", served.provider, broken.error));
+                answers = broken.answers;
+                last = Some((broken.error, broken.kind));
+            }
+            outcome => return outcome,
+        }
+    }
+    let (error, kind) = last.unwrap_or_else(|| {
+        let message = format!("no provider has the model '{}' any more", ask.request.model);
+        (JobError::new(ErrorKind::UnknownModel, message), Some(FailureKind::Down))
+    });
+    Err(Box::new(Broken { error, kind, answers, streamed: Streamed::Nothing, text: String::new() }))
+}
+
+/// Whether another provider of the same model may do what this one could not.
+fn elsewhere(kind: Option<FailureKind>) -> bool {
+    use FailureKind as K;
+    kind.is_some_and(|kind| !matches!(kind, K::Invalid | K::ContentPolicy | K::ContextWindow))
+}
+
+/// One provider.
+async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) -> Result<Ended, Box<Broken>> {
+    let (mut request, route) = (ask.request.clone(), ask.route.clone());
     let choices = request.params.n.unwrap_or(1).max(1);
-    let spoken = begun.as_deref().map_or(Tokens::ZERO, estimate);
+    let spoken = ask.begun.as_deref().map_or(Tokens::ZERO, estimate);
     let asked = request.params.max_tokens.map_or(ANSWER, |most| Tokens(most.into()));
     let max_tokens = (asked - spoken).max(Tokens(1));
-    if let Some(begun) = begun {
-        go_on(&mut request, begun);
+    if let Some(begun) = &ask.begun {
+        go_on(&mut request, begun.clone());
     }
     let size = size(&request, Tokens(max_tokens.0.saturating_mul(choices.into())));
-    let (mut bill, going) = match pay(way, &served, &request.model, size) {
+    let (mut bill, going) = match pay(way, served, &request.model, size) {
         Ok(paid) => paid,
         Err(error) => return Err(Broken::early(error, answers)),
     };
@@ -76,14 +105,14 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
         return Err(Broken::early(JobError::new(ErrorKind::Overloaded, message), answers));
     }
     way.explain.reserved(bill.reserved());
-    let deadline = way.deadline.saturating_duration_since(Instant::now());
+    let (deadline, begun) = (way.deadline.saturating_duration_since(Instant::now()), Instant::now());
     let (model, shown) = (request.model.clone(), request.params.logprobs.is_some());
     let call = Call { request, max_tokens, deadline, idempotency: Some(way.origin.request.to_string()) };
     let closed = answers.closed();
     let started = tokio::select! {
         biased;
         () = closed => None,
-        started = way.parts.pool.start(call, way.parts.accounts.now()) => Some(started),
+        started = way.parts.pool.ask(served, &model, call, way.parts.accounts.now()) => Some(started),
     };
     let stream = match started {
         None => {
@@ -96,11 +125,11 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
             refund(bill, going, &failure, size).await;
             return Err(broken(failure, answers, Streamed::Nothing, String::new()));
         }
-        Some(Ok(started)) => started,
+        Some(Ok(started)) => started.stream,
     };
     let first = Started {
         request: way.origin.request,
-        model,
+        model: model.clone(),
         node: served.provider.clone(),
         prompt: size.prompt,
         provider: Some(served.provider.clone()),
@@ -122,6 +151,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
     let mut used = settle(bill, going, claimed, own, outcome).await;
     match end {
         End::Complete => {
+            way.parts.pool.took(served, &model, begun.elapsed());
             answers.done(used);
             Ok(Ended::Done(used))
         }
@@ -212,7 +242,7 @@ fn broken(failure: Failure, answers: Answers, streamed: Streamed, text: String) 
 }
 
 struct Run<'a> {
-    stream: Stream,
+    stream: Answering,
     answers: &'a mut Answers,
     limit: Duration,
     /// What the client has heard of the first answer.

@@ -85,7 +85,8 @@ pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, a
             Some(claim)
         }
         Some((_, Begun::Running(other))) => {
-            let message = format!("the request with this idempotency key runs already ({other}): come again for its answer");
+            let message =
+                format!("the request with this idempotency key runs already ({other}): come again for its answer");
             return answers.fail(JobError::new(ErrorKind::Busy, message).retry_after(AGAIN));
         }
         Some((claim, Begun::Done(done))) => {
@@ -151,14 +152,14 @@ impl Way {
             let error = first.get_or_insert(broken.error).clone();
             let left = self.deadline.saturating_duration_since(Instant::now());
             let random = jitter.draw();
-            let step =
-                self.parts.shared.retries.with(|budget| fallback.on_failure(failed, left, random, budget)).await;
+            let step = self.parts.shared.retries.with(|budget| fallback.on_failure(failed, left, random, budget)).await;
             match step {
                 Step::Next { target: next, mode, because } => match Target::of(&self.parts, &next.model) {
                     Ok(found) => {
                         self.explain.step(format!("{} is asked instead ({})", next.model, because.as_str()));
                         metrics::counter!("troupe_fallbacks_total", "from" => target.model.clone(), "to" => next.model.clone(), "because" => because.as_str()).increment(1);
-                        let tier = planned.targets.iter().find(|known| known.model == next.model).and_then(|known| known.tier);
+                        let tier =
+                            planned.targets.iter().find(|known| known.model == next.model).and_then(|known| known.tier);
                         note(&mut route, &request.model, &format!("fallback:{}", because.as_str()));
                         target = Target { tier, ..found };
                         if mode == Mode::Anew {
@@ -233,8 +234,7 @@ impl Way {
     fn chain(&self, planned: &Planned, request: &Request) -> Chain {
         let model = planned.targets.first().map_or(request.model.as_str(), |target| target.model.as_str());
         let configured = self.parts.fallbacks.get(&request.model).or_else(|| self.parts.fallbacks.get(model));
-        let mut chain =
-            configured.map(|names| Chain::new(names, |name| self.stand_in(name))).unwrap_or_default();
+        let mut chain = configured.map(|names| Chain::new(names, |name| self.stand_in(name))).unwrap_or_default();
         let own = &self.origin.caller.settings.fallbacks;
         let named = own.get(&request.model).or_else(|| own.get(model)).into_iter().flatten();
         let mut budget: Vec<fallback::Target> = named.map(|name| self.stand_in(name)).collect();

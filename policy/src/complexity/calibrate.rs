@@ -92,8 +92,8 @@ pub fn calibrate(scores: &[Score], labels: &[Label], target: &Target) -> Result<
     let reached = |tier: usize| scores.iter().filter(|score| cuts.tier(**score) > tier).count();
     let shares = (0..cuts.as_slice().len()).map(|tier| reached(tier) as f64 / scores.len() as f64).collect();
     let outcome = |(score, label): (&Score, &Label)| if cuts.tier(*score) > 0 { label.large } else { label.small };
-    let quality = (!labels.is_empty())
-        .then(|| scores.iter().zip(labels).map(outcome).sum::<f64>() / scores.len() as f64);
+    let quality =
+        (!labels.is_empty()).then(|| scores.iter().zip(labels).map(outcome).sum::<f64>() / scores.len() as f64);
     Ok(Calibrated { cuts, shares, quality })
 }
 

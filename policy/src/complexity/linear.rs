@@ -50,7 +50,8 @@ impl LinearScorer {
     fn share_below(&self, adds: f32) -> f64 {
         let quantiles = &self.weights.quantiles;
         let above = quantiles.partition_point(|quantile| *quantile < adds);
-        let (Some(low), Some(high)) = (above.checked_sub(1).and_then(|n| quantiles.get(n)), quantiles.get(above)) else {
+        let (Some(low), Some(high)) = (above.checked_sub(1).and_then(|n| quantiles.get(n)), quantiles.get(above))
+        else {
             return if above == 0 { 0.0 } else { 1.0 };
         };
         let part = f64::from(adds - low) / f64::from((high - low).max(f32::MIN_POSITIVE));

@@ -101,11 +101,9 @@ impl Routing {
                 }
             }
         }
-        for (path, thresholds) in [
-            ("routing.cheap", &self.cheap),
-            ("routing.balanced", &self.balanced),
-            ("routing.best", &self.best),
-        ] {
+        for (path, thresholds) in
+            [("routing.cheap", &self.cheap), ("routing.balanced", &self.balanced), ("routing.best", &self.best)]
+        {
             self.check_thresholds(path, thresholds, found);
         }
         if self.sticky > secs(30 * 24 * 3600) {

@@ -20,8 +20,8 @@ use super::choice::Choice;
 use super::{Over, Shared, Task};
 use crate::cluster::attempt::{Attempt, Tail};
 use crate::cluster::speech::Spoken;
-use crate::cost::Bill;
 use crate::cluster::waiting::Entry;
+use crate::cost::Bill;
 
 /// What is left of a request's time when its waits are over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
