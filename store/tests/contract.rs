@@ -1,5 +1,7 @@
 //! Both stores keep every promise of the trait.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

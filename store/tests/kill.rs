@@ -2,6 +2,8 @@
 //!
 //! The process is this very test program: with `STORE_KILLED` set, its one test is the work instead.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::env;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};

@@ -1,6 +1,9 @@
 //! A disk that fails, or loses power, at each of its operations in turn: what was told to be on disk is there
 //! afterwards, whole, and nothing is there in part.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "redb and the test share the disk between threads")]
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 

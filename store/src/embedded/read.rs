@@ -99,9 +99,13 @@ pub(super) fn totals(
 ) -> Result<BTreeMap<String, Total>, Failure> {
     let read = database.begin_read()?;
     let mut sums = Sums::new(by);
-    for entry in read.open_table(DAILY)?.iter()? {
+    let first = Day::of(since.unwrap_or_default()).0;
+    for entry in read.open_table(DAILY)?.range::<(u32, u128)>((first, 0)..)? {
         let (key, bytes) = entry?;
         let day = Day(key.value().0);
+        if until.is_some_and(|until| day.start() >= until) {
+            break;
+        }
         if day.within(since, until) {
             let (subject, total) = daily(key.value(), bytes.value())?;
             sums.add(day, &subject, &total).map_err(Failure::Store)?;

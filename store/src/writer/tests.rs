@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_types, reason = "a channel's end is shared with the writer's thread")]
+
 use std::future::Future;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +14,6 @@ use crate::{BadBatch, Compacted, Grouping, Hard, MemoryStore, Total, UsagePage};
 
 /// A store whose commits wait until they are let through, and fail as they are told.
 #[derive(Debug)]
-#[expect(clippy::disallowed_types, reason = "a channel's end is shared with the writer's thread")]
 struct Gate {
     inner: MemoryStore,
     /// Says how many writes each commit has.
