@@ -148,11 +148,10 @@ impl Ledger {
     ///
     /// # Errors
     /// A budget has no room.
-    pub fn would_pass(&mut self, now: UnixMillis, subject: &Subject, amount: Nanos) -> Result<(), OverBudget> {
+    pub fn would_pass(&self, now: UnixMillis, subject: &Subject, amount: Nanos) -> Result<(), OverBudget> {
         let mut worst = None;
         for slot in self.matching(subject) {
-            let Some(account) = self.account_mut(slot) else { continue };
-            account.advance(now);
+            let Some(account) = self.account(slot).map(|account| account.peek(now)) else { continue };
             if account.fits(amount).is_err() {
                 worst = worse(worst, account.over(amount));
             }

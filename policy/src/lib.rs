@@ -1,5 +1,6 @@
 //! What the cluster decides: placement, the attempts of a job, health, restarts, who waits when
 //! all is full, what is left out then, which answers need no node, how hard a request is.
+//! all is full, what is left out then, which answers need no node, what requests may cost and who may spend it.
 //!
 //! Rules: pure. `now` is a [`std::time::Duration`] since some fixed moment, random numbers are arguments,
 //! maps are ordered; nothing here waits, reads or writes. So a coordinator and a simulation run the very

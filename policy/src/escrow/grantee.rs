@@ -230,7 +230,8 @@ impl Grantee {
 
     /// The journal has all records up to this one, so that no loss of this coordinator undoes them.
     pub fn journaled(&mut self, sequence: u64) {
-        while let Some((id, entry)) = self.settling.pop_front_if(|(_, entry)| entry.sequence <= sequence) {
+        while self.settling.front().is_some_and(|(_, entry)| entry.sequence <= sequence) {
+            let Some((id, entry)) = self.settling.pop_front() else { break };
             if let Some(id) = id {
                 self.closing.remove(&id);
                 let settled = self.ledger.settle(ALWAYS, id, entry.record.cost);
@@ -255,7 +256,7 @@ impl Grantee {
     ///
     /// # Errors
     /// As for [`Grantee::reserve`].
-    pub fn would_pass(&mut self, now: Duration, subject: &Subject, amount: Nanos) -> Result<(), Refused> {
+    pub fn would_pass(&self, now: Duration, subject: &Subject, amount: Nanos) -> Result<(), Refused> {
         self.open(now)?;
         let passes = self.ledger.would_pass(ALWAYS, subject, amount);
         passes.map_err(|over| self.too_small(over))
@@ -338,7 +339,8 @@ impl Grantee {
         };
         self.sent = None;
         self.epoch = grant.epoch;
-        while let Some(entry) = self.unbooked.pop_front_if(|entry| entry.sequence <= grant.applied) {
+        while self.unbooked.front().is_some_and(|entry| entry.sequence <= grant.applied) {
+            let Some(entry) = self.unbooked.pop_front() else { break };
             self.ledger.unbook(&entry.record.subject, entry.record.cost);
             self.booked = entry.sequence;
         }

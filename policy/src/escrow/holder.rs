@@ -192,12 +192,12 @@ impl Holder {
     ///
     /// # Errors
     /// A budget has no room.
-    pub fn would_pass(&mut self, at: At, subject: &Subject, amount: Nanos) -> Result<(), OverBudget> {
+    pub fn would_pass(&self, at: At, subject: &Subject, amount: Nanos) -> Result<(), OverBudget> {
         self.ledger.would_pass(at.wall, subject, amount)
     }
 
     /// All budgets as they stand.
-    pub fn states(&mut self, at: At) -> Vec<BudgetState> {
+    pub fn states(&self, at: At) -> Vec<BudgetState> {
         self.ledger.states(at.wall)
     }
 

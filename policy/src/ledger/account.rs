@@ -1,5 +1,6 @@
 //! One budget, and how it stands.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use protocol::account::{Budget, Spent};
@@ -93,6 +94,16 @@ impl Account {
             self.window = self.calendar.window(self.seen);
             (self.settled, self.alerted) = (Nanos::ZERO, 0);
         }
+    }
+
+    /// As it stands at a moment, without telling it that time goes on.
+    pub(super) fn peek(&self, now: UnixMillis) -> Cow<'_, Self> {
+        if now <= self.seen || (self.budget.increase.is_none() && !self.window.is_over(now)) {
+            return Cow::Borrowed(self);
+        }
+        let mut then = self.clone();
+        then.advance(now);
+        Cow::Owned(then)
     }
 
     /// What running requests may still spend, here and elsewhere.

@@ -131,22 +131,15 @@ impl Ledger {
     }
 
     /// A budget as it stands now.
-    pub fn state(&mut self, now: UnixMillis, id: &str) -> Option<BudgetState> {
-        let slot = *self.names.get(id)?;
-        let account = self.account_mut(slot)?;
-        account.advance(now);
-        Some(account.state())
+    pub fn state(&self, now: UnixMillis, id: &str) -> Option<BudgetState> {
+        let account = self.account(*self.names.get(id)?)?;
+        Some(account.peek(now).state())
     }
 
     /// All budgets as they stand now, by id.
-    pub fn states(&mut self, now: UnixMillis) -> Vec<BudgetState> {
-        let slots: Vec<Slot> = self.names.values().copied().collect();
-        let states = slots.into_iter().filter_map(|slot| {
-            let account = self.account_mut(slot)?;
-            account.advance(now);
-            Some(account.state())
-        });
-        states.collect()
+    pub fn states(&self, now: UnixMillis) -> Vec<BudgetState> {
+        let accounts = self.names.values().filter_map(|slot| self.account(*slot));
+        accounts.map(|account| account.peek(now).state()).collect()
     }
 
     fn insert(&mut self, account: Account) -> Result<Slot, BudgetError> {

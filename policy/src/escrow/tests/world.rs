@@ -61,6 +61,8 @@ struct Store {
 pub(super) struct World {
     pub(super) random: Random,
     holder: Holder,
+    /// What it was when it started, and all that it was told since.
+    log: (Holder, Vec<(At, Command, Output)>),
     store: Store,
     epoch: u64,
     places: Vec<Place>,
@@ -70,8 +72,12 @@ pub(super) struct World {
     next: u128,
     /// Messages are lost, doubled and late, and everybody is killed at times.
     pub(super) faults: bool,
+    /// Budgets come, change and go, all but `all`.
+    pub(super) changes: bool,
     /// What is spent in windows that are over counts no more.
     windows: bool,
+    unit: u64,
+    pub(super) asked: u64,
     pub(super) passed: u64,
     pub(super) kills: u64,
 }
@@ -95,8 +101,13 @@ pub(super) fn budgets(windows: bool) -> Vec<Budget> {
 
 impl World {
     pub(super) fn new(seed: u64, windows: bool) -> Self {
+        Self::with(seed, windows, budgets(windows), 1)
+    }
+
+    /// With these budgets, and requests of up to 120 times `unit`.
+    pub(super) fn with(seed: u64, windows: bool, budgets: Vec<Budget>, unit: u64) -> Self {
         let store = Store {
-            budgets: budgets(windows).into_iter().map(|budget| (budget.id.clone(), budget)).collect(),
+            budgets: budgets.into_iter().map(|budget| (budget.id.clone(), budget)).collect(),
             ..Store::default()
         };
         let places = (0..3).map(|n| Place {
@@ -109,6 +120,7 @@ impl World {
         let mut world = Self {
             random: Random(seed),
             holder: holder([]),
+            log: (holder([]), Vec::new()),
             store,
             epoch: 0,
             places: places.collect(),
@@ -117,7 +129,10 @@ impl World {
             wall: NOON.0,
             next: 0,
             faults: true,
+            changes: false,
             windows,
+            unit,
+            asked: 0,
             passed: 0,
             kills: 0,
         };
@@ -132,9 +147,10 @@ impl World {
         let store = &mut self.store;
         let ledger = Ledger::new(store.budgets.values().cloned(), store.spent.values().cloned()).unwrap();
         self.holder = Holder::new(settings(), self.epoch, ledger, store.states.values().cloned());
+        self.log = (self.holder.clone(), Vec::new());
         for (subject, amount) in std::mem::take(&mut self.store.open).into_values() {
             let (cost, charged) = (Nanos(amount), subject.clone());
-            let output = self.holder.apply(at_wall(self.now, self.wall), Command::Charge { subject: charged, cost });
+            let output = self.apply(Command::Charge { subject: charged, cost });
             let Output::Charged(Ok(settled)) = output else { panic!("{output:?}") };
             self.store.spent.extend(settled.changes.into_iter().map(|spent| (spent.budget.clone(), spent)));
             self.store.usage.push(UsageRecord { subject, cost, ..UsageRecord::default() });
@@ -156,7 +172,31 @@ impl World {
         place.runs = Some(Grantee::new(few, id, incarnation, 0, place.disk.records.iter().cloned()).unwrap());
     }
 
+    fn apply(&mut self, command: Command) -> Output {
+        let at = at_wall(self.now, self.wall);
+        let output = self.holder.apply(at, command.clone());
+        self.log.1.push((at, command, output.clone()));
+        output
+    }
+
+    /// Another one that is told the same says the same.
+    pub(super) fn replay(&mut self) {
+        let (mut other, log) = self.log.clone();
+        assert!(!log.is_empty());
+        for (at, command, output) in log {
+            assert_eq!(other.apply(at, command), output);
+        }
+        let at = at_wall(self.now, self.wall);
+        assert_eq!(
+            (other.states(at), other.grantees(self.now)),
+            (self.holder.states(at), self.holder.grantees(self.now))
+        );
+    }
+
     pub(super) fn step(&mut self) {
+        if self.changes && self.random.one_in(40) {
+            self.change();
+        }
         let n = self.random.below(3) as usize;
         match self.random.below(100) {
             0..30 => self.reserve(n),
@@ -183,6 +223,26 @@ impl World {
         }
     }
 
+    fn change(&mut self) {
+        let names = ["k0", "k1", "red", "t0", "new"];
+        let id = names[self.random.below(5) as usize].to_owned();
+        if self.random.one_in(4) {
+            let known = self.store.budgets.remove(&id).is_some();
+            self.store.spent.remove(&id);
+            assert_eq!(self.apply(Command::RemoveBudget(id)), Output::Removed(known));
+            return;
+        }
+        let mut budget = total(&id, 1 + self.random.below(60_000));
+        let key = format!("k{}", self.random.below(4));
+        budget.scope.key = self.random.one_in(2).then_some(key);
+        budget.scope.team = self.random.one_in(3).then(|| "red".into());
+        budget.soft = self.random.one_in(6);
+        let output = self.apply(Command::PutBudget(budget.clone()));
+        let Output::Put(Ok(put)) = output else { panic!("{output:?}") };
+        self.store.spent.insert(id.clone(), put.spent);
+        self.store.budgets.insert(id, budget);
+    }
+
     fn any_subject(&mut self) -> Subject {
         let tags = (0..self.random.below(3)).map(|_| format!("t{}", self.random.below(2))).collect();
         Subject {
@@ -195,11 +255,12 @@ impl World {
     }
 
     fn reserve(&mut self, n: usize) {
-        let (subject, amount) = (self.any_subject(), self.random.below(120));
+        let (subject, amount) = (self.any_subject(), self.random.below(120) * self.unit);
         self.next += 1;
         let id = id(self.next);
         let place = &mut self.places[n];
         let Some(grantee) = &mut place.runs else { return };
+        self.asked += 1;
         if grantee.reserve(self.now + place.ahead, id, &subject, Nanos(amount)).is_ok() {
             place.disk.open.insert(id, (subject, amount));
             self.passed += 1;
@@ -217,7 +278,7 @@ impl World {
 
     fn extend(&mut self, n: usize) {
         let Some(id) = self.any_open(n) else { return };
-        let more = self.random.below(50);
+        let more = self.random.below(50) * self.unit;
         let place = &mut self.places[n];
         let Some(grantee) = &mut place.runs else { return };
         if grantee.extend(self.now + place.ahead, id, Nanos(more)).is_ok() {
@@ -227,7 +288,7 @@ impl World {
 
     fn settle(&mut self, n: usize) {
         let Some(id) = self.any_open(n) else { return };
-        let cost = Nanos(self.random.below(140));
+        let cost = Nanos(self.random.below(140) * self.unit);
         let place = &mut self.places[n];
         let Some(grantee) = &mut place.runs else { return };
         let entry = grantee.settle(id, UsageRecord { cost, ..UsageRecord::default() }).unwrap();
@@ -256,11 +317,11 @@ impl World {
 
     /// A request of the holder's own.
     fn own(&mut self) {
-        let (subject, amount) = (self.any_subject(), self.random.below(120));
+        let (subject, amount) = (self.any_subject(), self.random.below(120) * self.unit);
         self.next += 1;
         let id = id(self.next);
         let command = Command::Reserve { id, subject: subject.clone(), amount: Nanos(amount) };
-        if let Output::Reserved(Ok(_)) = self.holder.apply(at_wall(self.now, self.wall), command) {
+        if let Output::Reserved(Ok(_)) = self.apply(command) {
             self.store.open.insert(id, (subject, amount));
         }
     }
@@ -269,8 +330,8 @@ impl World {
         let place = self.random.below(self.store.open.len() as u64) as usize;
         let Some(id) = self.store.open.keys().nth(place).copied() else { return };
         let (subject, _) = self.store.open.remove(&id).unwrap();
-        let actual = Nanos(self.random.below(140));
-        match self.holder.apply(at_wall(self.now, self.wall), Command::Settle { id, actual }) {
+        let actual = Nanos(self.random.below(140) * self.unit);
+        match self.apply(Command::Settle { id, actual }) {
             Output::Settled(Ok(settled)) => {
                 self.store.spent.extend(settled.changes.into_iter().map(|spent| (spent.budget.clone(), spent)));
                 self.store.usage.push(UsageRecord { subject, cost: settled.booked, ..UsageRecord::default() });
@@ -317,10 +378,10 @@ impl World {
         match message {
             Message::Sync(sync) => {
                 let (n, serial) = (sync.grantee.0 as usize - 1, sync.serial);
-                let answer = match self.holder.apply(at_wall(self.now, self.wall), Command::Sync(sync)) {
+                let answer = match self.apply(Command::Sync(sync)) {
                     Output::Synced(Ok(synced)) => {
                         let Synced { grant, state, records, changes, unheld, .. } = *synced;
-                        assert_eq!(unheld, Nanos(0));
+                        assert!(unheld == Nanos(0) || self.changes);
                         self.store.states.insert(state.grantee, state);
                         self.store.usage.extend(records);
                         self.store.spent.extend(changes.into_iter().map(|spent| (spent.budget.clone(), spent)));
@@ -353,7 +414,9 @@ impl World {
                 assert_eq!(grantee.reservations(), place.disk.open.len());
             }
         }
-        for state in states.into_iter().filter(|state| !state.budget.soft) {
+        let changed = self.changes;
+        let strict = states.into_iter().filter(|state| !state.budget.soft && (!changed || state.budget.id == "all"));
+        for state in strict {
             let scope = &state.budget.scope;
             let sum = |open: &BTreeMap<ReservationId, (Subject, u64)>| -> u64 {
                 open.values().filter(|(subject, _)| scope.matches(subject)).map(|(_, amount)| amount).sum()
@@ -396,7 +459,7 @@ impl World {
         while !self.store.open.is_empty() {
             self.own_ends();
         }
-        for _ in 0..2000 {
+        for _ in 0..400 {
             self.turn();
             self.check();
         }
@@ -410,7 +473,7 @@ impl World {
         }
         for state in self.holder.states(at_wall(self.now, self.wall)) {
             assert_eq!(state.reserved, Nanos(0), "{state:?}");
-            if !self.windows {
+            if !self.windows && (!self.changes || state.budget.id == "all") {
                 let records = self.store.usage.iter().filter(|record| state.budget.scope.matches(&record.subject));
                 assert_eq!(state.settled, records.map(|record| record.cost).sum(), "{state:?}");
             }
