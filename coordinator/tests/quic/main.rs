@@ -4,6 +4,7 @@
 
 mod bed;
 mod kept;
+mod providers;
 
 use std::time::Duration;
 
