@@ -78,7 +78,6 @@ pub async fn money(kills: u32, seed: u64) -> Result<Vec<Figure>, String> {
         clients.spawn(spend(client, Dice::new(seed ^ (number as u64) << 32), Arc::clone(&load)));
     }
     let (mut dice, begun, mut checked) = (Dice::new(seed), Instant::now(), 0);
-    let mut records = Vec::new();
     for kill in 0..kills {
         let before = load.answers.load(Ordering::Relaxed);
         wait::until("requests are answered", || async {
@@ -93,13 +92,16 @@ pub async fn money(kills: u32, seed: u64) -> Result<Vec<Figure>, String> {
         cluster.coordinator.end().await;
         cluster.restart_coordinator().await;
         let operator = Operator::of(&cluster).await;
-        records = check(&operator, &key.id, &load.seen, &mut checked).await.map_err(|e| format!("kill {kill}: {e}"))?;
+        check(&operator, &key.id, &load.seen, &mut checked).await.map_err(|e| format!("kill {kill}: {e}"))?;
         pause.send_replace(false);
         if let Some(ended) = clients.try_join_next() {
             return Err(format!("a client has ended: {ended:?}"));
         }
     }
-    clients.abort_all();
+    clients.shutdown().await;
+    let operator = Operator::of(&cluster).await;
+    let records = check(&operator, &key.id, &load.seen, &mut checked).await?;
+    mock.until(|state| state.totals.running == 0).await;
     let seen = load.seen.all().len();
     let of = |outcome| records.iter().filter(|record| record.outcome == outcome).count() as f64;
     let away: u64 = away(&records).map(|record| record.cost.0).sum();
