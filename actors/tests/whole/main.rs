@@ -9,5 +9,6 @@ mod counting;
 mod drain;
 mod gathering;
 mod index;
+mod limits;
 mod migration;
 mod prompts;
