@@ -102,6 +102,31 @@ impl Limits {
     /// # Errors
     /// One of the key's limits is used up, or it can never be let in. Nothing is counted then.
     pub fn admit(&mut self, now: Duration, key: &str, limits: &KeyLimits, tokens: Tokens) -> Result<Ticket, Limited> {
+        self.let_in(now, key, limits, tokens, 1)
+    }
+
+    /// A request that was let in before goes on elsewhere, and may use so many tokens there. It is still one request.
+    ///
+    /// # Errors
+    /// Likewise, whatever the limit of requests.
+    pub fn admit_again(
+        &mut self,
+        now: Duration,
+        key: &str,
+        limits: &KeyLimits,
+        tokens: Tokens,
+    ) -> Result<Ticket, Limited> {
+        self.let_in(now, key, &KeyLimits { requests_per_minute: None, ..*limits }, tokens, 0)
+    }
+
+    fn let_in(
+        &mut self,
+        now: Duration,
+        key: &str,
+        limits: &KeyLimits,
+        tokens: Tokens,
+        requests: u64,
+    ) -> Result<Ticket, Limited> {
         let now = self.advance(now);
         possible(limits, tokens)?;
         self.sweep(SWEEP);
@@ -121,7 +146,7 @@ impl Limits {
         }
         let id = self.next;
         self.next += 1;
-        state.requests.add(now, 1);
+        state.requests.add(now, requests);
         state.running.insert(id, now);
         state.reserved += tokens;
         Ok(Ticket { key: key.to_owned(), id, tokens })

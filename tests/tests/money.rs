@@ -115,7 +115,8 @@ async fn attempt(
             }
             Ok(_) => pieces += 1,
             Err(AnswerError::Failed(error)) => return Err(Some(error)),
-            Err(_) => return Err(None),
+            Err(AnswerError::Interrupted { .. }) => return Err(None),
+            Err(other) => panic!("request {number}: {other}"),
         }
         if patience.is_some_and(|patience| pieces >= patience) {
             return Ok(Went::Left);
@@ -124,7 +125,7 @@ async fn attempt(
     Err(None)
 }
 
-/// Looks at the budget without a pause; gives how often, and how many looks found each side of it in use.
+/// Looks at the budget without a pause; gives how often, and the most that was held.
 async fn watch(operator: Operator, limit: Nanos, over: Arc<AtomicBool>) -> (usize, Nanos) {
     let (mut looks, mut highest) = (0, Nanos::ZERO);
     while !over.load(Ordering::Relaxed) {
@@ -211,7 +212,8 @@ async fn a_thousand_requests_never_spend_more_than_there_is() {
         Money(state.settled)
     );
     assert!(refused > REQUESTS / 5 && done > REQUESTS / 5 && left > 0, "{done} done, {left} left, {refused} refused");
-    assert!(state.settled.0 > limit.0 * 9 / 10, "the budget was hardly used: {}", Money(state.settled));
+    // Whoever was refused may be gone when others leave what they had set aside.
+    assert!(state.settled.0 > limit.0 * 3 / 4, "the budget was hardly used: {}", Money(state.settled));
     assert!(looks > 10 && highest.0 > limit.0 * 9 / 10, "{looks} looks, at most {}", Money(highest));
     cluster.idle().await;
 }

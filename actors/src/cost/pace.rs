@@ -89,6 +89,18 @@ impl Pace {
         Ok(Going { pace: self.clone(), ticket: Some(ticket) })
     }
 
+    /// Lets a request go on elsewhere that was let in before. It does not count as another one.
+    ///
+    /// # Errors
+    /// The key has used up what it may.
+    pub fn admit_again(&self, key: &str, limits: &KeyLimits, tokens: Tokens) -> Result<Going, Limited> {
+        if *limits == KeyLimits::default() {
+            return Ok(Going { pace: self.clone(), ticket: None });
+        }
+        let ticket = self.limits().admit_again(self.inner.clock.now(), key, &self.shared(limits), tokens)?;
+        Ok(Going { pace: self.clone(), ticket: Some(ticket) })
+    }
+
     /// What a key may still ask for.
     pub fn state(&self, key: &str, limits: &KeyLimits) -> RateState {
         if *limits == KeyLimits::default() {

@@ -37,6 +37,8 @@ pub(super) struct Purse {
     free: bool,
     /// Attempts that have a record.
     billed: u8,
+    /// It counts among the key's requests already.
+    admitted: bool,
 }
 
 /// What an attempt is about.
@@ -56,7 +58,7 @@ impl Purse {
     pub(super) fn new(accounts: Accounts, caller: Caller, request: RequestId, asked: &str, tags: &[String]) -> Self {
         let mut all = caller.settings.tags.clone();
         all.extend(tags.iter().filter(|tag| !caller.settings.tags.contains(tag)).cloned());
-        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, free: false, billed: 0 }
+        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, free: false, billed: 0, admitted: false }
     }
 
     /// It was paid for before.
@@ -97,13 +99,17 @@ impl Purse {
         self.accounts.reserve(order).map_err(|error| refused(error, &self.accounts))
     }
 
-    /// Its part of what the key may use in a minute.
+    /// Its part of what the key may use in a minute. However many are asked, it is one request.
     ///
     /// # Errors
     /// The key has used up what it may.
-    pub(super) fn admit(&self, tokens: Tokens) -> Result<Going, JobError> {
-        let admitted = self.accounts.pace().admit(&self.caller.key, &self.caller.settings.limits, tokens);
-        admitted.map_err(limited)
+    pub(super) fn admit(&mut self, tokens: Tokens) -> Result<Going, JobError> {
+        let (pace, key, limits) = (self.accounts.pace(), &self.caller.key, &self.caller.settings.limits);
+        let admitted =
+            if self.admitted { pace.admit_again(key, limits, tokens) } else { pace.admit(key, limits, tokens) };
+        let going = admitted.map_err(limited)?;
+        self.admitted = true;
+        Ok(going)
     }
 
     /// What a free answer is recorded as: nothing was computed.

@@ -202,7 +202,7 @@ fn size(request: &Request, completion: Tokens) -> Size {
     Size { prompt, bound: Bound { prompt: prompt + prompt, completion } }
 }
 
-fn pay(way: &Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
+fn pay(way: &mut Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
     let Bound { prompt, completion } = size.bound;
     let priced = price(&way.parts.pricing, &served.upstream, Some(&served.provider))?;
     let about = About { model, provider: Some(&served.provider), prompt, answers: completion };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::providers::mock::{Beat, Mock, Reply, Say};
-use protocol::account::{Budget, Outcome, Period, UsageRecord, Window};
+use protocol::account::{Budget, KeyLimits, KeySettings, Outcome, Period, UsageRecord, Window};
 use protocol::answer::{Answer, ErrorKind, FinishReason, JobError, Started, Usage};
 
 use protocol::config::{Config, Fallbacks, ModelPrice, Prices, ProviderKind, Tier};
@@ -12,6 +12,7 @@ use protocol::message::Ask;
 use protocol::money::{Money, Price};
 use protocol::request::{ChatMessage, Input, Params, Request, Tool};
 use protocol::units::{Nanos, Span, Tokens};
+use protocol::version::Versions;
 use text::{Special, Text};
 use transport::connection::Connection;
 use transport::error::Code;
@@ -472,4 +473,20 @@ async fn regression_a_held_back_answer_that_broke_was_waited_for_without_end_and
     assert_eq!(told.by().0, "mock");
     let records = usage_of(&stage.client, told.started.as_ref().unwrap()).await;
     assert_eq!(records.len(), 2, "{records:?}");
+}
+
+#[tokio::test]
+async fn regression_a_request_that_went_on_elsewhere_counted_as_two_of_a_minute() {
+    let stage = Stage::of(ProviderKind::OpenAi, stands_in).await;
+    let limits = KeyLimits { requests_per_minute: Some(2), ..KeyLimits::default() };
+    let settings = KeySettings { name: "few".to_owned(), limits, ..KeySettings::default() };
+    let Managed::KeyCreated { secret, .. } = manage(&stage.client, Manage::CreateKey(settings)).await else {
+        panic!("no key")
+    };
+    let (client, _) = stage.bed.greet(&secret, Versions::OURS).await;
+    stage.mock.always(Reply::status(500, "{}"));
+    for _ in 0..2 {
+        assert_eq!(Told::of(ask(&client, request(4)).await).by().0, "mock");
+    }
+    assert_eq!(Told::of(ask(&client, request(4)).await).error.unwrap().kind, ErrorKind::RateLimited);
 }
