@@ -11,6 +11,7 @@ mod interrupts;
 mod model;
 mod node;
 mod out;
+mod route;
 mod status;
 mod submit;
 mod talk;
@@ -49,6 +50,8 @@ enum Command {
     Node(node::Options),
     /// See which node has which model, load models and unload them.
     Model(model::Options),
+    /// Set how much goes to larger models; needs no cluster.
+    Route(route::Options),
 }
 
 #[tokio::main]
@@ -73,6 +76,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Submit(options) = &arguments.command {
         options.check()?;
     }
+    if let Command::Route(options) = &arguments.command {
+        return route::run(options, &mut Out::new());
+    }
     // Until here Ctrl-C ends the program by itself: there is nothing to cancel yet.
     let client = arguments.cluster.connect().await?;
     let interrupts = Interrupts::catch();
@@ -88,6 +94,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             outcome = model::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
+        // It has ended above.
+        Command::Route(_) => Ok(()),
         Command::Status(options) => tokio::select! {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
