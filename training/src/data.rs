@@ -91,8 +91,11 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Example>, DataError> {
 fn parse(path: &Path, text: &str, examples: &mut Vec<Example>) -> Result<(), DataError> {
     for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let (path, line_number) = (path.to_owned(), n + 1);
-        let line: Line = serde_json::from_str(line)
-            .map_err(|source| DataError::Line { path: path.clone(), line: line_number, source })?;
+        let line: Line = serde_json::from_str(line).map_err(|source| DataError::Line {
+            path: path.clone(),
+            line: line_number,
+            source,
+        })?;
         if let Some((model, value)) = line.scores.iter().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
             return Err(DataError::Range { path, line: line_number, model: model.clone(), value: *value });
         }

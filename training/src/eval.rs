@@ -98,7 +98,11 @@ fn flips(scorer: &LinearScorer, held: &[Example], thresholds: &Thresholds) -> Ve
     let share = |changed: &mut dyn FnMut(&str) -> String, rounds: usize| {
         let mut flipped = 0;
         for _ in 0..rounds {
-            flipped += held.iter().zip(&before).filter(|(example, tier_was)| tier(&changed(&example.text)) != **tier_was).count();
+            flipped += held
+                .iter()
+                .zip(&before)
+                .filter(|(example, tier_was)| tier(&changed(&example.text)) != **tier_was)
+                .count();
         }
         flipped as f64 / (held.len() * rounds).max(1) as f64
     };
@@ -168,7 +172,11 @@ fn write(out: &mut String, figures: &Figures, held: usize, workload: &Workload) 
     writeln!(out, "\nquality kept against share sent to the large tier (all small {small:.3}, all large {large:.3})")?;
     writeln!(out, "  share   auto    by the probability to fail   random   oracle")?;
     for (share, [router, fails, random, oracle]) in &figures.kept {
-        writeln!(out, "  {:>3.0} %   {router:.3}   {fails:.3}                        {random:.3}    {oracle:.3}", share * 100.0)?;
+        writeln!(
+            out,
+            "  {:>3.0} %   {router:.3}   {fails:.3}                        {random:.3}    {oracle:.3}",
+            share * 100.0
+        )?;
     }
     writeln!(out, "\n{workload}")?;
     for (mode, share, quality, bill) in &figures.modes {

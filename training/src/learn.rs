@@ -63,8 +63,7 @@ pub(crate) fn weights(examples: &[Example], recipe: &Recipe) -> Weights {
         vectors.iter().filter_map(|of| of.first()).map(|vector| unranked.logits(vector).adds).collect();
     logits.sort_by(f32::total_cmp);
     let last = logits.len().saturating_sub(1);
-    let quantiles =
-        std::array::from_fn(|n| logits.get(n * last / (QUANTILES - 1)).copied().unwrap_or_default());
+    let quantiles = std::array::from_fn(|n| logits.get(n * last / (QUANTILES - 1)).copied().unwrap_or_default());
     Weights { fails, adds, quantiles }
 }
 
@@ -83,12 +82,7 @@ fn vectors(examples: &[Example], seed: u64) -> Vec<Vec<Vector>> {
     examples.iter().map(of).collect()
 }
 
-fn head(
-    examples: &[Example],
-    vectors: &[Vec<Vector>],
-    recipe: &Recipe,
-    outcome: impl Fn(&Example) -> f64,
-) -> Head {
+fn head(examples: &[Example], vectors: &[Vec<Vector>], recipe: &Recipe, outcome: impl Fn(&Example) -> f64) -> Head {
     let mut tasks: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for example in examples {
         let (sum, count) = tasks.entry(&example.task).or_default();

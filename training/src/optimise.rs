@@ -39,7 +39,8 @@ impl Model {
     }
 
     fn logit(&self, vector: &Vector) -> f64 {
-        let counts: f64 = self.counts().iter().zip(vector.counts).map(|(weight, count)| weight * f64::from(count)).sum();
+        let counts: f64 =
+            self.counts().iter().zip(vector.counts).map(|(weight, count)| weight * f64::from(count)).sum();
         let of = |bucket: u32| self.buckets().get(bucket as usize).copied().unwrap_or_default();
         let grams: f64 = vector.grams.iter().map(|(bucket, value)| of(*bucket) * f64::from(*value)).sum();
         self.bias() + counts + grams

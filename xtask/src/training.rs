@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn all_words_are_handed_on_after_the_verb() {
-        for (verb, line) in [(Verb::Train, "train complexity a.jsonl --seed 3"), (Verb::Eval, "eval complexity --help")] {
+        for (verb, line) in [(Verb::Train, "train complexity a.jsonl --seed 3"), (Verb::Eval, "eval complexity --help")]
+        {
             let cli = Cli::try_parse_from(["xtask"].into_iter().chain(line.split(' '))).unwrap();
             let options = match (verb, cli.command) {
                 (Verb::Train, Command::Train(options)) | (Verb::Eval, Command::Eval(options)) => options,

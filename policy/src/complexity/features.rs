@@ -7,32 +7,158 @@ use super::text::{Folded, Kind};
 
 /// The features, in the order of their weights.
 pub const NAMES: [&str; 28] = [
-    "words, logarithm", "bytes, logarithm", "mean length of words", "sentences", "lines", "numbers", "numbers by words",
-    "mathematical signs", "LaTeX commands", "dollar signs", "mathematical words", "code fences", "signs of code",
-    "words of code", "words of reasoning", "steps asked for", "constraints", "formats of the answer",
-    "other scripts than Latin", "questions of fact", "questions of number", "questions of why and how",
-    "multiple choice", "commas by words", "quotations", "blanks to fill", "negations", "comparisons",
+    "words, logarithm",
+    "bytes, logarithm",
+    "mean length of words",
+    "sentences",
+    "lines",
+    "numbers",
+    "numbers by words",
+    "mathematical signs",
+    "LaTeX commands",
+    "dollar signs",
+    "mathematical words",
+    "code fences",
+    "signs of code",
+    "words of code",
+    "words of reasoning",
+    "steps asked for",
+    "constraints",
+    "formats of the answer",
+    "other scripts than Latin",
+    "questions of fact",
+    "questions of number",
+    "questions of why and how",
+    "multiple choice",
+    "commas by words",
+    "quotations",
+    "blanks to fill",
+    "negations",
+    "comparisons",
 ];
 
 /// How many there are.
 pub(super) const COUNT: usize = NAMES.len();
 
 const MATHEMATICS: &[&str] = &[
-    "equation", "integer", "integers", "prime", "polynomial", "triangle", "angle", "circle", "radius", "probability",
-    "sum", "product", "root", "roots", "function", "graph", "matrix", "vector", "modulo", "divisor", "digits", "solve",
-    "simplify", "evaluate", "compute", "calculate", "expression", "fraction", "remainder", "degrees", "area", "volume",
-    "integral", "derivative", "theorem", "sequence", "perpendicular", "coordinates", "percent", "average",
+    "equation",
+    "integer",
+    "integers",
+    "prime",
+    "polynomial",
+    "triangle",
+    "angle",
+    "circle",
+    "radius",
+    "probability",
+    "sum",
+    "product",
+    "root",
+    "roots",
+    "function",
+    "graph",
+    "matrix",
+    "vector",
+    "modulo",
+    "divisor",
+    "digits",
+    "solve",
+    "simplify",
+    "evaluate",
+    "compute",
+    "calculate",
+    "expression",
+    "fraction",
+    "remainder",
+    "degrees",
+    "area",
+    "volume",
+    "integral",
+    "derivative",
+    "theorem",
+    "sequence",
+    "perpendicular",
+    "coordinates",
+    "percent",
+    "average",
 ];
 const CODE: &[&str] = &[
-    "function", "python", "java", "javascript", "rust", "sql", "code", "class", "def", "return", "import", "regex",
-    "array", "string", "list", "tuple", "dictionary", "algorithm", "compile", "bug", "debug", "refactor", "api",
-    "struct", "const", "void", "lambda", "loop", "recursion", "script", "bash", "html", "css", "query", "database",
-    "program", "implement", "unit", "test", "exception", "async", "thread", "commit", "merge", "deploy",
+    "function",
+    "python",
+    "java",
+    "javascript",
+    "rust",
+    "sql",
+    "code",
+    "class",
+    "def",
+    "return",
+    "import",
+    "regex",
+    "array",
+    "string",
+    "list",
+    "tuple",
+    "dictionary",
+    "algorithm",
+    "compile",
+    "bug",
+    "debug",
+    "refactor",
+    "api",
+    "struct",
+    "const",
+    "void",
+    "lambda",
+    "loop",
+    "recursion",
+    "script",
+    "bash",
+    "html",
+    "css",
+    "query",
+    "database",
+    "program",
+    "implement",
+    "unit",
+    "test",
+    "exception",
+    "async",
+    "thread",
+    "commit",
+    "merge",
+    "deploy",
 ];
 const REASONING: &[&str] = &[
-    "why", "prove", "proof", "explain", "derive", "reason", "reasoning", "analyze", "analyse", "justify", "deduce",
-    "infer", "conclude", "evaluate", "critique", "compare", "contrast", "argue", "hypothesis", "implications",
-    "trade-off", "tradeoffs", "design", "plan", "strategy", "optimize", "optimise", "diagnose", "carefully",
+    "why",
+    "prove",
+    "proof",
+    "explain",
+    "derive",
+    "reason",
+    "reasoning",
+    "analyze",
+    "analyse",
+    "justify",
+    "deduce",
+    "infer",
+    "conclude",
+    "evaluate",
+    "critique",
+    "compare",
+    "contrast",
+    "argue",
+    "hypothesis",
+    "implications",
+    "trade-off",
+    "tradeoffs",
+    "design",
+    "plan",
+    "strategy",
+    "optimize",
+    "optimise",
+    "diagnose",
+    "carefully",
 ];
 const STEPS: &[&str] = &["then", "first", "second", "third", "finally", "next", "afterwards", "step", "steps", "after"];
 const CONSTRAINTS: &[&str] = &[
@@ -40,8 +166,25 @@ const CONSTRAINTS: &[&str] = &[
     "avoid", "except", "between", "unless", "maximum", "minimum", "cannot", "given",
 ];
 const FORMATS: &[&str] = &[
-    "json", "yaml", "csv", "xml", "table", "markdown", "format", "bullet", "bullets", "list", "words", "sentences",
-    "paragraphs", "schema", "column", "columns", "form", "essay", "summary",
+    "json",
+    "yaml",
+    "csv",
+    "xml",
+    "table",
+    "markdown",
+    "format",
+    "bullet",
+    "bullets",
+    "list",
+    "words",
+    "sentences",
+    "paragraphs",
+    "schema",
+    "column",
+    "columns",
+    "form",
+    "essay",
+    "summary",
 ];
 const FACTS: &[&str] = &["who", "when", "where", "which", "whose", "whom", "name", "named"];
 const NUMBERS: &[&str] = &["many", "much", "long", "far", "old", "total", "altogether", "left", "cost"];
@@ -64,9 +207,12 @@ pub(super) fn features(folded: &Folded) -> ([f32; COUNT], f32) {
         (1, 0)
     } else {
         let letters = text.chars().filter(|character| character.is_alphabetic());
-        letters.fold((0_u32, 0_u32), |(latin, foreign), letter| {
-            if letter < '\u{250}' { (latin + 1, foreign) } else { (latin, foreign + 1) }
-        })
+        letters.fold(
+            (0_u32, 0_u32),
+            |(latin, foreign), letter| {
+                if letter < '\u{250}' { (latin + 1, foreign) } else { (latin, foreign + 1) }
+            },
+        )
     };
     let upto = |count: f32, most: f32| (count / most).min(1.0);
     let [math, code, reasoning, steps, constraints, formats, facts, numbers, whys, negations, comparisons] = seen.kinds;
@@ -104,9 +250,8 @@ pub(super) fn features(folded: &Folded) -> ([f32; COUNT], f32) {
     (counts, foreign)
 }
 
-const SETS: [&[&str]; 11] = [
-    MATHEMATICS, CODE, REASONING, STEPS, CONSTRAINTS, FORMATS, FACTS, NUMBERS, WHYS, NEGATIONS, COMPARISONS,
-];
+const SETS: [&[&str]; 11] =
+    [MATHEMATICS, CODE, REASONING, STEPS, CONSTRAINTS, FORMATS, FACTS, NUMBERS, WHYS, NEGATIONS, COMPARISONS];
 
 /// By first byte and set, the lengths of its words: most words are in no set, and this says so at once.
 static MAYBE: [[u32; SETS.len()]; 128] = maybe();

@@ -64,7 +64,9 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
         let share = number.filter(|percent| (0.0..=100.0).contains(percent));
-        share.map(|percent| Self(percent / 100.0)).ok_or_else(|| format!("'{text}' is no share: write it as 30%, from 0% to 100%"))
+        share
+            .map(|percent| Self(percent / 100.0))
+            .ok_or_else(|| format!("'{text}' is no share: write it as 30%, from 0% to 100%"))
     }
 }
 
@@ -89,19 +91,17 @@ fn told(options: &Calibrate) -> Result<String, Failure> {
         }
         None => (reference(), Vec::new(), "steps of the prompts of training".to_owned()),
     };
-    let calibrated = rounded(calibrate(&scores, &labels, &target).map_err(usage)?);
+    let exact = calibrate(&scores, &labels, &target).map_err(usage)?;
     // What is printed is what was counted.
-    let shares: Vec<f64> = (0..calibrated.cuts.as_slice().len())
-        .map(|tier| scores.iter().filter(|score| calibrated.cuts.tier(**score) > tier).count() as f64)
-        .map(|count| count / scores.len() as f64)
-        .collect();
+    let calibrated = Calibrated::of(rounded(exact.cuts), &scores, &labels);
     let mut text = format!("{} {of}\n", scores.len());
     let cuts = calibrated.cuts.as_slice();
-    for (tier, (cut, share)) in cuts.iter().zip(&shares).enumerate() {
+    for (tier, (cut, share)) in cuts.iter().zip(&calibrated.shares).enumerate() {
         // Writing into a string does not fail.
         let _ = writeln!(text, "above {cut:.4}, to tier {} or higher: {:.1} %", tier + 1, share * 100.0);
     }
-    if let (Some(small), Some(large), Some(share)) = (options.small_cost, options.large_cost, shares.first()) {
+    if let (Some(small), Some(large), Some(share)) = (options.small_cost, options.large_cost, calibrated.shares.first())
+    {
         let mean = (1.0 - share) * small.0.0 as f64 + share * large.0.0 as f64;
         let _ = writeln!(text, "mean cost of a request: {:.9}", mean / 1e9);
     }
@@ -126,10 +126,9 @@ fn reference() -> Vec<Score> {
 }
 
 /// To four places, upwards, so that no more goes up than was wished.
-fn rounded(calibrated: Calibrated) -> Calibrated {
+fn rounded(cuts: Cuts) -> Cuts {
     let up = |cut: &f64| (((cut * 1e4) - 1e-6).ceil() / 1e4).clamp(0.0, 1.0);
-    let cuts = Cuts::new(calibrated.cuts.as_slice().iter().map(up).collect()).unwrap_or(calibrated.cuts);
-    Calibrated { cuts, ..calibrated }
+    Cuts::new(cuts.as_slice().iter().map(up).collect()).unwrap_or(cuts)
 }
 
 fn shown(path: &Path) -> String {
