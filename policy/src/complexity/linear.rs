@@ -59,11 +59,9 @@ impl LinearScorer {
         if adds < lowest {
             return beyond(lowest - adds);
         }
-        let above = quantiles.partition_point(|quantile| *quantile <= adds);
-        let (Some(low), Some(high)) = (above.checked_sub(1).and_then(|n| quantiles.get(n)), quantiles.get(above))
-        else {
-            return 1.0 - beyond(adds - highest);
-        };
+        let above = quantiles.partition_point(|quantile| *quantile < adds);
+        let Some(high) = quantiles.get(above) else { return 1.0 - beyond(adds - highest) };
+        let Some(low) = above.checked_sub(1).and_then(|n| quantiles.get(n)) else { return EDGE };
         let part = f64::from(adds - low) / f64::from((high - low).max(f32::MIN_POSITIVE));
         EDGE + (1.0 - 2.0 * EDGE) * (above as f64 - 1.0 + part) / (QUANTILES - 1) as f64
     }

@@ -5,10 +5,15 @@ use super::*;
 /// Sums are hard for the small models here, and colours are not; nobody knows the capitals.
 fn examples() -> Vec<Example> {
     let of = |n: usize| {
+        // A word of its own, as another number alone is no other prompt.
+        let n_th: String = [n / 10, n % 10]
+            .iter()
+            .map(|digit| ["ba", "ke", "lo", "mi", "nu", "pa", "re", "so", "ti", "vu"][*digit])
+            .collect();
         let (task, text, small, large) = match n % 3 {
-            0 => ("sums", format!("what is the sum of {n} pears and plums in basket {n}"), 0.0, 1.0),
-            1 => ("colours", format!("which colour has the coat of the horse in stable {n}"), 1.0, 1.0),
-            _ => ("capitals", format!("name the capital of the forgotten kingdom beyond hill {n}"), 0.0, 0.0),
+            0 => ("sums", format!("what is the sum of {n} pears and plums in basket {n_th}"), 0.0, 1.0),
+            1 => ("colours", format!("which colour has the coat of the horse in stable {n_th}"), 1.0, 1.0),
+            _ => ("capitals", format!("name the capital of the forgotten kingdom beyond hill {n_th}"), 0.0, 0.0),
         };
         Example { task: task.into(), text, small, large }
     };
