@@ -12,6 +12,7 @@ mod interrupts;
 mod model;
 mod node;
 mod out;
+mod route;
 mod status;
 mod submit;
 mod talk;
@@ -52,6 +53,8 @@ enum Command {
     Model(model::Options),
     /// Say what a workload would cost; no cluster is asked.
     Cost(cost::Options),
+    /// Set how much goes to larger models; needs no cluster.
+    Route(route::Options),
 }
 
 #[tokio::main]
@@ -79,6 +82,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Cost(options) = &arguments.command {
         return cost::run(options, &mut Out::new());
     }
+    if let Command::Route(options) = &arguments.command {
+        return route::run(options, &mut Out::new());
+    }
     // Until here Ctrl-C ends the program by itself: there is nothing to cancel yet.
     let client = arguments.cluster.connect().await?;
     let interrupts = Interrupts::catch();
@@ -94,6 +100,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             outcome = model::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
+        // It has ended above.
+        Command::Route(_) => Ok(()),
         Command::Status(options) => tokio::select! {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
