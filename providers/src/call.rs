@@ -53,6 +53,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Whether a piece of the answer had been handed out before.
     pub began: bool,
+    /// Whether the provider was asked at all.
+    pub asked: bool,
     /// The HTTP status.
     pub status: Option<u16>,
     /// What the provider had said it used until then.
@@ -62,7 +64,7 @@ pub struct Failure {
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, message, field: None, retry_after: None, began: false, status: None, usage: None }
+        Self { kind, message, field: None, retry_after: None, began: false, asked: false, status: None, usage: None }
     }
 
     /// A request that this API cannot answer.

@@ -16,6 +16,7 @@ mod headers;
 #[cfg(feature = "mock")]
 pub mod mock;
 
+pub mod pool;
 mod provider;
 mod secret;
 pub mod sse;
@@ -26,6 +27,7 @@ pub use call::{Call, Failure, Piece, Seen};
 pub use policy::upstream::failure::FailureKind;
 pub use policy::upstream::usage::ProviderUsage;
 
+pub use pool::{Answering, Pool, Started};
 pub use provider::{BadProvider, Provider};
 pub use secret::{KeyError, Secret};
 pub use stream::Stream;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State as Extract;
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::http::{HeaderMap, Response, Uri};
 use futures_util::stream;
 use protocol::config;
@@ -54,6 +54,8 @@ pub struct State {
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Whose connection.
+    pub from: SocketAddr,
     /// By its path.
     pub kind: ProviderKind,
     /// With the query.
@@ -89,9 +91,10 @@ impl Mock {
         let address = listener.local_addr()?;
         let state: Shared = Arc::new(watch::Sender::new(State::default()));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move {
             // It ends with this task and not before.
-            let _ = axum::serve(listener, router).await;
+            let _ = axum::serve(listener, service).await;
         });
         Ok(Self { address, state, server })
     }
@@ -175,7 +178,13 @@ impl Drop for Running {
     }
 }
 
-async fn answer(Extract(state): Extract<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn answer(
+    Extract(state): Extract<Shared>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     let path = uri.to_string();
     let kind = match uri.path() {
         path if path.ends_with("/messages") => ProviderKind::Anthropic,
@@ -185,7 +194,7 @@ async fn answer(Extract(state): Extract<Shared>, uri: Uri, headers: HeaderMap, b
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut reply = Reply::default();
     state.send_modify(|state| {
-        state.asked.push(Asked { kind, path, headers, body: body.clone() });
+        state.asked.push(Asked { from, kind, path, headers, body: body.clone() });
         reply = state.script.pop_front().unwrap_or_else(|| state.standing.clone());
     });
     let render = Render::new(kind, &body, &reply);
@@ -231,6 +240,8 @@ fn beats(render: Render, pace: Duration, running: Running) -> Body {
                 Some(Step::Silence) => std::future::pending::<()>().await,
                 Some(Step::Cut) => {
                     running.ended = true;
+                    // What was written before goes out first: it is while nothing more is there for a moment.
+                    tokio::task::yield_now().await;
                     return Some((Err(io::Error::other("cut by script")), None));
                 }
             }

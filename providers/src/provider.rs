@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use policy::upstream::failure::FailureKind;
+use policy::upstream::fallback::Target;
 use policy::upstream::limits::{LimitState, May};
 use policy::upstream::usage::estimate_bytes;
 use protocol::config;
@@ -138,6 +139,11 @@ impl Provider {
         self.limits.get(model).map(|state| state.clone()).unwrap_or_default()
     }
 
+    /// As a fallback chain sees it.
+    pub fn target(&self, model: &str) -> Target {
+        Target { model: model.to_owned(), retries: self.config.retries, prefill: self.config.prefill }
+    }
+
     /// Requests that may still be sent at once.
     pub fn room(&self) -> usize {
         self.parallel.available_permits()
@@ -173,7 +179,7 @@ impl Provider {
         let start = Instant::now();
         let end = start + self.config.timeout.0.min(call.deadline);
         let clock = Clock { first: (start + self.config.first_token.0).min(end), end, stall: self.config.stall.0 };
-        let response = self.send(&path, &body, &call, clock).await.map_err(|failure| self.name.blame(failure))?;
+        let response = self.send(&path, &body, &call, clock).await.map_err(|failure| self.asked(failure))?;
         let told = learn(response.headers(), now);
         self.update(model, |limits, now| limits.on_headers(now, &told));
         let status = response.status().as_u16();
@@ -255,7 +261,12 @@ impl Provider {
         let text = String::from_utf8_lossy(&body);
         let said = serde_json::from_str(&text).ok().and_then(|value| Said::find(&value));
         let said = said.unwrap_or_else(|| Said::plain(&text));
-        self.name.blame(said.failure(Some(status), retry_after))
+        self.asked(said.failure(Some(status), retry_after))
+    }
+
+    /// A failure of the provider itself.
+    fn asked(&self, failure: Failure) -> Failure {
+        Failure { asked: true, ..self.name.blame(failure) }
     }
 }
 

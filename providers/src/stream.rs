@@ -112,6 +112,11 @@ impl Stream {
         piece.map(Ok)
     }
 
+    /// Whether all choices have ended; only what was used may still come.
+    pub fn is_complete(&self) -> bool {
+        self.out.is_finished()
+    }
+
     /// What came so far, as we count it.
     pub fn seen(&self) -> Seen {
         self.out.seen
@@ -128,7 +133,7 @@ impl Stream {
                 self.response = None;
                 self.out.pieces.clear();
                 let began = self.out.seen.streamed > Default::default();
-                Err(Failure { began, usage: self.out.usage, ..self.name.blame(failure) })
+                Err(Failure { began, asked: true, usage: self.out.usage, ..self.name.blame(failure) })
             }
             piece => piece,
         }
