@@ -65,7 +65,7 @@ fn asks(request: &Request, field: &str) -> bool {
 /// Refuses what the API lacks.
 pub(super) fn check(ask: &Ask<'_>) -> Result<(), Failure> {
     let (provider, kind) = (ask.provider, ask.config.kind.as_str());
-    for field in lacks(ask).iter().filter(|field| asks(ask.request, field) && !ask.drops(field)) {
+    if let Some(field) = lacks(ask).iter().find(|field| asks(ask.request, field) && !ask.drops(field)) {
         return Err(Failure::invalid(
             *field,
             format_args!("is nothing that provider {provider} ({kind}) has: leave it out, or ask another model"),

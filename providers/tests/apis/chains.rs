@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use policy::retry::{Budget, Settings};
-use policy::upstream::fallback::{Chain, Failed, Fallback, Mode, Step, Target};
+use policy::upstream::fallback::{Chain, Failed, Fallback, Mode, Step};
 use protocol::answer::ErrorKind;
 use protocol::config::{Breaker, Fallbacks};
 use protocol::request::{ChatMessage, Input};
@@ -43,7 +43,7 @@ fn all(names: &[&str]) -> Vec<String> {
 
 /// What a job does: asks, and does as the chain says. The text that the client has, and who made it.
 async fn run(cluster: &Cluster, fallbacks: Fallbacks) -> (String, Vec<String>, Result<(), ErrorKind>) {
-    let target = |name: &str| cluster.pool.target(name).unwrap_or_else(Target::default);
+    let target = |name: &str| cluster.pool.target(name).unwrap_or_default();
     let mut fallback = Fallback::new(target("first"), Chain::new(&fallbacks, target), SETTINGS);
     let mut budget = Budget::new(SETTINGS);
     let (mut text, mut asked, mut call) = (String::new(), Vec::new(), hello());
@@ -66,7 +66,7 @@ async fn run(cluster: &Cluster, fallbacks: Fallbacks) -> (String, Vec<String>, R
         };
         call = hello();
         if mode == Mode::GoOn {
-            let Input::Chat(turns) = &mut call.request.input else { unreachable!() };
+            let Input::Chat(turns) = &mut call.request.input else { panic!("no chat") };
             turns.push(ChatMessage::new("assistant", text.clone()));
         }
     }

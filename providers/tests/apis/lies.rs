@@ -2,6 +2,7 @@
 
 use policy::upstream::usage::{Bound, Doubt, Own, believe};
 use protocol::units::Tokens;
+use providers::FailureKind;
 use providers::mock::{Beat, Mock, Reply, Say};
 
 use crate::support::*;
@@ -63,4 +64,22 @@ async fn nonsense_in_place_of_usage_is_none() {
     mock.push(Reply::beats(vec![Beat::Raw(raw)]));
     let got = ask(&provider(&mock, KINDS[0]), hello()).await;
     assert_eq!((got.text(), got.usage, got.failure.as_ref()), ("x", None, None));
+}
+
+/// It is told how long an answer may be, and may not care.
+#[tokio::test]
+async fn an_answer_without_end_is_left() {
+    for kind in KINDS {
+        let mock = Mock::start().await.unwrap();
+        let mut reply = Reply::text(&[&"x".repeat(10_000)]).boundless();
+        let token = reply.beats[0].clone();
+        reply.beats = vec![token; 1000];
+        mock.push(reply);
+        let failure = ask(&provider(&mock, kind), hello()).await.failure.unwrap();
+        assert_eq!((failure.kind, failure.began), (FailureKind::Garbled, true), "{kind:?}");
+        mock.until(|state| state.totals.running == 0).await;
+        assert!(mock.totals().completion < Tokens(1000), "{kind:?}");
+        let error = protocol::answer::JobError::from(failure);
+        assert_eq!(error.kind, protocol::answer::ErrorKind::ProviderFailed);
+    }
 }

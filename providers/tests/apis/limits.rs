@@ -12,11 +12,14 @@ use crate::support::*;
 
 const BODY: &str = r#"{"error": {"message": "Slow down.", "type": "rate_limit_error", "code": "rate_limit_exceeded"}}"#;
 
+/// Whose, the body, the headers, and the wait in milliseconds.
+type Case = (ProviderKind, &'static str, &'static [(&'static str, &'static str)], Option<u64>);
+
 #[tokio::test]
 async fn each_way_to_say_when_to_come_again() {
-    let retry_info = r#"{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "m", "details": [
+    const RETRY_INFO: &str = r#"{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "m", "details": [
         {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"}]}}"#;
-    let cases: [(ProviderKind, &str, &[(&str, &str)], Option<u64>); 11] = [
+    let cases: [Case; 11] = [
         (ProviderKind::OpenAi, BODY, &[("retry-after", "7")], Some(7000)),
         (ProviderKind::OpenAi, BODY, &[("retry-after", "Sat, 28 Nov 2126 02:30:09 GMT")], Some(3_600_000)),
         (ProviderKind::OpenAi, BODY, &[("retry-after-ms", "250"), ("retry-after", "1")], Some(250)),
@@ -44,7 +47,7 @@ async fn each_way_to_say_when_to_come_again() {
             ],
             Some(12_000),
         ),
-        (ProviderKind::Gemini, retry_info, &[], Some(13_000)),
+        (ProviderKind::Gemini, RETRY_INFO, &[], Some(13_000)),
         (ProviderKind::Gemini, BODY, &[], None),
         (ProviderKind::OpenAi, BODY, &[("retry-after", "whenever")], None),
     ];

@@ -38,7 +38,7 @@ async fn a_call_streams_and_its_result_goes_back() {
         assert_eq!(got.usage.unwrap().completion, mock.totals().completion, "{kind:?}");
 
         let mut next = weather();
-        let Input::Chat(turns) = &mut next.input else { unreachable!() };
+        let Input::Chat(turns) = &mut next.input else { panic!("no chat") };
         turns.push(ChatMessage { tool_calls: vec![made.clone()], ..ChatMessage::new("assistant", "") });
         let id = Some(made.id.clone());
         turns.push(ChatMessage { tool_call: id, ..ChatMessage::new("tool", "{\"degrees\": -4}") });
@@ -210,7 +210,7 @@ async fn what_is_no_json_is_named_before_anybody_is_asked() {
             let mut request = weather();
             let made = ToolCall { id: "a".into(), name: "time".into(), arguments: "{\"a\"".into() };
             let turn = ChatMessage { tool_calls: vec![made], ..ChatMessage::new("assistant", "") };
-            let Input::Chat(turns) = &mut request.input else { unreachable!() };
+            let Input::Chat(turns) = &mut request.input else { panic!("no chat") };
             turns.push(turn);
             let failure = fail(&provider(&mock, kind), call(request)).await;
             assert_eq!(failure.field.as_deref(), Some("messages[2].tool_calls"), "{kind:?}");
