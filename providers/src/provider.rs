@@ -22,7 +22,7 @@ use crate::call::{Call, Failure};
 use crate::errors::Said;
 use crate::headers::{come_again, learn};
 use crate::secret::Secret;
-use crate::stream::{Clock, Stream, chain};
+use crate::stream::{Allowed, Clock, Stream, chain};
 use crate::wire::{Ask, Written};
 
 /// The longest body of a refusal that is read.
@@ -193,7 +193,14 @@ impl Provider {
             self.update(model, |limits, now| limits.on_refusal(now, failure.kind, failure.retry_after));
             return Err(failure);
         }
-        let mut stream = Stream::new(self.name.clone(), response, reader, choices, clock, permit);
+        let mut stream = Stream::new(
+            self.name.clone(),
+            response,
+            reader,
+            Allowed { choices, max_tokens: call.max_tokens },
+            clock,
+            permit,
+        );
         match stream.begin().await {
             Ok(()) => {
                 self.update(model, |limits, _| limits.on_success());

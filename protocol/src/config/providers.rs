@@ -34,7 +34,7 @@ const OURS: [&str; 8] = [
     "transfer-encoding",
     "connection",
 ];
-/// Parameters that may be left out where a provider has none of the kind.
+/// Parameters that need not be sent to a provider.
 pub const DROPPABLE: [&str; 17] = [
     "frequency_penalty",
     "ignore_eos",
@@ -71,7 +71,7 @@ pub struct Provider {
     pub models: ProviderModels,
     /// Sent with each request.
     pub headers: BTreeMap<String, String>,
-    /// Parameters that are left out where it has none of the kind; else such a request is refused.
+    /// Parameters that are never sent to it; what its API lacks and is not named here is refused.
     pub drop: Vec<String>,
     /// Whether a server of kind `openai` takes vLLM's additional parameters.
     pub vllm: bool,
