@@ -12,6 +12,7 @@ mod care;
 mod health;
 mod meter;
 mod openai;
+mod rates;
 mod serve;
 
 use std::fmt;

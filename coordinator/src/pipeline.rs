@@ -10,7 +10,7 @@ use protocol::answer::{ErrorKind, JobError};
 use protocol::engine::{BlockHash, Card};
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Limits, Sampling};
-use protocol::request::{Input, Params, Request};
+use protocol::request::{ChatMessage, Input, Params, Request, ToolChoice};
 use protocol::units::Tokens;
 use text::{Special, Text};
 use tokio::time::Instant;
@@ -54,6 +54,26 @@ pub fn check(request: &Request) -> Result<(), JobError> {
     }
 }
 
+/// Whether a request can only be answered by a model that calls functions.
+pub fn needs_tools(request: &Request) -> bool {
+    let offered = !request.tools.list.is_empty() && request.tools.choice != Some(ToolChoice::None);
+    offered || has_tool_turns(&request.input)
+}
+
+fn has_tool_turns(input: &Input) -> bool {
+    let is_turn = |turn: &ChatMessage| !turn.tool_calls.is_empty() || turn.tool_call.is_some() || turn.role == "tool";
+    matches!(input, Input::Chat(turns) if turns.iter().any(is_turn))
+}
+
+/// The error for a request that [`needs_tools`], and a model that has none.
+pub fn no_tools(model: &str) -> JobError {
+    let message = format!(
+        "the model '{model}' runs on a node of the cluster's own and cannot call functions: \
+         leave tools and messages about calls out, or name a provider's model"
+    );
+    JobError::new(ErrorKind::Invalid, message).field("tools")
+}
+
 /// The error for a model that no node has loaded, but that some could load.
 pub fn not_loaded(model: &str) -> JobError {
     let message = format!("the model '{model}' is not loaded on any node; `troupe model load {model}` loads it");
@@ -74,6 +94,9 @@ pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
 /// # Errors
 /// What does not fit the model, by field.
 pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, bend: &Bend) -> Result<Task, JobError> {
+    if needs_tools(&request) {
+        return Err(no_tools(&card.model));
+    }
     let chat = matches!(request.input, Input::Chat(_));
     let mut degraded = Vec::new();
     let (mut params, care) = (request.params, request.care);

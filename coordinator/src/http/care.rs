@@ -6,12 +6,15 @@
 //! | `x-troupe-class` | `interactive`, `standard` or `bulk` |
 //! | `x-troupe-no-degrade` | rungs that must not touch it, as `2,3`, or `all` |
 //! | `x-stainless-retry-count` | above 0: it was refused before, and comes when it was told to |
+//! | `x-troupe-tags` | labels for budgets and reports, as `a,b`; beside those of the key |
+//! | `idempotency-key` | the same key means the same request: it is not billed again |
 //! | `x-troupe-cache: no`, `cache-control: no-store` | answer afresh, and keep the answer out of the cache |
 
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
+use protocol::account::{looks_secret, shown};
 use protocol::job::Class;
-use protocol::request::{Care, MAX_SESSION_BYTES};
+use protocol::request::{Care, MAX_SESSION_BYTES, MAX_TAG_BYTES, MAX_TAGS};
 
 use super::openai::error::ApiError;
 
@@ -19,6 +22,9 @@ const SESSION: &str = "x-troupe-session";
 const CLASS: &str = "x-troupe-class";
 const FORBID: &str = "x-troupe-no-degrade";
 const CACHE: &str = "x-troupe-cache";
+const TAGS: &str = "x-troupe-tags";
+/// As others name it, and OpenAI's clients send it.
+const IDEMPOTENCY: &str = "idempotency-key";
 /// OpenAI's clients count in it how often they were refused.
 const RETRIES: &str = "x-stainless-retry-count";
 const RUNGS: std::ops::RangeInclusive<u8> = 1..=5;
@@ -35,7 +41,8 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Care, ApiError> {
     let forbid = text(headers, FORBID)?.map(rungs).transpose()?.unwrap_or_default();
     let fresh = no_store || text(headers, CACHE)?.map(cache).transpose()?.unwrap_or(false);
     let again = text(headers, RETRIES)?.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
-    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again, ..Care::default() })
+    let (tags, idempotency) = (tags(headers)?, text(headers, IDEMPOTENCY)?.map(idempotency).transpose()?);
+    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again, tags, idempotency, ..Care::default() })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {
@@ -46,7 +53,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
 
 fn class(text: &str) -> Result<Class, ApiError> {
     let found = Class::ALL.into_iter().find(|class| class.as_str() == text);
-    found.ok_or_else(|| ApiError::invalid(CLASS, format!("{CLASS} is '{text}': choose interactive, standard or bulk")))
+    found.ok_or_else(|| {
+        ApiError::invalid(CLASS, format!("{CLASS} is {}: choose interactive, standard or bulk", shown(text)))
+    })
 }
 
 fn rungs(text: &str) -> Result<Vec<u8>, ApiError> {
@@ -55,15 +64,54 @@ fn rungs(text: &str) -> Result<Vec<u8>, ApiError> {
     }
     let rung = |part: &str| part.trim().parse().ok().filter(|rung| RUNGS.contains(rung));
     let all: Option<Vec<u8>> = text.split(',').map(rung).collect();
-    all.ok_or_else(|| ApiError::invalid(FORBID, format!("{FORBID} is '{text}': list rungs from 1 to 5, or write all")))
+    all.ok_or_else(|| {
+        ApiError::invalid(FORBID, format!("{FORBID} is {}: list rungs from 1 to 5, or write all", shown(text)))
+    })
 }
 
 fn cache(text: &str) -> Result<bool, ApiError> {
     match text {
         "no" => Ok(true),
         "yes" => Ok(false),
-        _ => Err(ApiError::invalid(CACHE, format!("{CACHE} is '{text}': write yes or no"))),
+        _ => Err(ApiError::invalid(CACHE, format!("{CACHE} is {}: write yes or no", shown(text)))),
     }
+}
+
+/// All labels of all such headers; one that is there twice counts once.
+fn tags(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
+    let bad = |problem: String| ApiError::invalid(TAGS, format!("{TAGS} {problem}"));
+    let mut tags: Vec<String> = Vec::new();
+    for value in headers.get_all(TAGS) {
+        let plain = value.to_str().map_err(|_| bad("is not plain text: write tags as a,b".to_owned()))?;
+        for tag in plain.split(',').map(str::trim) {
+            if tag.is_empty() {
+                return Err(bad("has an empty tag: write tags as a,b, or leave the header out".to_owned()));
+            }
+            if tag.len() > MAX_TAG_BYTES {
+                return Err(bad(format!("has a tag of {} bytes: give at most {MAX_TAG_BYTES}", tag.len())));
+            }
+            if looks_secret(tag) {
+                return Err(bad(
+                    "has a tag that looks like a secret, and tags stand in reports: give a name".to_owned()
+                ));
+            }
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+            if tags.len() > MAX_TAGS {
+                return Err(bad(format!("has more than {MAX_TAGS} tags: give at most that many")));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+fn idempotency(text: &str) -> Result<String, ApiError> {
+    if text.is_empty() || text.len() > MAX_TAG_BYTES {
+        let message = format!("{IDEMPOTENCY} has {} bytes: give 1 to {MAX_TAG_BYTES}", text.len());
+        return Err(ApiError::invalid(IDEMPOTENCY, message));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use actors::mock;
-use protocol::request::{Care, ChatMessage};
+use protocol::request::{Care, ChatMessage, Tool, ToolCall, ToolChoice, Tools};
 use protocol::units::Blocks;
 
 use super::*;
@@ -112,5 +112,38 @@ fn only_an_answer_that_is_read_as_one_and_looks_for_no_stop_text_may_be_gathered
         let words = Arc::new(Text::new(mock::bundle()).unwrap());
         let task = prepare(request, origin(), &card(), words, &Bend::none()).unwrap();
         assert_eq!(task.whole, expected, "whole {whole}, stop {stop:?}");
+    }
+}
+
+#[test]
+fn a_node_of_the_clusters_own_refuses_functions_and_what_came_of_them() {
+    let tools = |choice| Tools { list: vec![Tool { name: "f".into(), ..Tool::default() }], choice, parallel: None };
+    let call = ToolCall { id: "c".into(), name: "f".into(), arguments: "{}".into() };
+    let request = |tools: Tools, turns: Vec<ChatMessage>| Request {
+        model: "mock".into(),
+        input: Input::Chat(turns),
+        tools,
+        ..Request::default()
+    };
+    let plain = || vec![ChatMessage::new("user", "hi")];
+    let called = ChatMessage { tool_calls: vec![call], ..ChatMessage::new("assistant", "") };
+    let result = ChatMessage { tool_call: Some("c".into()), ..ChatMessage::new("tool", "42") };
+    for (wanted, request) in [
+        (false, request(Tools::default(), plain())),
+        (false, request(tools(Some(ToolChoice::None)), plain())),
+        (true, request(tools(None), plain())),
+        (true, request(tools(Some(ToolChoice::Auto)), plain())),
+        (true, request(Tools::default(), vec![called])),
+        (true, request(Tools::default(), vec![result])),
+    ] {
+        assert_eq!(needs_tools(&request), wanted, "{request:?}");
+        let made = prepare(request, origin(), &card(), Arc::new(Text::new(mock::bundle()).unwrap()), &Bend::none());
+        if wanted {
+            let error = made.map(|_| ()).unwrap_err();
+            assert_eq!((error.kind, error.field.as_deref()), (ErrorKind::Invalid, Some("tools")));
+            assert!(error.message.contains("'mock'") && error.message.contains("provider"), "{error}");
+        } else {
+            made.unwrap();
+        }
     }
 }

@@ -29,7 +29,7 @@ async fn a_whole_answer_has_text_usage_and_headers() {
         json["usage"],
         json!({
             "prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17,
-            "prompt_tokens_details": {"cached_tokens": 8},
+            "prompt_tokens_details": {"cached_tokens": 8}, "cost": 0.0015,
         })
     );
     assert_eq!(got.header("x-request-id"), Some("00000000000000000000000000000abc"));

@@ -67,6 +67,32 @@ fn kinds() -> Vec<(JobError, u16, &'static str, Value, Value)> {
             json!("rate_limit_exceeded"),
             json!("requests_per_minute"),
         ),
+        (
+            new(ErrorKind::RateLimited, "m").field("requests_per_minute"),
+            429,
+            "requests",
+            json!("rate_limit_exceeded"),
+            json!("requests_per_minute"),
+        ),
+        (
+            new(ErrorKind::RateLimited, "m").field("tokens_per_minute"),
+            429,
+            "tokens",
+            json!("rate_limit_exceeded"),
+            json!("tokens_per_minute"),
+        ),
+        (new(ErrorKind::RateLimited, "m"), 429, "rate_limit_error", json!("rate_limit_exceeded"), Value::Null),
+        (new(ErrorKind::Busy, "m"), 429, "rate_limit_error", json!("overloaded"), Value::Null),
+        (new(ErrorKind::OverBudget, "m"), 429, "insufficient_quota", json!("insufficient_quota"), Value::Null),
+        (new(ErrorKind::Forbidden, "m"), 403, "invalid_request_error", json!("permission_denied"), Value::Null),
+        (
+            new(ErrorKind::ContentPolicy, "m"),
+            400,
+            "invalid_request_error",
+            json!("content_policy_violation"),
+            Value::Null,
+        ),
+        (new(ErrorKind::ProviderFailed, "m"), 502, "server_error", json!("provider_failed"), Value::Null),
         (new(ErrorKind::NoNode, "m"), 503, "server_error", json!("no_node"), Value::Null),
         (new(ErrorKind::NodeLost, "m"), 502, "server_error", json!("node_lost"), Value::Null),
         (new(ErrorKind::Timeout, "m"), 504, "server_error", json!("timeout"), Value::Null),
@@ -94,7 +120,9 @@ async fn every_failure_has_its_status_however_it_comes() {
                 let expected = json!({"message": "m", "type": kind, "code": code, "param": param});
                 assert_eq!(got.error(status), expected, "{error:?}, plot {i}");
                 let again = got.header("retry-after").is_some();
-                assert_eq!(again, status == 429 || status == 503, "{error:?}");
+                let spent = error.kind == ErrorKind::OverBudget;
+                assert_eq!(again, (status == 429 || status == 503) && !spent, "{error:?}");
+                assert_eq!(got.header("x-should-retry"), spent.then_some("false"), "{error:?}");
             }
         }
     }
@@ -114,6 +142,15 @@ async fn retry_after_is_whole_seconds_and_never_too_soon() {
     let got = post_json(&door(&fake), CHAT, &body(CHAT, json!({}))).await;
     assert_eq!(got.header("retry-after"), Some("3"));
     assert_eq!(got.header("retry-after-ms"), Some("2500"));
+}
+
+#[tokio::test]
+async fn a_spent_budget_says_when_it_begins_anew_and_that_to_ask_at_once_is_of_no_use() {
+    let error = JobError::new(ErrorKind::OverBudget, "budget 'team' is spent").retry_after(Duration::from_secs(86_400));
+    let (fake, _seen) = Fake::new(move |_| Script::Refuse(error.clone()));
+    let got = post_json(&door(&fake), CHAT, &body(CHAT, json!({}))).await;
+    assert_eq!(got.header("retry-after"), Some("86400"));
+    assert_eq!(got.header("x-should-retry"), Some("false"));
 }
 
 #[tokio::test]

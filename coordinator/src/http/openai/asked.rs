@@ -10,7 +10,7 @@ use protocol::request::Care;
 
 use super::error::ApiError;
 use super::respond::{Plan, Shape, respond};
-use crate::http::{Door, body, care};
+use crate::http::{Door, body, care, rates};
 use crate::service::Caller;
 
 /// Bodies of so many bytes are read in a fraction of a millisecond.
@@ -25,7 +25,9 @@ pub(crate) async fn answer<S: Shape>(door: &Door, caller: &Caller, request: Requ
         Ok(planned) => planned,
         Err(refusal) => return refusal,
     };
-    respond::<S>(door, caller, planned).await.unwrap_or_else(IntoResponse::into_response)
+    let mut response = respond::<S>(door, caller, planned).await.unwrap_or_else(IntoResponse::into_response);
+    rates::name(&mut response, door.service.rates(caller));
+    response
 }
 
 /// The bytes that were read are not needed while the answer is made.

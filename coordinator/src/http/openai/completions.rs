@@ -46,14 +46,23 @@ fn plan(bytes: &[u8], care: Care) -> Result<Plan, ApiError> {
     let each = shared.choices();
     check_best_of(own.best_of, each)?;
     let params = shared.params(None, own.logprobs, NAMES)?;
-    let request = |input| request::Request {
+    let request = |(at, input)| request::Request {
         model: model.clone(),
         input,
         params: params.clone(),
-        care: care.clone(),
+        care: Care { idempotency: own_key(care.idempotency.as_deref(), at), ..care.clone() },
         ..request::Request::default()
     };
-    Ok(Plan { requests: inputs.into_iter().map(request).collect(), each, delivery })
+    Ok(Plan { requests: inputs.into_iter().enumerate().map(request).collect(), each, delivery })
+}
+
+/// Each prompt is a request of its own to the cluster, which must not take the second for a repetition of the first.
+fn own_key(key: Option<&str>, at: usize) -> Option<String> {
+    let key = key?;
+    if at == 0 {
+        return Some(key.to_owned());
+    }
+    Some(blake3::hash(format!("{at}:{key}").as_bytes()).to_hex().to_string())
 }
 
 fn inputs(given: Option<Prompts>) -> Result<Vec<Input>, ApiError> {

@@ -4,16 +4,21 @@
 //! |---|---|---|---|
 //! | wrong request | 400 | `invalid_request_error` | what is wrong, such as `unknown_parameter`, or null |
 //! | too long | 400 | `invalid_request_error` | `context_length_exceeded` |
+//! | forbidden content | 400 | `invalid_request_error` | `content_policy_violation` |
 //! | no or wrong key | 401 | `invalid_request_error` | `invalid_api_key` |
+//! | the key may not | 403 | `invalid_request_error` | `permission_denied` |
 //! | unknown model | 404 | `invalid_request_error` | `model_not_found` |
-//! | a limit of the client's | 429 | `rate_limit_error` | `rate_limit_exceeded` |
+//! | a limit of the key's | 429 | `requests`, `tokens`, or `rate_limit_error` | `rate_limit_exceeded` |
+//! | a budget is spent | 429 | `insufficient_quota` | `insufficient_quota` |
 //! | too much is asked for, by all | 429 | `rate_limit_error` | `overloaded` |
 //! | the cluster's fault | 500 | `server_error` | `internal_error` |
 //! | node lost | 502 | `server_error` | `node_lost` |
+//! | provider failed | 502 | `server_error` | `provider_failed` |
 //! | full, or no node | 503 | `server_error` | `overloaded`, `no_node` |
 //! | too slow | 504 | `server_error` | `timeout` |
 //!
-//! 429 and 503 carry `Retry-After` (and `retry-after-ms`, which OpenAI's clients prefer).
+//! 429 and 503 carry `Retry-After` (and `retry-after-ms`, which OpenAI's clients prefer). A spent budget does so only
+//! if it begins anew, and says `x-should-retry: false`: OpenAI's clients would ask again at once otherwise.
 
 use std::time::Duration;
 
@@ -26,6 +31,8 @@ use serde::Serialize;
 /// Errors quote what the client sent, but not megabytes of it.
 const MESSAGE_CHARS: usize = 600;
 const PARAM_CHARS: usize = 200;
+/// The word for a spent budget.
+const OVER_BUDGET: &str = "insufficient_quota";
 /// When nobody says when to try again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -37,6 +44,8 @@ pub(crate) struct ApiError {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
+    /// Where the status does not say it.
+    kind: Option<&'static str>,
     retry_after: Option<Duration>,
 }
 
@@ -57,7 +66,8 @@ struct ErrorText<'a> {
 impl ApiError {
     /// An error with this status.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: clip(message.into(), MESSAGE_CHARS), param: None, code: None, retry_after: None }
+        let message = clip(message.into(), MESSAGE_CHARS);
+        Self { status, message, param: None, code: None, kind: None, retry_after: None }
     }
 
     /// A wrong value of a field.
@@ -111,11 +121,11 @@ impl ApiError {
 
     /// The body.
     pub(crate) fn body(&self) -> ErrorBody<'_> {
-        let kind = match self.status {
+        let kind = self.kind.unwrap_or(match self.status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
-        };
+        });
         ErrorBody {
             error: ErrorText { message: &self.message, r#type: kind, param: self.param.as_deref(), code: self.code },
         }
@@ -135,7 +145,7 @@ impl From<JobError> for ApiError {
             }
             ErrorKind::Busy => (StatusCode::TOO_MANY_REQUESTS, Some("overloaded")),
             ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded")),
-            ErrorKind::OverBudget => (StatusCode::TOO_MANY_REQUESTS, Some("insufficient_quota")),
+            ErrorKind::OverBudget => (StatusCode::TOO_MANY_REQUESTS, Some(OVER_BUDGET)),
             ErrorKind::Forbidden => (StatusCode::FORBIDDEN, Some("permission_denied")),
             ErrorKind::ContentPolicy => (StatusCode::BAD_REQUEST, Some("content_policy_violation")),
             ErrorKind::ProviderFailed => (StatusCode::BAD_GATEWAY, Some("provider_failed")),
@@ -147,12 +157,20 @@ impl From<JobError> for ApiError {
         };
         let mut api = Self::new(status, error.message);
         api.code = code;
+        api.kind = match (error.kind, error.field.as_deref()) {
+            (ErrorKind::OverBudget, _) => Some(OVER_BUDGET),
+            // OpenAI says which of the two it is.
+            (ErrorKind::RateLimited, Some("requests_per_minute")) => Some("requests"),
+            (ErrorKind::RateLimited, Some("tokens_per_minute")) => Some("tokens"),
+            _ => None,
+        };
         if let Some(field) = error.field {
             api = api.param(field);
         } else if error.kind == ErrorKind::UnknownModel {
             api = api.param("model");
         }
-        let wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && error.kind != ErrorKind::OverBudget;
         api.retry_after = error.retry_after.or(wait.then_some(RETRY));
         api
     }
@@ -168,6 +186,9 @@ impl IntoResponse for ApiError {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             headers.insert(HeaderName::from_static("retry-after-ms"), HeaderValue::from(millis));
+        }
+        if self.kind == Some(OVER_BUDGET) {
+            headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

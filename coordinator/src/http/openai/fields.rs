@@ -5,6 +5,7 @@
 //! to OpenAI but not to Troupe: they pass while they ask for nothing. Any other field is refused with
 //! the nearest known name. `null` means the same as no field.
 
+use protocol::account::shown;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -64,16 +65,17 @@ const CHAT: &[Field] = &[
     ("messages", Used),
     ("max_completion_tokens", Used),
     ("top_logprobs", Used),
-    ("parallel_tool_calls", Ignored),
+    ("tools", Used),
+    ("tool_choice", Used),
+    ("parallel_tool_calls", Used),
+    // OpenAI's older words for the same.
+    ("functions", Only(is_off, "send tools instead, as [{\"type\": \"function\", \"function\": ...}]")),
+    ("function_call", Only(is_no_choice, "send tool_choice instead")),
     // A guess at the answer that may make it faster.
     ("prediction", Ignored),
     ("store", Only(is_off, "leave it out or set it to false")),
     ("response_format", Only(is_plain_text, "leave it out or set it to {\"type\": \"text\"}")),
     ("modalities", Only(is_text_only, "leave it out or set it to [\"text\"]")),
-    ("tools", OFF),
-    ("functions", OFF),
-    ("tool_choice", Only(is_no_choice, "leave it out or set it to \"none\"")),
-    ("function_call", Only(is_no_choice, "leave it out or set it to \"none\"")),
     ("reasoning_effort", Only(is_none_word, "leave it out or set it to \"none\"")),
     ("verbosity", Only(is_medium, "leave it out or set it to \"medium\"")),
     ("audio", OFF),
@@ -96,12 +98,24 @@ const MESSAGE: &[Field] = &[
     ("content", Used),
     ("name", Used),
     ("refusal", OFF),
-    ("tool_calls", OFF),
-    ("tool_call_id", OFF),
-    ("function_call", OFF),
+    ("tool_calls", Used),
+    ("tool_call_id", Used),
+    ("function_call", Only(is_off, "send tool_calls instead")),
     ("audio", OFF),
     ("annotations", Ignored),
 ];
+
+/// In a tool.
+const TOOL: &[Field] = &[("type", Used), ("function", Used)];
+/// In its function.
+const FUNCTION: &[Field] = &[("name", Used), ("description", Used), ("parameters", Used), ("strict", Used)];
+/// In a call of an assistant's message. Clients that put one together from a stream leave its place in it.
+const CALL: &[Field] = &[("id", Used), ("type", Used), ("function", Used), ("index", Ignored)];
+/// In its function.
+const CALLED: &[Field] = &[("name", Used), ("arguments", Used)];
+/// In a choice of one tool.
+const CHOICE: &[Field] = &[("type", Used), ("function", Used)];
+const CHOSEN: &[Field] = &[("name", Used)];
 
 /// In a part of a message's content.
 const PART: &[Field] = &[("type", Used), ("text", Used), ("prompt_cache_breakpoint", Ignored)];
@@ -145,12 +159,17 @@ fn is_medium(value: &Value) -> bool {
 pub(crate) fn check_chat(body: &Map<String, Value>) -> Result<(), ApiError> {
     check(body, &[CHAT, COMMON], "")?;
     check_stream_options(body)?;
+    check_functions(body.get("tools"), "tools", TOOL, FUNCTION)?;
+    if let Some(choice) = body.get("tool_choice").and_then(Value::as_object) {
+        check_function(choice, "tool_choice", CHOICE, CHOSEN)?;
+    }
     let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
     for (i, message) in messages.enumerate() {
         // Wrong types are told where the values are read.
         let Some(message) = message.as_object() else { continue };
         let at = format!("messages[{i}]");
         check(message, &[MESSAGE], &at)?;
+        check_functions(message.get("tool_calls"), &format!("{at}.tool_calls"), CALL, CALLED)?;
         let parts = message.get("content").and_then(Value::as_array).into_iter().flatten();
         for (j, part) in parts.enumerate() {
             let Some(part) = part.as_object() else { continue };
@@ -172,6 +191,32 @@ pub(crate) fn check_completion(body: &Map<String, Value>) -> Result<(), ApiError
 fn check_stream_options(body: &Map<String, Value>) -> Result<(), ApiError> {
     match body.get("stream_options").and_then(Value::as_object) {
         Some(options) => check(options, &[STREAM_OPTIONS], "stream_options"),
+        None => Ok(()),
+    }
+}
+
+/// Checks a list of things that hold a function.
+fn check_functions(list: Option<&Value>, at: &str, table: &[Field], inner: &[Field]) -> Result<(), ApiError> {
+    for (i, one) in list.and_then(Value::as_array).into_iter().flatten().enumerate() {
+        if let Some(one) = one.as_object() {
+            check_function(one, &format!("{at}[{i}]"), table, inner)?;
+        }
+    }
+    Ok(())
+}
+
+/// Its type comes first: other kinds have other fields.
+fn check_function(one: &Map<String, Value>, at: &str, table: &[Field], inner: &[Field]) -> Result<(), ApiError> {
+    if let Some(Value::String(kind)) = one.get("type")
+        && kind != "function"
+    {
+        let path = format!("{at}.type");
+        let message = format!("{path} is {}, which this server does not take: use 'function'", shown(kind));
+        return Err(ApiError::unsupported(path, message));
+    }
+    check(one, &[table], at)?;
+    match one.get("function").and_then(Value::as_object) {
+        Some(function) => check(function, &[inner], &format!("{at}.function")),
         None => Ok(()),
     }
 }

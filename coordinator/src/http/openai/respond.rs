@@ -1,15 +1,21 @@
 //! From a checked request to its response, whole or streamed, whatever the shape.
 //!
 //! The head waits for the first piece, so that a request which no node takes gets its status and
-//! every other one the headers `x-request-id`, `x-troupe-node` and `x-troupe-cached-tokens`.
+//! every other one the headers `x-request-id`, `x-troupe-node` and `x-troupe-cached-tokens`. What an answer costs is
+//! known at its end: a whole one has it in `x-troupe-cost` too, a stream in the chunk with its usage alone.
+
+use std::collections::BTreeMap;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, TokenText, Usage};
+use protocol::answer::{Answer, CallDelta, Delta, ErrorKind, FinishReason, JobError, Route, Started, TokenText, Usage};
 use protocol::ids::RequestId;
-use protocol::request::Request;
+use protocol::money::Money;
+use protocol::request::{Request, ToolCall};
+use protocol::units::Nanos;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::answers::Answers;
 use super::error::ApiError;
@@ -50,6 +56,18 @@ pub(crate) struct Choice {
     pub(crate) text: String,
     pub(crate) tokens: Vec<TokenText>,
     pub(crate) reason: Option<FinishReason>,
+    /// By their place.
+    pub(crate) calls: BTreeMap<u32, ToolCall>,
+}
+
+impl Choice {
+    /// Takes a piece of a call.
+    fn call(&mut self, piece: CallDelta) {
+        let call = self.calls.entry(piece.index).or_default();
+        call.id.push_str(&piece.id.unwrap_or_default());
+        call.name.push_str(&piece.name.unwrap_or_default());
+        call.arguments.push_str(&piece.arguments);
+    }
 }
 
 /// How one of OpenAI's two kinds of answer is written, as JSON texts.
@@ -78,6 +96,8 @@ pub(crate) struct UsageBody {
     completion_tokens: u64,
     total_tokens: u64,
     prompt_tokens_details: PromptDetails,
+    /// In the cluster's currency, to the nano: a number, as others write it.
+    cost: Box<RawValue>,
 }
 
 #[derive(Serialize)]
@@ -92,8 +112,17 @@ impl From<Usage> for UsageBody {
             completion_tokens: usage.completion.0,
             total_tokens: (usage.prompt + usage.completion).0,
             prompt_tokens_details: PromptDetails { cached_tokens: usage.cached.0 },
+            cost: number(usage.cost),
         }
     }
+}
+
+/// An amount as a JSON number, written from the integer: a float would lose nanos of large amounts.
+fn number(amount: Nanos) -> Box<RawValue> {
+    let text = Money(amount).to_string();
+    let short = text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    // It is a number, so this cannot fail; if it did, null would be seen, never a wrong amount.
+    RawValue::from_string(short).unwrap_or_default()
 }
 
 /// Asks and answers.
@@ -128,7 +157,10 @@ pub(crate) async fn respond<S: Shape>(door: &Door, caller: &Caller, mut plan: Pl
         }
         Delivery::Whole => tokio::select! {
             whole = collect(answers, shape) => match whole {
-                Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+                Ok((json, usage)) => {
+                    let cost = Money(usage.cost).to_string();
+                    ([(CONTENT_TYPE.as_str(), "application/json"), ("x-troupe-cost", &cost)], json).into_response()
+                }
                 Err(error) => fail(error).into_response(),
             },
             () = cut.cancelled() => ApiError::closing().into_response(),
@@ -156,7 +188,7 @@ async fn begin(door: &Door, answers: &mut Answers) -> Result<Started, JobError> 
 }
 
 /// Everything in one text.
-async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<String, JobError> {
+async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<(String, Usage), JobError> {
     let mut choices: Vec<Choice> = (0..answers.choices()).map(|_| Choice::default()).collect();
     let place = |choice: u32| usize::try_from(choice).unwrap_or(usize::MAX);
     while let Some(piece) = answers.next().await {
@@ -166,6 +198,7 @@ async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<String, Job
                 if let Some(choice) = choices.get_mut(place(delta.choice)) {
                     choice.text.push_str(&delta.text);
                     choice.tokens.extend(delta.logprobs);
+                    delta.calls.into_iter().for_each(|piece| choice.call(piece));
                 }
             }
             Answer::Finished { choice, reason } => {
@@ -176,7 +209,7 @@ async fn collect<S: Shape>(mut answers: Answers, shape: S) -> Result<String, Job
             Answer::Done { usage } => {
                 // Those that overload has left out have no end.
                 choices.retain(|choice| choice.reason.is_some());
-                return Ok(shape.whole(choices, usage));
+                return Ok((shape.whole(choices, usage), usage));
             }
             Answer::Failed(error) => return Err(error),
         }
@@ -203,4 +236,25 @@ fn name(response: &mut Response, started: &Started, level: u8, cached: bool) {
     if !started.degraded.is_empty() {
         set("x-troupe-degraded", started.degraded.join(","));
     }
+    set("x-troupe-model", started.model.clone());
+    if let Some(provider) = &started.provider {
+        set("x-troupe-provider", provider.clone());
+    }
+    if let Some(route) = &started.route {
+        set("x-troupe-route", why(route));
+    }
 }
+
+/// Why a model was chosen, as `small; score=0.321; because=sticky,budget`.
+fn why(route: &Route) -> String {
+    let score = route.score.min(1000);
+    let mut text = format!("{}; score={}.{:03}", route.tier, score / 1000, score % 1000);
+    if !route.because.is_empty() {
+        text.push_str("; because=");
+        text.push_str(&route.because.join(","));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,7 @@ impl<S: Shape> Live<S> {
         match piece {
             Some(Answer::Started(_)) => {}
             Some(Answer::Delta(delta)) => {
-                if !delta.text.is_empty() || !delta.logprobs.is_empty() {
+                if !delta.text.is_empty() || !delta.logprobs.is_empty() || !delta.calls.is_empty() {
                     self.say(|shape| shape.delta(delta));
                 }
             }

@@ -1,11 +1,15 @@
 //! A chat's answer: `chat.completion`, and `chat.completion.chunk` in a stream.
 
-use protocol::answer::{Delta, FinishReason, Usage};
+use protocol::answer::{CallDelta, Delta, FinishReason, Usage};
+use protocol::request::ToolCall;
 use serde::Serialize;
 
 use crate::http::openai::error::to_json;
 use crate::http::openai::logprobs::{self, ChatLogprobs};
 use crate::http::openai::respond::{Choice, FINGERPRINT, Head, Shape, UsageBody};
+
+/// The only kind of tool.
+const FUNCTION: &str = "function";
 
 /// Writes chats.
 pub(super) struct Chat {
@@ -37,8 +41,42 @@ struct WholeChoice {
 #[derive(Serialize)]
 struct Message {
     role: &'static str,
-    content: String,
+    /// Null beside calls, where there is no text.
+    content: Option<String>,
     refusal: Option<()>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
+}
+
+#[derive(Serialize)]
+struct Call {
+    id: String,
+    r#type: &'static str,
+    function: Function,
+}
+
+#[derive(Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
+}
+
+/// A piece of a call. The first has its id, type and name.
+#[derive(Serialize)]
+struct CallPiece {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: FunctionPiece,
+}
+
+#[derive(Serialize)]
+struct FunctionPiece {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    arguments: String,
 }
 
 #[derive(Serialize)]
@@ -55,6 +93,30 @@ struct ChunkDelta {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<CallPiece>,
+}
+
+impl From<ToolCall> for Call {
+    fn from(call: ToolCall) -> Self {
+        Self { id: call.id, r#type: FUNCTION, function: Function { name: call.name, arguments: call.arguments } }
+    }
+}
+
+impl From<CallDelta> for CallPiece {
+    fn from(piece: CallDelta) -> Self {
+        let r#type = piece.id.is_some().then_some(FUNCTION);
+        let function = FunctionPiece { name: piece.name, arguments: piece.arguments };
+        Self { index: piece.index, id: piece.id, r#type, function }
+    }
+}
+
+impl Message {
+    fn new(choice: Choice) -> Self {
+        let tool_calls: Vec<Call> = choice.calls.into_values().map(Call::from).collect();
+        let content = (tool_calls.is_empty() || !choice.text.is_empty()).then_some(choice.text);
+        Self { role: "assistant", content, refusal: None, tool_calls }
+    }
 }
 
 impl Chat {
@@ -83,14 +145,16 @@ impl Shape for Chat {
     }
 
     fn opening(&mut self) -> Vec<String> {
-        let delta = || ChunkDelta { role: Some("assistant"), content: Some(String::new()) };
+        let delta = || ChunkDelta { role: Some("assistant"), content: Some(String::new()), tool_calls: Vec::new() };
         let choice = |index| ChunkChoice { index, delta: delta(), logprobs: None, finish_reason: None };
         (0..self.head.choices).map(|index| self.chunk(choice(index))).collect()
     }
 
     fn delta(&mut self, delta: Delta) -> String {
         let logprobs = (self.head.logprobs && !delta.logprobs.is_empty()).then(|| logprobs::chat(delta.logprobs));
-        let content = ChunkDelta { role: None, content: Some(delta.text) };
+        let tool_calls: Vec<CallPiece> = delta.calls.into_iter().map(CallPiece::from).collect();
+        let content = (tool_calls.is_empty() || !delta.text.is_empty()).then_some(delta.text);
+        let content = ChunkDelta { role: None, content, tool_calls };
         self.chunk(ChunkChoice { index: delta.choice, delta: content, logprobs, finish_reason: None })
     }
 
@@ -104,11 +168,11 @@ impl Shape for Chat {
     }
 
     fn whole(self, choices: Vec<Choice>, usage: Usage) -> String {
-        let choice = |(index, choice): (usize, Choice)| WholeChoice {
+        let choice = |(index, mut choice): (usize, Choice)| WholeChoice {
             index,
-            message: Message { role: "assistant", content: choice.text, refusal: None },
-            logprobs: self.head.logprobs.then(|| logprobs::chat(choice.tokens)),
+            logprobs: self.head.logprobs.then(|| logprobs::chat(std::mem::take(&mut choice.tokens))),
             finish_reason: choice.reason.unwrap_or(FinishReason::Stop).as_str(),
+            message: Message::new(choice),
         };
         let choices = choices.into_iter().enumerate().map(choice).collect();
         self.write("chat.completion", choices, Some(Some(usage.into())))

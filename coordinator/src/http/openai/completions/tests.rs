@@ -65,3 +65,17 @@ fn parameters_go_with_every_prompt() {
         assert_eq!(request.params.max_tokens, Some(4));
     }
 }
+
+#[test]
+fn prompts_of_one_request_have_idempotency_keys_of_their_own() {
+    let care = Care { idempotency: Some("k".to_owned()), ..Care::default() };
+    let keys = || {
+        let plan = plan(&body(json!({"prompt": ["a", "b", "c"]})), care.clone()).map_err(|e| e.to_string()).unwrap();
+        plan.requests.into_iter().map(|request| request.care.idempotency.unwrap()).collect::<Vec<_>>()
+    };
+    let [first, second, third] = <[String; 3]>::try_from(keys()).unwrap();
+    assert_eq!(first, "k");
+    assert!(first != second && second != third && first != third);
+    assert!(second.len() <= protocol::request::MAX_TAG_BYTES);
+    assert_eq!(keys(), [first, second, third], "the same again for a repetition");
+}
