@@ -7,6 +7,7 @@ mod chats;
 mod completions;
 mod errors;
 mod fake;
+mod money;
 mod open;
 mod overload;
 mod schema;
