@@ -1,6 +1,7 @@
 //! One provider: one attempt at a time is made here, as many at once as its settings allow.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,16 @@ pub enum BadProvider {
         provider: String,
         /// Which.
         header: String,
+    },
+    /// The authorities cannot be read.
+    #[error("providers.{provider}.ca_file: {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// Whose.
+        provider: String,
+        /// Where they should be.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The HTTP client cannot be made.
     #[error("the HTTP client of provider {provider} cannot be made: {reason}")]
@@ -103,6 +114,14 @@ impl Provider {
             .tcp_nodelay(true);
         if is_near(&base) {
             client = client.no_proxy();
+        }
+        if let Some(path) = &config.ca_file {
+            let all = authorities(path).map_err(|reason| BadProvider::Authorities {
+                provider: name.to_owned(),
+                path: path.clone(),
+                reason,
+            })?;
+            client = all.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
         }
         let client =
             client.build().map_err(|error| BadProvider::Client { provider: name.to_owned(), reason: chain(&error) })?;
@@ -307,6 +326,13 @@ fn headers(config: &config::Provider, secret: Option<&Secret>) -> Result<HeaderM
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let all = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error))?;
+    if all.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(all) }
 }
 
 /// Whether it stands on this machine, where no proxy helps.

@@ -14,8 +14,6 @@ const BYTES_PER_TOKEN: usize = 3;
 /// A provider that counts fewer than one token for so many of ours is not believed. A run of the same character may
 /// be one token for 64 bytes.
 const LOW: u64 = 32;
-/// So few tokens are believed to be none: what is cut at a stop text, a call without arguments.
-const FEW: Tokens = Tokens(8);
 
 /// What a provider says it used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,7 +149,7 @@ pub fn believe(claimed: Option<ProviderUsage>, own: Own) -> Believed {
 }
 
 fn is_low(claimed: Tokens, own: Tokens) -> bool {
-    own > FEW && claimed.0.saturating_mul(LOW) < own.0
+    claimed.0.saturating_mul(LOW) < own.0
 }
 
 #[cfg(test)]

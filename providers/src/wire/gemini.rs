@@ -19,7 +19,7 @@ mod reader;
 pub(super) use reader::Reader;
 
 /// What stands between a made-up id and the signature.
-const MARK: char = '.';
+const MARK: &str = ".sig.";
 
 pub(super) fn write(ask: &Ask<'_>) -> Result<Written, Failure> {
     let chat = ask.chat()?;

@@ -43,14 +43,16 @@ async fn what_is_claimed_is_booked_only_as_far_as_it_can_be_true() {
 #[tokio::test]
 async fn regression_what_came_of_an_answer_that_is_cut_is_counted() {
     for kind in KINDS {
-        let mock = Mock::start().await.unwrap();
-        mock.push(Reply::words(60).then(40, Beat::Cut));
-        let got = ask(&provider(&mock, kind), hello()).await;
-        let claimed = got.failure.as_ref().unwrap().usage;
-        let usage = believe(claimed, own(&got)).usage;
-        let wrote = mock.totals().completion;
-        assert!(usage.completion >= wrote && wrote == Tokens(40), "{kind:?}: {usage:?}");
-        assert!(usage.prompt > Tokens(0));
+        for count in [4, 40] {
+            let mock = Mock::start().await.unwrap();
+            mock.push(Reply::words(60).then(count, Beat::Cut));
+            let got = ask(&provider(&mock, kind), hello()).await;
+            let claimed = got.failure.as_ref().unwrap().usage;
+            let usage = believe(claimed, own(&got)).usage;
+            let wrote = mock.totals().completion;
+            assert!(usage.completion >= wrote && wrote == Tokens::of(count), "{kind:?}: {usage:?}");
+            assert!(usage.prompt > Tokens(0));
+        }
     }
 }
 

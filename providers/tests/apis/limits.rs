@@ -124,3 +124,24 @@ async fn limits_are_of_a_model_and_not_of_all() {
     other.request.model = "small".into();
     assert_eq!(ask(&provider, other).await.failure, None);
 }
+
+/// litellm #18730: what is under way does not count, so that many at once go far beyond a limit.
+#[tokio::test]
+async fn regression_what_is_under_way_counts() {
+    let mock = Mock::start().await.unwrap();
+    let told = [("limit", "10"), ("remaining", "1"), ("reset", "50m")];
+    let reply = told
+        .iter()
+        .fold(Reply::default(), |reply, (what, value)| reply.header(&format!("x-ratelimit-{what}-requests"), value));
+    mock.push(reply);
+    mock.always(Reply::default().delay(Duration::from_secs(3600)));
+    let provider = provider(&mock, ProviderKind::OpenAi);
+    assert_eq!(ask(&provider, hello()).await.failure, None);
+    let mut starting = Box::pin(provider.start(hello(), NOW));
+    tokio::select! {
+        _ = &mut starting => panic!("it has not answered"),
+        () = mock.until(|state| state.totals.running == 1) => {}
+    }
+    let failure = fail(&provider, hello()).await;
+    assert_eq!((failure.kind, failure.asked), (FailureKind::RateLimited, false));
+}

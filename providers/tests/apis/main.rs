@@ -7,6 +7,7 @@ mod lies;
 mod limits;
 mod pools;
 mod schema;
+mod secure;
 mod slow;
 mod streaming;
 mod support;

@@ -5,9 +5,20 @@ use std::time::Duration;
 
 use protocol::units::Span;
 use providers::mock::{Beat, Mock, Reply};
-use providers::{FailureKind, Piece};
+use providers::{Failure, FailureKind, Piece};
+use tokio::time::Instant;
 
 use crate::support::*;
+
+/// The failure that silence ends in, within so much of paused time.
+async fn within(most: Duration, silence: impl Future<Output = Failure>) -> Failure {
+    tokio::time::pause();
+    let before = Instant::now();
+    let failure = silence.await;
+    assert!(before.elapsed() <= most + Duration::from_secs(1), "{:?}: {failure:?}", before.elapsed());
+    tokio::time::resume();
+    failure
+}
 
 fn secs(seconds: u64) -> Span {
     Span(Duration::from_secs(seconds))
@@ -24,10 +35,8 @@ async fn no_response_in_time() {
             _ = &mut starting => panic!("it has not answered"),
             () = mock.until(|state| state.totals.running == 1) => {}
         }
-        tokio::time::pause();
-        let failure = starting.await.unwrap_err();
+        let failure = within(Duration::from_secs(60), async { starting.await.unwrap_err() }).await;
         assert_eq!((failure.kind, failure.began), (FailureKind::Timeout, false), "{failure:?}");
-        tokio::time::resume();
         mock.until(|state| state.totals.cancelled == 1).await;
     }
 }
@@ -44,10 +53,8 @@ async fn no_first_token_in_time() {
             _ = &mut starting => panic!("it has not answered"),
             () = mock.until(|state| state.totals.running == 1) => {}
         }
-        tokio::time::pause();
-        let failure = starting.await.unwrap_err();
+        let failure = within(Duration::from_secs(40), async { starting.await.unwrap_err() }).await;
         assert_eq!((failure.kind, failure.began), (FailureKind::Timeout, false), "{failure:?}");
-        tokio::time::resume();
     }
 }
 
@@ -61,12 +68,10 @@ async fn silence_in_the_middle() {
         for _ in 0..2 {
             assert!(matches!(stream.next().await, Some(Ok(Piece::Delta(_)))));
         }
-        tokio::time::pause();
-        let failure = stream.next().await.unwrap().unwrap_err();
+        let failure = within(Duration::from_secs(20), async { stream.next().await.unwrap().unwrap_err() }).await;
         assert_eq!((failure.kind, failure.began), (FailureKind::Timeout, true), "{api:?}");
         assert!(failure.message.contains("nothing of the answer came for 20s"), "{}", failure.message);
         assert!(stream.next().await.is_none());
-        tokio::time::resume();
         mock.until(|state| state.totals.cancelled == 1).await;
     }
 }
@@ -101,11 +106,9 @@ async fn the_whole_takes_no_longer_than_the_request_has_left() {
         call.deadline = Duration::from_secs(30);
         let mut stream = provider.start(call, NOW).await.unwrap();
         stream.next().await.unwrap().unwrap();
-        tokio::time::pause();
-        let failure = stream.next().await.unwrap().unwrap_err();
+        let failure = within(Duration::from_secs(30), async { stream.next().await.unwrap().unwrap_err() }).await;
         assert_eq!(failure.kind, FailureKind::Timeout, "{api:?}");
         assert!(failure.message.contains("not complete in time"), "{}", failure.message);
-        tokio::time::resume();
     }
 }
 

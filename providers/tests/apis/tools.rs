@@ -254,3 +254,33 @@ async fn regression_ids_of_one_api_are_taken_by_the_others() {
         assert_eq!(body.pointer(told).and_then(Value::as_str), Some(id), "{kind:?}");
     }
 }
+
+/// Some who speak OpenAI's API number no calls, or say id and name with each piece.
+#[tokio::test]
+async fn calls_as_others_stream_them() {
+    let chunk =
+        |calls: Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}));
+    let unnumbered = [
+        json!([{"id": "a", "function": {"name": "weather", "arguments": "{\"city\":"}}]),
+        json!([{"function": {"arguments": "\"Oslo\"}"}}]),
+        json!([{"id": "b", "function": {"name": "time", "arguments": "{}"}}]),
+    ];
+    let repeated = [
+        json!([{"index": 0, "id": "a", "function": {"name": "weather", "arguments": "{\"city\":"}}]),
+        json!([{"index": 0, "id": "a", "function": {"name": "weather", "arguments": "\"Oslo\"}"}}]),
+        json!([{"index": 7, "id": "b", "function": {"name": "time", "arguments": "{}"}}]),
+    ];
+    for chunks in [unnumbered, repeated] {
+        let mock = Mock::start().await.unwrap();
+        let beats = chunks.into_iter().map(|calls| Beat::Raw(chunk(calls)));
+        mock.push(Reply::beats(beats.chain([Beat::Finish(FinishReason::ToolCalls)]).collect()));
+        let got = ask(&provider(&mock, ProviderKind::OpenAi), call(weather())).await;
+        let made = |id: &str, name: &str, arguments: &str| ToolCall {
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        let expected = [made("a", "weather", "{\"city\":\"Oslo\"}"), made("b", "time", "{}")];
+        assert_eq!(got.choices[0].calls, expected, "{:?}", got.failure);
+    }
+}
