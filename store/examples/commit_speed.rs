@@ -45,7 +45,8 @@ fn record(number: u64) -> UsageRecord {
 /// What the end of a request writes: its usage, its reservation's end, two budgets.
 fn settle(number: u64) -> Vec<Write> {
     let record = record(number);
-    let spent = |budget: &str| Write::Spent(Spent { budget: budget.to_owned(), settled: Nanos(number), ..Spent::default() });
+    let spent =
+        |budget: &str| Write::Spent(Spent { budget: budget.to_owned(), settled: Nanos(number), ..Spent::default() });
     vec![Write::Close(record.request), Write::Usage(record), spent("organisation"), spent("team")]
 }
 

@@ -109,7 +109,7 @@ fn told(options: &Calibrate) -> Result<String, Failure> {
         let _ = writeln!(text, "mean quality: {quality:.3}");
     }
     let list: Vec<String> = cuts.iter().map(|cut| format!("{cut:.4}")).collect();
-    let _ = write!(text, "\n# cluster.toml\n[routing.thresholds]\n{} = [{}]\n", options.mode, list.join(", "));
+    let _ = write!(text, "\n# cluster.toml\n[routing]\n{} = [{}]\n", options.mode, list.join(", "));
     Ok(text)
 }
 

@@ -25,7 +25,7 @@ fn said(words: &[&str]) -> String {
 fn a_share_of_the_prompts_of_training_needs_no_file() {
     let text = said(&["--share", "30%"]);
     assert!(text.contains("to tier 1 or higher: 30.0 %"), "{text}");
-    assert!(text.ends_with("\n# cluster.toml\n[routing.thresholds]\nbalanced = [0.7000]\n"), "{text}");
+    assert!(text.ends_with("\n# cluster.toml\n[routing]\nbalanced = [0.7000]\n"), "{text}");
     let text = said(&["--share", "30%", "--share", "5%", "--mode", "best"]);
     assert!(text.ends_with("best = [0.7000, 0.9500]\n"), "{text}");
 }
