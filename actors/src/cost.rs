@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use policy::ledger::{AlertRaised, BudgetError, Ledger, ReservationId, ReserveError};
 use protocol::account::{Budget, Outcome, Spent, Subject, UsageRecord};
@@ -43,6 +44,8 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// Alerts on their way to whoever tells people; more are counted and logged only.
 const ALERTS: usize = 1024;
+/// How long settlements gather: their clients wait as long, once, at the end of an answer.
+const PAUSE: Duration = Duration::from_millis(3);
 /// Usage records that wait for a store which cannot be written.
 const UNSAVED: usize = 65_536;
 
@@ -109,7 +112,7 @@ impl Accounts {
             tracing::warn!("{} requests to providers were cut off: what was reserved for them is spent", lost.len());
         }
         let (alerts, raised) = mpsc::channel(ALERTS);
-        let writer = Writer::start(Arc::clone(&store), store::Settings::default())?;
+        let writer = Writer::start(Arc::clone(&store), store::Settings { pause: PAUSE, ..store::Settings::default() })?;
         let shared = Shared {
             book: Guarded::new(ledger),
             keys: keys::Keys::of(hard.keys),

@@ -8,10 +8,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::answer::ClusterStatus;
+use protocol::answer::{Answer, ClusterStatus};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
-use protocol::message::{Ask, AskStatus, OrderAction, OrderNode};
+use protocol::manage::{AskManage, Manage, Managed};
+use protocol::message::{Answered, Ask, AskStatus, OrderAction, OrderNode};
 use protocol::request::Request;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
@@ -86,47 +87,56 @@ impl Client {
     /// How the cluster is.
     ///
     /// # Errors
-    /// There is no connection, or no answer.
+    /// There is no connection, no answer, or the key may not see it.
     pub async fn status(&self) -> Result<ClusterStatus, StatusError> {
-        let reply = self.shared.options.timeouts.reply;
-        let mut pipe = self.open().await?;
-        let answer = timeout(reply, async {
-            pipe.writer.send(AskStatus {}).await.map_err(|error| error.to_string())?;
-            pipe.read().await
-        });
-        match answer.await {
-            Err(_) => Err(StatusError::TimedOut(reply)),
-            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
-            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
-            Ok(Ok(Some(Frame::Status(status)))) => {
-                pipe.finish();
-                Ok(status.status)
-            }
-            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
+        match self.exchange(AskStatus {}).await? {
+            Frame::Status(status) => Ok(status.status),
+            Frame::Answered(Answered { answer: Answer::Failed(error) }) => Err(StatusError::Refused(error)),
+            other => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
         }
     }
 
     /// Makes a node take nothing new, or take work again. Says what happens now.
     ///
     /// # Errors
-    /// There is no connection, no answer, or no such node.
+    /// There is no connection, no answer, no such node, or the key may not.
     pub async fn order(&self, node: &str, action: OrderAction) -> Result<String, StatusError> {
+        match self.exchange(OrderNode { node: node.to_owned(), action }).await? {
+            Frame::Ordered(ordered) => ordered.outcome.map_err(StatusError::Refused),
+            other => Err(StatusError::Protocol(format!("a {:?} came for an order", other.kind()))),
+        }
+    }
+
+    /// Manages keys, budgets, usage, prices and decisions. It is not sent twice: whoever finds the connection lost looks
+    /// first what has become of it.
+    ///
+    /// # Errors
+    /// There is no connection, no answer, something is wrong with what is wanted, or the key may not.
+    pub async fn manage(&self, manage: Manage) -> Result<Managed, StatusError> {
+        match self.exchange(AskManage { manage }).await? {
+            Frame::AnswerManage(answer) => answer.outcome.map_err(StatusError::Refused),
+            other => Err(StatusError::Protocol(format!("a {:?} came for a wish", other.kind()))),
+        }
+    }
+
+    /// One frame there, one back.
+    async fn exchange(&self, asked: impl Into<Frame>) -> Result<Frame, StatusError> {
         let reply = self.shared.options.timeouts.reply;
+        let asked = asked.into();
         let mut pipe = self.open().await?;
-        let order = OrderNode { node: node.to_owned(), action };
         let answer = timeout(reply, async {
-            pipe.writer.send(order).await.map_err(|error| error.to_string())?;
-            pipe.read().await
-        });
-        match answer.await {
-            Err(_) => Err(StatusError::TimedOut(reply)),
-            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
-            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
-            Ok(Ok(Some(Frame::Ordered(ordered)))) => {
-                pipe.finish();
-                ordered.outcome.map_err(StatusError::Refused)
+            match pipe.writer.send(asked).await {
+                Ok(()) => pipe.read().await.map_err(StatusError::Interrupted),
+                Err(SendError::Frame(error)) => Err(StatusError::TooLarge(error.to_string())),
+                Err(SendError::Stream(error)) => Err(StatusError::Interrupted(error.to_string())),
             }
-            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came for an order", other.kind()))),
+        });
+        match answer.await.map_err(|_| StatusError::TimedOut(reply))?? {
+            Some(frame) => {
+                pipe.finish();
+                Ok(frame)
+            }
+            None => Err(StatusError::Interrupted("its stream ended".to_owned())),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod bed;
 mod kept;
+mod manage;
 
 use std::time::Duration;
 
