@@ -25,6 +25,7 @@ mod ask;
 mod backoff;
 mod connection;
 mod error;
+mod manage;
 mod options;
 mod order;
 mod session;

@@ -8,7 +8,9 @@
 
 pub mod build;
 pub mod cluster;
+pub mod dice;
 pub mod endure;
 pub mod http;
+pub mod money;
 pub mod process;
 pub mod wait;
