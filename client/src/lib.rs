@@ -25,7 +25,6 @@ mod ask;
 mod backoff;
 mod connection;
 mod error;
-mod manage;
 mod options;
 mod order;
 mod session;
