@@ -80,11 +80,16 @@ async fn supervise(child: actors::supervisor::ChildSpec) -> ActorRef<SupervisorM
 
 impl Bed {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.coordinator.http = ([127, 0, 0, 1], 0).into();
         config.coordinator.quic = ([127, 0, 0, 1], 0).into();
         config.coordinator.state = folder.path().join("state");
+        change(&mut config);
         let stop = CancellationToken::new();
         let ready = folder.path().join("ready.json");
         let running = tokio::spawn(run(config, Some(ready.clone()), Arc::new(String::new), stop.clone()));

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod auto;
 mod bed;
 mod kept;
+mod keyed;
 mod manage;
 
 use std::time::Duration;
