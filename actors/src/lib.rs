@@ -1,6 +1,8 @@
 //! Who runs the decisions: one actor per concern, in supervision trees.
 
 pub mod cluster;
+pub mod cost;
+pub mod guarded;
 pub mod mock;
 pub mod node;
 pub mod supervisor;

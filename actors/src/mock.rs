@@ -265,14 +265,15 @@ impl Engine for MockEngine {
         Ok(grant)
     }
 
-    fn cancel(&mut self, key: JobKey) -> bool {
-        if let Some(place) = self.running.iter().position(|sequence| sequence.job.key == key) {
-            self.running.remove(place).release(&mut self.pool);
-            return true;
-        }
-        let before = self.waiting.len();
-        self.waiting.retain(|sequence| sequence.job.key != key);
-        self.waiting.len() < before
+    fn cancel(&mut self, key: JobKey) -> Option<JobUsage> {
+        let at = |list: &[Sequence]| list.iter().position(|sequence| sequence.job.key == key);
+        let mut sequence = match at(&self.running) {
+            Some(place) => self.running.remove(place),
+            None => self.waiting.remove(at(&self.waiting)?),
+        };
+        let prompt = sequence.reached();
+        sequence.release(&mut self.pool);
+        Some(JobUsage { prompt, ..usage(&sequence) })
     }
 
     #[expect(clippy::panic, reason = "a fault that tests ask for: the owner of an engine must survive it")]

@@ -88,6 +88,14 @@ pub fn unknown_model(model: &str, known: &[Card]) -> JobError {
     JobError::new(ErrorKind::UnknownModel, format!("the model '{model}' does not exist; {there}")).field("model")
 }
 
+/// The error for a prompt that leaves no room for an answer.
+pub fn no_room(card: &Card, length: Tokens, field: &str) -> JobError {
+    let limit = card.context;
+    let message =
+        format!("the prompt has {length}, the model's context holds {limit} for prompt and answer: shorten {field}");
+    JobError::new(ErrorKind::ContextLength, message).field(field)
+}
+
 /// Makes a task of a request that was checked, bent as far as `bend` says. Tokenising a long prompt takes milliseconds: not for a
 /// runtime's thread.
 ///
@@ -105,11 +113,7 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
     let room = card.context.checked_sub(Tokens::of(prompt.len())).filter(|room| *room > Tokens::ZERO);
     let Some(room) = room else {
         let field = if chat { "messages" } else { "prompt" };
-        let (limit, length) = (card.context, Tokens::of(prompt.len()));
-        let message = format!(
-            "the prompt has {length}, the model's context holds {limit} for prompt and answer: shorten {field}"
-        );
-        return Err(JobError::new(ErrorKind::ContextLength, message).field(field));
+        return Err(no_room(card, Tokens::of(prompt.len()), field));
     };
     let max_tokens = bend.cap(max_tokens(&params, chat, room, card)?, &mut degraded);
     let mut stop_ids = if params.ignore_eos { Vec::new() } else { text.eos().to_vec() };
@@ -154,6 +158,9 @@ pub fn prepare(request: Request, origin: Origin, card: &Card, text: Arc<Text>, b
         salt: origin.caller.salt,
         tenant: origin.caller.key,
         random: origin.random,
+        route: None,
+        bill: None,
+        going: None,
     })
 }
 

@@ -20,15 +20,20 @@ use actors::cluster::loading::Wishing;
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
+use actors::cost::Accounts;
 use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
 use actors::tree::{Branch, look};
 use futures_util::future::BoxFuture;
+use policy::ledger::AlertRaised;
 use policy::restart::{Backoff, Intensity};
 use protocol::config::Config;
 use protocol::tree::TreeLine;
+use protocol::units::{Tokens, UnixMillis};
+use providers::Pool;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
+use store::RedbStore;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
 use transport::error::Code;
@@ -36,13 +41,19 @@ use transport::join;
 use transport::pki::PkiError;
 use transport::quic::{BindError, Incoming, Listener, Role, Timing};
 
+use crate::alerts;
+use crate::decisions::Decisions;
 use crate::http::{Ending, HttpOptions, MetricsText, router, serve};
+use crate::pricing::Pricing;
 use crate::quic_door::{self, DoorSettings};
 use crate::refusals::Refusals;
-use crate::server::{Parts, Server};
+use crate::router::{Router, RouterError};
+use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
 
+/// Keys, budgets and usage, in the state folder.
+const STORE: &str = "store.redb";
 /// How often suspects are looked for.
 const SWEEP: Duration = Duration::from_millis(100);
 /// How often the supervisor is asked who runs.
@@ -80,6 +91,18 @@ pub enum RunError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Keys, budgets and usage.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// What the store holds.
+    #[error(transparent)]
+    Accounts(#[from] actors::cost::OpenError),
+    /// Models of providers.
+    #[error(transparent)]
+    Providers(#[from] providers::pool::PoolError),
+    /// Which model answers for `auto`.
+    #[error(transparent)]
+    Router(#[from] RouterError),
     /// ractor.
     #[error("the actors cannot be started: {0}")]
     Actors(#[from] SpawnErr),
@@ -122,7 +145,10 @@ pub async fn run(
         join_token_file: state.join_token_file(),
         ca_file: state.ca_file(),
     };
-    let server = server(&config, &state).await?;
+    let (accounts, alerts) = accounts(&config)?;
+    let server = server(&config, &state, accounts.clone()).await?;
+    let told_of = alerts::tell(alerts, config.cluster.name.clone(), config.accounts.webhook.clone());
+    tokio::spawn(told_of);
     let listener = Arc::new(Mutex::new(listener));
     let tree = tree(&config, &state, &server, &listener).await?;
     tracing::info!(
@@ -161,6 +187,7 @@ pub async fn run(
     };
     tree.stop(None);
     gone(&tree).await;
+    accounts.flush().await;
     let listener = listener.lock().await;
     listener.close(Code::Stopping, "the coordinator stops");
     // Peers are told within moments, or notice by themselves.
@@ -180,9 +207,18 @@ struct Running {
     waiting: Arc<Waiting>,
     degrading: Arc<Degrading>,
     wishing: Arc<Wishing>,
+    accounts: Accounts,
+    pricing: Arc<Pricing>,
 }
 
-async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError> {
+/// Keys, budgets and usage, as the store holds them.
+fn accounts(config: &Config) -> Result<(Accounts, mpsc::Receiver<AlertRaised>), RunError> {
+    let path = config.accounts.store.clone().unwrap_or_else(|| config.coordinator.state.join(STORE));
+    let opened = RedbStore::open(path)?;
+    Ok(Accounts::open(Arc::new(opened), Arc::new(|| UnixMillis(unix_millis())))?)
+}
+
+async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Result<Running, RunError> {
     let hub = Server::hub().await?;
     let shown = watch::Sender::default();
     let index = PrefixIndex::new();
@@ -191,6 +227,8 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
     let waiting = Arc::new(Waiting::new((&config.queue).into(), config.queue.patience.0));
     let rules = config.degrade.enabled.then(|| (&config.degrade).into());
     let degrading = Arc::new(Degrading::new(rules));
+    let pricing = Arc::new(Pricing::new(config));
+    let pool = Arc::new(Pool::new(&config.providers, &config.breaker, |name| std::env::var(name).ok())?);
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
         state: Arc::clone(state),
@@ -208,9 +246,17 @@ async fn server(config: &Config, state: &Arc<State>) -> Result<Running, RunError
         degrade: config.degrade.clone(),
         answering: Answering::new((&config.answers).into()),
         tree: shown.subscribe(),
+        accounts: accounts.clone(),
+        pricing: Arc::clone(&pricing),
+        router: Router::new(config.routing.clone())?,
+        pool,
+        fallbacks: config.fallbacks.clone(),
+        expected: Tokens(config.placement.answer.into()),
+        decisions: Arc::new(Decisions::new(config.accounts.explanations as usize)),
+        once: Once::new(&config.accounts),
     });
     let wishing = Arc::new(Wishing::new(config.loading.enabled.then(|| (&config.loading).into())));
-    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading, wishing })
+    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading, wishing, accounts, pricing })
 }
 
 async fn tree(
@@ -237,9 +283,11 @@ async fn tree(
         streams: config.wire.streams as usize,
     };
     let (listener, looks) = (Arc::clone(listener), Looks::of(running));
+    let (accounts, keep) = (running.accounts.clone(), config.accounts.keep.0);
     let children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
         looped("health", move || Box::pin(looks.clone().sweep())),
+        looped("cost", move || Box::pin(accounts.clone().watch(keep))),
     ];
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
@@ -275,13 +323,15 @@ struct Looks {
     waiting: Arc<Waiting>,
     degrading: Arc<Degrading>,
     wishing: Arc<Wishing>,
+    pricing: Arc<Pricing>,
 }
 
 impl Looks {
     fn of(running: &Running) -> Self {
         let (directory, index) = (Arc::clone(&running.directory), Arc::clone(&running.index));
         let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
-        Self { directory, index, waiting, degrading, wishing: Arc::clone(&running.wishing) }
+        let (wishing, pricing) = (Arc::clone(&running.wishing), Arc::clone(&running.pricing));
+        Self { directory, index, waiting, degrading, wishing, pricing }
     }
 
     /// Looks, for ever.
@@ -295,6 +345,7 @@ impl Looks {
             self.waiting.measure();
             self.degrading.tick(&self.directory, &self.waiting);
             self.wishing.tick(&self.directory, &self.waiting);
+            self.pricing.measure(&self.directory);
         }
     }
 }
@@ -422,6 +473,12 @@ fn wall_clock() -> SystemTime {
 pub fn unix_now() -> i64 {
     let since = wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since 1970.
+fn unix_millis() -> u64 {
+    let since = wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Applies what a command line says to what the file says.

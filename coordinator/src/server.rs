@@ -8,24 +8,39 @@ use actors::cluster::directory::{Directory, NotOrdered};
 use actors::cluster::hub::{Hub, Work};
 use actors::cluster::job::{Answers, Shared};
 use actors::cluster::texts::Texts;
+use actors::cost::Accounts;
+use futures_util::future::BoxFuture;
 use protocol::answer::{ClusterStatus, ErrorKind, JobError};
-use protocol::config::Degrade;
+use protocol::config::{AUTO, Degrade, FallbackTable, is_auto};
 use protocol::engine::Card;
 use protocol::ids::RequestId;
+use protocol::manage::{Manage, Managed};
 use protocol::message::OrderAction;
 use protocol::request::{Input, Request};
 use protocol::tree::TreeLine;
-use protocol::units::Span;
+use protocol::units::{Span, Tokens};
+use providers::Pool;
 use ractor::ActorRef;
 use text::Text;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::decisions::Decisions;
 use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
-use crate::service::{AnswerStream, Caller, ModelInfo, Service};
+use crate::pricing::Pricing;
+use crate::router::Router;
+use crate::service::{AnswerStream, Caller, ModelInfo, Rate, RateState, Service};
 use crate::state::State;
 
+mod cascade;
+mod once;
+mod own;
+mod plan;
+mod purse;
+mod upstream;
 mod way;
+
+pub use once::Once;
 
 /// Pieces of an answer that wait for a slow client; beyond it, its nodes wait.
 const PIECES: usize = 64;
@@ -58,6 +73,22 @@ pub struct Parts {
     pub answering: Answering,
     /// Who runs under the supervisor, as it said last.
     pub tree: watch::Receiver<Vec<TreeLine>>,
+    /// Keys, budgets, usage.
+    pub accounts: Accounts,
+    /// What models cost.
+    pub pricing: Arc<Pricing>,
+    /// Which tier a request for `auto` needs.
+    pub router: Router,
+    /// Models of providers.
+    pub pool: Arc<Pool>,
+    /// Who stands in for whom.
+    pub fallbacks: FallbackTable,
+    /// Tokens that an answer is expected to have.
+    pub expected: Tokens,
+    /// Why requests went where they went.
+    pub decisions: Arc<Decisions>,
+    /// Requests that may be submitted twice.
+    pub once: Once,
 }
 
 /// The coordinator.
@@ -98,14 +129,20 @@ impl Server {
 
 impl Service for Server {
     fn authenticate(&self, key: &str) -> Result<Caller, JobError> {
-        self.parts.state.keys.authenticate(key)
+        let accounts = &self.parts.accounts;
+        self.parts.state.keys.authenticate(key, accounts.keys(), accounts.now())
     }
 
-    fn ask(&self, caller: &Caller, request: Request) -> Result<AnswerStream, JobError> {
+    fn ask(&self, caller: &Caller, mut request: Request) -> Result<AnswerStream, JobError> {
         check(&request)?;
+        permit(caller, &request.model)?;
         let parts = Arc::clone(&self.parts);
-        let card = parts.shared.directory.card(&request.model);
-        let card = card.ok_or_else(|| no_model(&request.model, &parts.shared.directory))?;
+        if parts.router.mode(&request.model)?.is_none() {
+            // What nobody serves is refused at once.
+            plan::Target::of(&parts, &request.model)?;
+        }
+        parts.accounts.pace().glance(&caller.key, &caller.settings.limits).map_err(purse::limited)?;
+        request.care.class = Some(request.care.class.unwrap_or_default().min(caller.settings.class));
         let full = || {
             let message = format!("all {} places for requests are taken: try again", parts.max_requests);
             JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY)
@@ -118,15 +155,35 @@ impl Service for Server {
         let hub = parts.hub.clone();
         let slot = way::Slot::default();
         let tap = way::tap(Arc::clone(&parts), request.model.clone(), Arc::clone(&slot));
-        let future = Box::pin(way::serve(parts, request, origin, card, answers, slot));
+        let future = Box::pin(way::serve(parts, request, origin, answers, slot));
         hub.cast(Work { name: "request", future })
             .map_err(|_| JobError::new(ErrorKind::Overloaded, "the coordinator stops").retry_after(FULL_RETRY))?;
         Ok(AnswerStream::tapped(pieces, tap))
     }
 
-    fn models(&self, _: &Caller) -> Vec<ModelInfo> {
-        let cards = self.parts.shared.directory.models();
-        cards.into_iter().map(|card| ModelInfo { name: card.model, context: card.context }).collect()
+    fn models(&self, caller: &Caller) -> Vec<ModelInfo> {
+        let parts = &self.parts;
+        let own = parts.shared.directory.models().into_iter();
+        let mut all: Vec<ModelInfo> = own.map(|card| ModelInfo { name: card.model, context: card.context }).collect();
+        // What nobody has told is 0.
+        let others = parts.pool.models().map(str::to_owned).chain(parts.router.names());
+        all.extend(others.map(|name| ModelInfo { name, context: Tokens::ZERO }));
+        all.retain(|model| permit(caller, &model.name).is_ok());
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        all
+    }
+
+    fn manage(&self, caller: &Caller, manage: Manage) -> BoxFuture<'static, Result<Managed, JobError>> {
+        let (parts, caller) = (Arc::clone(&self.parts), caller.clone());
+        Box::pin(async move { crate::manage::manage(&parts, &caller, manage).await })
+    }
+
+    fn rates(&self, caller: &Caller) -> RateState {
+        let state = self.parts.accounts.pace().state(&caller.key, &caller.settings.limits);
+        let rate =
+            |gauge: policy::limits::Gauge| Rate { limit: gauge.limit, remaining: gauge.remaining, reset: gauge.reset };
+        RateState { requests: state.requests.map(rate), tokens: state.tokens.map(rate) }
     }
 
     fn status(&self) -> ClusterStatus {
@@ -205,6 +262,18 @@ async fn words(parts: &Parts, card: &Card) -> Result<Arc<Text>, JobError> {
     fetched.map_err(|error| {
         JobError::new(ErrorKind::NoNode, format!("the tokenizer of '{}' cannot be had: {error}", card.model))
     })
+}
+
+/// Whether a key may ask for a model.
+fn permit(caller: &Caller, model: &str) -> Result<(), JobError> {
+    let allowed = &caller.settings.models;
+    let named = |name: &String| name == model || (name == AUTO && is_auto(model));
+    if allowed.is_empty() || allowed.iter().any(named) {
+        return Ok(());
+    }
+    let shown: String = model.chars().take(128).flat_map(char::escape_default).collect();
+    let message = format!("the key {} may not ask for '{shown}', only for: {}", caller.key, allowed.join(", "));
+    Err(JobError::new(ErrorKind::Forbidden, message).field("model"))
 }
 
 /// An id and a number, from the system.

@@ -132,7 +132,8 @@ mod tests {
         drop(state);
         let again = State::open(&path, NOW + 5).unwrap();
         assert_eq!(again.token.reveal(), token);
-        assert!(again.keys.authenticate(&key).is_ok());
+        let made = actors::cost::keys::Keys::default();
+        assert!(again.keys.authenticate(&key, &made, protocol::units::UnixMillis(0)).is_ok());
         #[cfg(unix)]
         for file in [again.admin_key_file(), again.join_token_file()] {
             use std::os::unix::fs::PermissionsExt;

@@ -9,7 +9,7 @@ use protocol::engine::{
     Layout, Load, Progress, RefusalReason,
 };
 use protocol::ids::{JobKey, TokenId};
-use protocol::job::{Finish, Job};
+use protocol::job::{Finish, Job, JobUsage};
 use protocol::units::{Blocks, Tokens};
 use text::bundle::TextBundle;
 
@@ -182,7 +182,7 @@ impl Engine for LocalEngine {
         self.scheduler.admit(job)
     }
 
-    fn cancel(&mut self, key: JobKey) -> bool {
+    fn cancel(&mut self, key: JobKey) -> Option<JobUsage> {
         self.scheduler.cancel(key)
     }
 

@@ -25,7 +25,7 @@ use std::collections::{HashMap, VecDeque};
 
 use protocol::engine::{CacheEvent, Grant, Load, RefusalReason};
 use protocol::ids::{JobKey, TokenId};
-use protocol::job::{Finish, Job};
+use protocol::job::{Finish, Job, JobUsage};
 use protocol::units::{Blocks, Tokens};
 
 use crate::blocks::{BlockId, BlockPool};
@@ -183,9 +183,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Ends a job and frees what it holds. False if there is none of that key.
-    pub fn cancel(&mut self, key: JobKey) -> bool {
-        self.ranks.get(&key).copied().is_some_and(|rank| self.remove(rank).is_some())
+    /// Ends a job and frees what it holds. What it has used; none if there is none of that key.
+    pub fn cancel(&mut self, key: JobKey) -> Option<JobUsage> {
+        let rank = self.ranks.get(&key).copied()?;
+        self.remove(rank).map(|sequence| sequence.used())
     }
 
     /// Takes a sequence out and frees what it holds.

@@ -82,6 +82,11 @@ impl Breaker {
         }
     }
 
+    /// How long it stays open; nothing if it is not.
+    pub fn wait(&self, now: Duration) -> Duration {
+        self.until.map_or(Duration::ZERO, |until| until.saturating_sub(now))
+    }
+
     /// Whether somebody would be let pass now.
     pub fn admits(&self, now: Duration) -> bool {
         match self.state(now) {

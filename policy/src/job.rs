@@ -382,6 +382,9 @@ impl Attempts {
 
     fn finished(&mut self, live: Live, node: NodeId, finished: Finished) -> Vec<Command> {
         let Finished { usage, finish } = finished;
+        if finish == Finish::Cancelled {
+            return self.fault(node, "it has given up what is still wanted".to_owned());
+        }
         if live.base + usage.generated != self.delivered {
             let why = format!("it ended after {} behind {}, and {} came", usage.generated, live.base, self.delivered);
             return self.fault(node, why);

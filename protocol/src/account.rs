@@ -191,6 +191,19 @@ pub struct Increase {
     pub until: UnixMillis,
 }
 
+/// What was spent of a budget, as a store keeps it: a ledger that is made from it goes on where it stood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// The budget.
+    pub budget: String,
+    /// When the window has begun in which it was spent.
+    pub since: UnixMillis,
+    /// What was spent in this window.
+    pub settled: Nanos,
+    /// Shares of the limit that somebody was told of in this window: bit 50 for 50 hundredths.
+    pub alerted: u128,
+}
+
 /// What a request has used, and what it cost. One for each request that was priced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRecord {

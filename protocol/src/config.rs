@@ -15,25 +15,35 @@ use serde::{Deserialize, Serialize};
 use crate::message::Role;
 use crate::units::{ByteSize, Memory, Span};
 
+mod accounts;
 mod answers;
 mod check;
 mod degrade;
 mod failure;
+mod fallback;
 mod loading;
 mod parse;
 mod placement;
+mod prices;
+mod providers;
 mod pull;
 mod queue;
+mod routing;
 mod source;
 
+pub use accounts::Accounts;
 pub use answers::Answers;
 pub use degrade::{Contexts, Degrade};
 pub use failure::{Breaker, Retry};
+pub use fallback::{FallbackTable, Fallbacks};
 pub use loading::Loading;
 pub use parse::ConfigError;
 pub use placement::{Placement, Policy};
+pub use prices::{Basis, ModelPrice, Prices, Tokens as TokenPrice, Unknown as UnknownPrice};
+pub use providers::{DROPPABLE, Provider, ProviderKind, ProviderModels};
 pub use pull::Pull;
 pub use queue::Queue;
+pub use routing::{AUTO, Routing, Tier, is_auto};
 pub use source::{BadSource, Hashes, HubSource, Source};
 
 /// A whole `cluster.toml`.
@@ -48,6 +58,10 @@ pub struct Config {
     pub node: Node,
     /// Models by their name in the cluster.
     pub models: BTreeMap<String, Model>,
+    /// Models of others, by the provider's name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Who answers when a model cannot.
+    pub fallbacks: FallbackTable,
     /// How requests are tried.
     pub requests: Requests,
     /// Which node is asked first.
@@ -64,6 +78,12 @@ pub struct Config {
     pub loading: Loading,
     /// Answers that are kept.
     pub answers: Answers,
+    /// Where keys, budgets and usage are kept.
+    pub accounts: Accounts,
+    /// Which model answers requests for `auto`.
+    pub routing: Routing,
+    /// What tokens cost.
+    pub prices: Prices,
     /// When cached blocks are fetched from another node instead of computed.
     pub pull: Pull,
     /// When a node is suspect.

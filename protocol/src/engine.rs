@@ -39,8 +39,9 @@ pub trait Engine: Send {
     /// A [`RefusalReason`] that says what to change, or where to go instead.
     fn admit(&mut self, job: Job) -> Result<Grant, RefusalReason>;
 
-    /// Ends a job without an event and frees what it holds. False if there is none of that key.
-    fn cancel(&mut self, key: JobKey) -> bool;
+    /// Ends a job without an event and frees what it holds. What it has used: of its prompt, what was computed or
+    /// found cached. None if there is none of that key.
+    fn cancel(&mut self, key: JobKey) -> Option<JobUsage>;
 
     /// Computes one step for every job that is due and appends what came of it to `events`, in order.
     ///

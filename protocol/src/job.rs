@@ -146,12 +146,14 @@ pub enum Finish {
     Stop,
     /// `max_tokens` or the end of the context was reached.
     Length,
+    /// Nobody wants it any more.
+    Cancelled,
 }
 
 /// What a job has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobUsage {
-    /// The prompt's tokens.
+    /// The prompt's tokens; of a cancelled job, those that were computed or found cached.
     pub prompt: Tokens,
     /// Of these, found in the prefix cache when the job was first scheduled.
     pub cached: Tokens,

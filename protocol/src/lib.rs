@@ -13,6 +13,7 @@ pub mod cache;
 pub mod codec;
 pub mod config;
 pub mod engine;
+pub mod escrow;
 pub mod files;
 pub mod frame;
 pub mod ids;

@@ -4,6 +4,8 @@
 //! decides defaults. [`Params::faults`] checks every range at once; what depends on a model (context,
 //! vocabulary) is checked where the model is known.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TokenId;
@@ -91,6 +93,9 @@ pub struct Care {
     pub tags: Vec<String>,
     /// The same key means the same request: its answer is not billed again.
     pub idempotency: Option<String>,
+    /// When the answer should be complete: where the cluster chooses the model, one that is expected to be later
+    /// comes last.
+    pub deadline: Option<Duration>,
 }
 
 /// The most bytes of a session's name.

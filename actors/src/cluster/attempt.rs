@@ -14,6 +14,7 @@ use protocol::message::{Granted, Submit};
 use protocol::units::Tokens;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
 use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
@@ -36,32 +37,69 @@ pub(super) struct Way {
 pub(super) struct Attempt {
     number: u32,
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
+    /// Cancelled when no more is wanted than what it has used.
+    enough: CancellationToken,
+}
+
+/// What an attempt has used beyond what it had told, when it was let go of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// More tokens of the answer.
+    pub(super) tokens: Tokens,
+    /// Prompt tokens that were computed or found cached, if the node has said so.
+    pub(super) prompt: Option<Tokens>,
+    /// Of these, from the cache, if its prefill has begun since.
+    pub(super) cached: Option<Tokens>,
 }
 
 impl Attempt {
     /// Sends the job and tells what comes of it.
     pub(super) fn start(way: Way, submit: Submit, grant_timeout: Duration) -> Self {
         let number = submit.job.key.attempt;
-        let first = Stage::Asking(Box::new((way, submit)));
-        Self { number, events: Box::pin(stream::unfold(first, move |stage| step(stage, grant_timeout))) }
+        let enough = CancellationToken::new();
+        let first = Stage::Asking(Box::new((way, submit, enough.clone())));
+        Self { number, events: Box::pin(stream::unfold(first, move |stage| step(stage, grant_timeout))), enough }
     }
 
     /// Likewise, once another node has computed the prompt, from which it is fetched then. If that fails or takes too
     /// long, it is computed where it is.
     pub(super) fn after(first: First, way: Way, submit: Submit, grant_timeout: Duration, random: f64) -> Self {
         let number = submit.job.key.attempt;
+        let enough = CancellationToken::new();
+        let token = enough.clone();
         let begun = async move {
             let submit = warm(first, submit, grant_timeout, random).await;
-            Stage::Asking(Box::new((way, submit)))
+            Stage::Asking(Box::new((way, submit, token)))
         };
         let events =
             stream::once(begun).flat_map(move |first| stream::unfold(first, move |stage| step(stage, grant_timeout)));
-        Self { number, events: Box::pin(events) }
+        Self { number, events: Box::pin(events), enough }
     }
 
     /// Tells one event later.
     pub(super) fn later(number: u32, event: impl Future<Output = Event> + Send + 'static) -> Self {
-        Self { number, events: Box::pin(stream::once(event)) }
+        Self { number, events: Box::pin(stream::once(event)), enough: CancellationToken::new() }
+    }
+
+    /// Lets go of it, and hears what it has used until then. A node that does not say so in time is believed to have
+    /// done no more than it told.
+    pub(super) async fn let_go(mut self, limit: Duration) -> Tail {
+        self.enough.cancel();
+        let mut tail = Tail::default();
+        let hear = async {
+            while let Some(event) = self.events.next().await {
+                match event {
+                    Event::Begun(cached) => tail.cached = Some(cached),
+                    Event::Tokens(batch) => tail.tokens += Tokens::of(batch.tokens.len()),
+                    Event::Finished(finished) => tail.prompt = Some(finished.usage.prompt),
+                    Event::Granted(_) => {}
+                    _ => break,
+                }
+            }
+        };
+        // Late is as good as silent.
+        let _ = timeout(limit, hear).await;
+        tail
     }
 
     /// The next event and its attempt; none after the last.
@@ -83,7 +121,7 @@ async fn warm(first: First, submit: Submit, grant_timeout: Duration, random: f64
     let prompt = Submit { job, deadline: submit.deadline, pull: None, gather: None };
     let way = Way { connection, suspect, sent };
     let computing = async {
-        let mut stage = Stage::Asking(Box::new((way, prompt)));
+        let mut stage = Stage::Asking(Box::new((way, prompt, CancellationToken::new())));
         while let Some((event, next)) = step(stage, grant_timeout).await {
             match event {
                 Event::Finished(_) => return Ok(()),
@@ -113,13 +151,15 @@ async fn warm(first: First, submit: Submit, grant_timeout: Duration, random: f64
 
 /// How far an attempt is.
 enum Stage {
-    Asking(Box<(Way, Submit)>),
+    Asking(Box<(Way, Submit, CancellationToken)>),
     Reading(Box<Reading>),
     Over,
 }
 
 struct Reading {
-    writer: FrameWriter,
+    /// None once the node was told that there is enough.
+    writer: Option<FrameWriter>,
+    enough: CancellationToken,
     reader: FrameReader,
     suspect: watch::Receiver<bool>,
     sent: Reservation,
@@ -130,16 +170,18 @@ struct Reading {
 async fn step(stage: Stage, grant_timeout: Duration) -> Option<(Event, Stage)> {
     let mut reading = match stage {
         Stage::Asking(asking) => {
-            let (Way { connection, mut suspect, mut sent }, submit) = *asking;
+            let (Way { connection, mut suspect, mut sent }, submit, enough) = *asking;
             let asked = tokio::select! {
                 biased;
+                // Nothing was used before it was granted.
+                () = enough.cancelled() => Err(Event::Lost("it is not wanted any more".to_owned())),
                 () = becomes(&mut suspect) => Err(Event::Lost("the node is suspect".to_owned())),
                 asked = timeout(grant_timeout, ask(&*connection, submit)) => asked.unwrap_or(Err(Event::Unanswered)),
             };
             return Some(match asked {
                 Ok((writer, reader, granted)) => {
                     sent.granted(granted.cached);
-                    let reading = Reading { writer, reader, suspect, sent, ahead: None };
+                    let reading = Reading { writer: Some(writer), enough, reader, suspect, sent, ahead: None };
                     (Event::Granted(granted.cached), Stage::Reading(Box::new(reading)))
                 }
                 Err(event) => (event, Stage::Over),
@@ -153,7 +195,9 @@ async fn step(stage: Stage, grant_timeout: Duration) -> Option<(Event, Stage)> {
         Event::Begun(cached) => reading.sent.begun(*cached),
         Event::Tokens(_) => reading.sent.computed(),
         Event::Finished(_) | Event::Failed(_) | Event::Lost(_) => {
-            reading.writer.finish();
+            if let Some(writer) = reading.writer {
+                writer.finish();
+            }
             return Some((event, Stage::Over));
         }
         _ => {}
@@ -166,11 +210,18 @@ impl Reading {
     async fn next(&mut self) -> Event {
         let mut next = match self.ahead.take() {
             Some(ahead) => ahead,
-            None => tokio::select! {
-                biased;
-                // Whatever the client has seen, another node can go on.
-                () = becomes(&mut self.suspect) => Event::Lost("the node is suspect".to_owned()),
-                received = self.reader.recv() => event(received),
+            None => loop {
+                tokio::select! {
+                    biased;
+                    // Whatever the client has seen, another node can go on.
+                    () = becomes(&mut self.suspect) => break Event::Lost("the node is suspect".to_owned()),
+                    () = self.enough.cancelled(), if self.writer.is_some() => {
+                        if let Some(writer) = self.writer.take() {
+                            writer.reset(Code::Cancelled);
+                        }
+                    }
+                    received = self.reader.recv() => break event(received),
+                }
             },
         };
         if matches!(next, Event::Tokens(_)) {

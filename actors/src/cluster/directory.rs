@@ -30,7 +30,8 @@ mod place;
 mod pressure;
 pub(super) mod roster;
 
-pub use pressure::Pressure;
+pub use place::Peek;
+pub use pressure::{Pressure, Speed};
 use roster::Rosters;
 
 /// Orders on their way to one node.

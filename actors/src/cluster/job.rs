@@ -6,26 +6,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::job::{Tries, out_of_time};
+use policy::job::Tries;
 use policy::retry;
-use protocol::answer::JobError;
+use protocol::account::Outcome;
+use protocol::answer::{JobError, Route, Usage};
 use protocol::engine::BlockHash;
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Class, Limits, Sampling};
 use protocol::units::Tokens;
 use text::Text;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::directory::Directory;
 use super::metrics::ClusterMetrics;
 use super::waiting::{Turn, Waiting};
+use crate::cost::Bill;
+use crate::cost::pace::Going;
 
 mod answers;
 mod choice;
 mod run;
 
-pub use answers::Answers;
+pub use answers::{Answers, Heard};
 
 /// How requests are tried.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +65,16 @@ impl Retries {
     /// A full budget.
     pub fn new(settings: retry::Settings) -> Self {
         Self { settings, budget: Mutex::new(retry::Budget::new(settings)) }
+    }
+
+    /// How long is waited between tries.
+    pub fn settings(&self) -> retry::Settings {
+        self.settings
+    }
+
+    /// Decides with what may still be tried again.
+    pub async fn with<T>(&self, decide: impl FnOnce(&mut retry::Budget) -> T) -> T {
+        decide(&mut *self.budget.lock().await)
     }
 }
 
@@ -110,6 +123,12 @@ pub struct Task {
     pub turn: Option<Turn>,
     /// For placement among equals.
     pub random: u64,
+    /// Why this model, where the cluster chose it.
+    pub route: Option<Route>,
+    /// The money that is set aside for it.
+    pub bill: Option<Bill>,
+    /// Its part of what its key may ask for.
+    pub going: Option<Going>,
 }
 
 /// What all requests share.
@@ -134,19 +153,72 @@ enum Over {
     ClientStalled,
 }
 
-/// Runs a request to its end.
-pub async fn run(task: Task, mut answers: Answers, shared: Shared) {
-    let deadline = Instant::now() + shared.settings.timeout;
-    let outcome = tokio::select! {
-        biased;
-        () = answers.closed() => Err(Over::ClientGone),
-        outcome = run::answer(task, &answers, &shared, deadline) => outcome,
-        () = sleep_until(deadline) => Err(Over::Failed(out_of_time(shared.settings.timeout))),
-    };
-    match outcome {
-        Ok(usage) => answers.done(usage),
-        Err(Over::Failed(error)) => answers.fail(error),
-        Err(Over::ClientGone) => answers.gone(),
-        Err(Over::ClientStalled) => answers.stalled(),
+/// A request that no node has answered: others may.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Why.
+    pub error: JobError,
+    /// The way back, on which nothing was said.
+    pub answers: Answers,
+}
+
+/// Runs a request to its end, where nobody else could answer it.
+pub async fn run_alone(task: Task, answers: Answers, shared: Shared) {
+    if let Err(unanswered) = run(task, answers, shared).await {
+        unanswered.answers.fail(unanswered.error);
     }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With a whole answer.
+    Done(Usage),
+    /// It failed, and the client has heard so.
+    Failed,
+    /// The client left.
+    Left,
+}
+
+/// Runs a request to its end. What it has used is billed, however it ends.
+///
+/// # Errors
+/// It failed before anything was said; then nothing is billed.
+pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result<Ended, Box<Unanswered>> {
+    let (bill, going) = (task.bill.take(), task.going.take());
+    let run::Ran { outcome, mut usage, begun, bill } = run::answer(task, bill, &mut answers, &shared).await;
+    if let Some(going) = going {
+        going.settle(usage.prompt + usage.completion);
+    }
+    let ended = match &outcome {
+        Ok(()) => Outcome::Done,
+        Err(Over::Failed(_)) => Outcome::Failed,
+        Err(Over::ClientGone | Over::ClientStalled) => Outcome::Cancelled,
+    };
+    match (outcome, bill) {
+        (Err(Over::Failed(error)), bill) if !begun => {
+            if let Some(bill) = bill {
+                bill.give_back();
+            }
+            return Err(Box::new(Unanswered { error, answers }));
+        }
+        (outcome, bill) => {
+            if let Some(bill) = bill {
+                usage.cost = bill.settle(&usage, ended).await;
+            }
+            match outcome {
+                Ok(()) => {
+                    answers.done(usage);
+                    return Ok(Ended::Done(usage));
+                }
+                Err(Over::Failed(error)) => {
+                    answers.fail(error);
+                    return Ok(Ended::Failed);
+                }
+                Err(Over::ClientGone) => answers.gone(),
+                Err(Over::ClientStalled) => answers.stalled(),
+            }
+        }
+    }
+    Ok(Ended::Left)
 }

@@ -23,6 +23,8 @@ pub(super) struct Sequence {
     /// Prompt tokens computed again.
     pub(super) recomputed: usize,
     computed: usize,
+    /// The most that was ever computed of it.
+    reached: usize,
     blocks: Vec<BlockId>,
     /// One hash per full block of `tokens`, each over all tokens up to its end.
     chain: Vec<BlockHash>,
@@ -41,6 +43,7 @@ impl Sequence {
             cached: None,
             recomputed: 0,
             computed: 0,
+            reached: 0,
             blocks: Vec::new(),
             chain: Vec::new(),
             arrival,
@@ -158,7 +161,13 @@ impl Sequence {
     /// Gives its blocks back and waits to be computed again.
     pub(super) fn lose_blocks(&mut self, pool: &mut Pool) {
         self.release(pool);
+        self.reached = self.reached.max(self.computed);
         self.computed = 0;
+    }
+
+    /// Prompt tokens that were computed or found cached, at any time.
+    pub(super) fn reached(&self) -> Tokens {
+        Tokens::of(self.computed.max(self.reached).min(self.job.prompt.len()))
     }
 
     pub(super) fn release(&mut self, pool: &mut Pool) {

@@ -1,5 +1,6 @@
 //! One stream that a coordinator has opened: an attempt, or a question for a model's words.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use protocol::engine::RefusalReason;
 use protocol::frame::Frame;
 use protocol::job::Job;
 use protocol::message::{FetchText, Granted, Refused, TextChunk};
-use transport::error::{Code, StreamError};
+use tokio_util::sync::CancellationToken;
+use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter, SendError};
 
 use super::Shared;
@@ -33,13 +35,29 @@ pub(super) async fn serve(shared: &Shared, mut writer: FrameWriter, mut reader: 
         }
     };
     let stopped = writer.stopped();
-    let outcome = tokio::select! {
-        biased;
-        () = peer_leaves(&mut reader, stopped) => {
-            writer.reset(Code::Cancelled);
-            return;
-        }
-        outcome = answer(shared, &mut writer, first) => outcome,
+    let enough = CancellationToken::new();
+    let outcome = {
+        let mut answer = pin!(answer(shared, &mut writer, first, &enough));
+        let mut gone = pin!(stopped);
+        let outcome = tokio::select! {
+            biased;
+            _ = &mut gone => None,
+            () = peer_resets(&mut reader) => {
+                // Who still listens hears what it has used.
+                enough.cancel();
+                tokio::select! {
+                    biased;
+                    _ = &mut gone => None,
+                    outcome = tokio::time::timeout(ARRIVAL, &mut answer) => outcome.ok(),
+                }
+            }
+            outcome = &mut answer => Some(outcome),
+        };
+        outcome
+    };
+    let Some(outcome) = outcome else {
+        writer.reset(Code::Cancelled);
+        return;
     };
     match outcome {
         Ok(true) => {
@@ -59,28 +77,27 @@ pub(super) async fn serve(shared: &Shared, mut writer: FrameWriter, mut reader: 
     }
 }
 
-/// Resolves when the peer resets its half, stops ours, or says what it should not. A peer that only
-/// finishes its half still listens.
-async fn peer_leaves(reader: &mut FrameReader, stopped: transport::BoxFuture<'static, StreamError>) {
-    let says = async {
-        if let Ok(None) = reader.recv().await {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        _ = stopped => {}
-        () = says => {}
+/// Resolves when the peer resets its half, or says what it should not. A peer that only finishes its half wants more.
+async fn peer_resets(reader: &mut FrameReader) {
+    if let Ok(None) = reader.recv().await {
+        std::future::pending::<()>().await;
     }
 }
 
 /// Answers the first frame. False if it does not belong there.
-async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Result<bool, SendError> {
+async fn answer(
+    shared: &Shared,
+    writer: &mut FrameWriter,
+    first: Frame,
+    enough: &CancellationToken,
+) -> Result<bool, SendError> {
     match first {
         Frame::Submit(submit) => {
             let begun = tokio::time::Instant::now();
             shared.prepare(&submit).await;
             let deadline = submit.deadline.map(|left| left.saturating_sub(begun.elapsed()));
-            attempt(shared, writer, submit.job, deadline, submit.gather).await?;
+            let how = How { deadline, gather: submit.gather, enough };
+            attempt(shared, writer, submit.job, how).await?;
         }
         Frame::FetchText(fetch) => text(shared, writer, fetch).await?,
         _ => return Ok(false),
@@ -88,13 +105,15 @@ async fn answer(shared: &Shared, writer: &mut FrameWriter, first: Frame) -> Resu
     Ok(true)
 }
 
-async fn attempt(
-    shared: &Shared,
-    writer: &mut FrameWriter,
-    job: Job,
+/// How a job is served.
+struct How<'a> {
     deadline: Option<Duration>,
     gather: Option<Duration>,
-) -> Result<(), SendError> {
+    /// Cancelled when no more is wanted than what it has used.
+    enough: &'a CancellationToken,
+}
+
+async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job, how: How<'_>) -> Result<(), SendError> {
     let found = {
         let offer = shared.offer.borrow();
         // In the same moment as it is found, so that nobody lets go of the engine in between.
@@ -110,7 +129,7 @@ async fn attempt(
     if shared.is_draining() {
         return writer.send(offered.worker.refused(RefusalReason::Draining)).await;
     }
-    let attempt = match offered.worker.submit_within(job, deadline).await {
+    let attempt = match offered.worker.submit_within(job, how.deadline).await {
         Ok(attempt) => attempt,
         Err(refused) => return writer.send(refused).await,
     };
@@ -122,7 +141,7 @@ async fn attempt(
             () = offered.end.cancelled() => {}
         }
     };
-    speak(ending, writer, attempt, gather).await
+    speak(ending, how.enough, writer, attempt, how.gather).await
 }
 
 /// Sends a bundle in pieces; nothing at all if there is none of that hash.

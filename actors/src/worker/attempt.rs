@@ -1,5 +1,8 @@
 //! One job's way back: a channel that holds its whole answer, read in batches.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use protocol::engine::{Grant, JobFault};
 use protocol::job::{Finish, Job, JobUsage, Sampled};
 use protocol::message::{Begun, Failed, Finished, TokenBatch};
@@ -35,12 +38,15 @@ pub enum Update {
 #[derive(Debug)]
 pub(super) struct Outbox {
     items: mpsc::Sender<Item>,
+    enough: Arc<AtomicBool>,
 }
 
 /// The reader's end. To drop it is to cancel the job.
 #[derive(Debug)]
 pub struct Attempt {
     items: mpsc::Receiver<Item>,
+    /// No more of it is wanted than what it has used.
+    enough: Arc<AtomicBool>,
     grant: Grant,
     /// Position of the next token in the answer.
     next: Tokens,
@@ -54,13 +60,15 @@ pub(super) fn channel(job: &Job, context: usize) -> (Outbox, Attempt) {
     let tokens = job.limits.max_tokens.as_usize().saturating_sub(job.generated.len()).min(context);
     let (sender, items) = mpsc::channel(tokens.saturating_add(2).min(tokio::sync::Semaphore::MAX_PERMITS));
     let next = Tokens::of(job.generated.len());
-    (Outbox { items: sender }, Attempt { items, grant: Grant::default(), next, held: None, ended: false })
+    let enough = Arc::new(AtomicBool::new(false));
+    let outbox = Outbox { items: sender, enough: Arc::clone(&enough) };
+    (outbox, Attempt { items, enough, grant: Grant::default(), next, held: None, ended: false })
 }
 
 impl Outbox {
     /// Whether anybody still wants the answer.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.items.is_closed()
+        !self.items.is_closed() && !self.enough.load(Ordering::Acquire)
     }
 
     /// Hands an item on. False if there is no room: the engine says more than the job may.
@@ -70,6 +78,11 @@ impl Outbox {
 }
 
 impl Attempt {
+    /// Cancels the job within a step. What the engine has said until then still comes, and at last what it has used.
+    pub fn cancel(&self) {
+        self.enough.store(true, Ordering::Release);
+    }
+
     pub(super) fn granted(&mut self, grant: Grant) {
         self.grant = grant;
     }

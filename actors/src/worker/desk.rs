@@ -9,7 +9,7 @@ use policy::queue::backlog;
 use policy::rates::{Estimator, Step};
 use protocol::engine::{CacheEvent, Engine, EngineError, Event, Grant, JobFault, Load, Progress, RefusalReason};
 use protocol::ids::JobKey;
-use protocol::job::Job;
+use protocol::job::{Finish, Job};
 use protocol::message::{Rates, WorkerReport};
 use protocol::units::Tokens;
 use tokio::sync::{mpsc, oneshot};
@@ -178,12 +178,13 @@ impl Desk {
         let now = Instant::now();
         self.jobs.retain(|key, held| {
             let late = !held.started && held.deadline.is_some_and(|deadline| deadline <= now);
-            if held.outbox.is_wanted() && !late || !self.engine.cancel(*key) {
+            let wanted = held.outbox.is_wanted();
+            if wanted && !late {
                 return true;
             }
-            if late {
-                held.outbox.put(Item::Failed(JobFault::Expired));
-            }
+            let Some(usage) = self.engine.cancel(*key) else { return true };
+            let last = if wanted { Item::Failed(JobFault::Expired) } else { Item::Finished(Finish::Cancelled, usage) };
+            held.outbox.put(last);
             false
         });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::index::PrefixIndex;
-use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run};
+use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run_alone};
 use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
@@ -102,6 +102,9 @@ impl Bench {
             again: false,
             turn: None,
             random: 7,
+            route: None,
+            bill: None,
+            going: None,
         };
         change(&mut task);
         let (sender, pieces) = mpsc::channel(4);
@@ -115,7 +118,7 @@ impl Bench {
             settings,
             metrics: ClusterMetrics::new(),
         };
-        tokio::spawn(run(task, answers, shared));
+        tokio::spawn(run_alone(task, answers, shared));
         pieces
     }
 

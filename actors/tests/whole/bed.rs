@@ -7,7 +7,7 @@ use std::time::Duration;
 use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::index::PrefixIndex;
-use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run};
+use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run_alone};
 use actors::cluster::link::{LinkSettings, serve};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
@@ -90,13 +90,16 @@ impl Coordinator {
             again: false,
             turn: None,
             random: 7,
+            route: None,
+            bill: None,
+            going: None,
         };
         change(&mut task);
         task.chain = BlockHash::chain(task.salt, &task.prompt, BLOCK).collect();
         let (sender, pieces) = mpsc::channel(64);
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let answers = Answers::new(sender, ClusterMetrics::new(), place).unwrap();
-        tokio::spawn(run(task, answers, self.shared.clone()));
+        tokio::spawn(run_alone(task, answers, self.shared.clone()));
         pieces
     }
 }

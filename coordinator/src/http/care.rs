@@ -7,14 +7,18 @@
 //! | `x-troupe-no-degrade` | rungs that must not touch it, as `2,3`, or `all` |
 //! | `x-stainless-retry-count` | above 0: it was refused before, and comes when it was told to |
 //! | `x-troupe-tags` | labels for budgets and reports, as `a,b`; beside those of the key |
+//! | `x-troupe-deadline` | when the answer should be complete, as `5s`: what `auto` chooses by |
 //! | `idempotency-key` | the same key means the same request: it is not billed again |
 //! | `x-troupe-cache: no`, `cache-control: no-store` | answer afresh, and keep the answer out of the cache |
+
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use protocol::account::{looks_secret, shown};
 use protocol::job::Class;
 use protocol::request::{Care, MAX_SESSION_BYTES, MAX_TAG_BYTES, MAX_TAGS};
+use protocol::units::Span;
 
 use super::openai::error::ApiError;
 
@@ -23,6 +27,7 @@ const CLASS: &str = "x-troupe-class";
 const FORBID: &str = "x-troupe-no-degrade";
 const CACHE: &str = "x-troupe-cache";
 const TAGS: &str = "x-troupe-tags";
+const DEADLINE: &str = "x-troupe-deadline";
 /// As others name it, and OpenAI's clients send it.
 const IDEMPOTENCY: &str = "idempotency-key";
 /// OpenAI's clients count in it how often they were refused.
@@ -42,7 +47,16 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Care, ApiError> {
     let fresh = no_store || text(headers, CACHE)?.map(cache).transpose()?.unwrap_or(false);
     let again = text(headers, RETRIES)?.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
     let (tags, idempotency) = (tags(headers)?, text(headers, IDEMPOTENCY)?.map(idempotency).transpose()?);
-    Ok(Care { session: session.map(str::to_owned), class, forbid, fresh, again, tags, idempotency, ..Care::default() })
+    let deadline = text(headers, DEADLINE)?.map(deadline).transpose()?;
+    let session = session.map(str::to_owned);
+    Ok(Care { session, class, forbid, fresh, again, tags, idempotency, deadline, ..Care::default() })
+}
+
+fn deadline(text: &str) -> Result<Duration, ApiError> {
+    let span = text.parse::<Span>().ok().filter(|span| !span.0.is_zero());
+    let wrong =
+        || ApiError::invalid(DEADLINE, format!("{DEADLINE} is {}: write a time such as 5s or 500ms", shown(text)));
+    span.map(|span| span.0).ok_or_else(wrong)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {

@@ -1,197 +1,293 @@
-//! A request's way from the door to its actor: kept answers, the ladder, the queue.
+//! A request's way from the door to an answer: who could answer, in which order they are asked, and what becomes of
+//! it when one cannot.
 //!
-//! Rules: a kept answer to the request as it came is better than a degraded one, so it is looked for first.
-//! Nobody overtakes those that wait for a model's nodes. A request that forbids a rung is treated as if the
-//! rung were not there; one that does not want to wait is refused at once where others wait.
+//! Rules: the first failure is the one that is told. Once the client has heard text, nobody begins anew: another
+//! model goes on, or the answer ends. A request that was submitted before under the same idempotency key is
+//! answered again and billed nothing.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actors::cluster::answering::Keeping;
-use actors::cluster::job::{Answers, Task, run};
-use actors::cluster::waiting::{Entry, Turn};
-use policy::answers::{Found, Key};
-use protocol::answer::{Answer, JobError, Started};
-use protocol::engine::Card;
+use actors::cluster::job::{Answers, Ended};
+use policy::answers::Key;
+use policy::ledger::idempotency::Begun;
+use policy::restart::Jitter;
+use policy::upstream::failure::FailureKind;
+use policy::upstream::fallback::{self, Chain, Failed, Fallback, Mode, Step, Streamed};
+use protocol::answer::{Answer, ErrorKind, JobError, Route};
+use protocol::manage::Explanation;
 use protocol::request::Request;
-use protocol::units::Tokens;
+use tokio::time::Instant;
 
-use super::{Parts, ready};
-use crate::pipeline::{Bend, Origin, question};
+use super::Parts;
+use super::plan::{Place, Planned, Target, plan};
+use super::purse::Purse;
+use super::{cascade, once, own, upstream};
+use crate::decisions::Explaining;
+use crate::pipeline::Origin;
 use crate::service::Tap;
 
 /// Where the question stands to which the answer is to be kept, once that is known.
 pub(super) type Slot = Arc<OnceLock<Key>>;
 
-/// What comes of a request before it runs.
-enum Next {
-    Run(Box<Task>),
-    Replay(Found, Box<Task>),
+/// When it is worth asking again for an answer that is on its way to somebody else.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// One request on its way.
+pub(super) struct Way {
+    pub(super) parts: Arc<Parts>,
+    pub(super) origin: Origin,
+    pub(super) purse: Purse,
+    pub(super) explain: Explaining,
+    pub(super) slot: Slot,
+    pub(super) deadline: Instant,
 }
 
-/// What is known of a request from the start.
-struct Asked {
-    origin: Origin,
-    bend: Bend,
-    fresh: bool,
-    seeded: bool,
+/// An attempt that came to nothing, or broke off.
+pub(super) struct Broken {
+    pub(super) error: JobError,
+    pub(super) kind: Option<FailureKind>,
+    pub(super) answers: Answers,
+    pub(super) streamed: Streamed,
+    /// What the client has heard.
+    pub(super) text: String,
+    /// It could answer, and was not sure enough: the next tier is asked.
+    pub(super) unsure: bool,
+}
+
+impl Broken {
+    /// Before anything was said.
+    pub(super) fn early(error: JobError, answers: Answers) -> Box<Self> {
+        let kind = kind(&error);
+        Box::new(Self { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: false })
+    }
 }
 
 /// Serves a request to its end.
-pub(super) async fn serve(
-    parts: Arc<Parts>,
-    request: Request,
-    origin: Origin,
-    card: Card,
-    answers: Answers,
-    slot: Slot,
-) {
-    let (class, level) = (request.care.class.unwrap_or_default(), parts.degrading.level(&request.model));
-    let asked = Asked {
-        bend: Bend::new(level, &request.care.forbid, class, &parts.degrade),
-        origin,
-        fresh: request.care.fresh,
-        seeded: request.params.seed.is_some(),
-    };
-    let waits = level < 5 || asked.bend.reaches(5);
-    let mut task = match next(&parts, request, asked, card, &slot).await {
-        Ok(Next::Run(task)) => *task,
-        Ok(Next::Replay(found, task)) => {
-            return replay(found, *task, answers, parts.shared.settings.client_stall).await;
-        }
+pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, answers: Answers, slot: Slot) {
+    let explain = parts.decisions.begin(Explanation {
+        request: origin.request,
+        at: parts.accounts.now(),
+        key: origin.caller.key.clone(),
+        asked: request.model.clone(),
+        ..Explanation::default()
+    });
+    let mut purse =
+        Purse::new(parts.accounts.clone(), origin.caller.clone(), origin.request, &request.model, &request.care.tags);
+    let deadline = origin.arrived + parts.shared.settings.timeout;
+    let claim = match once::claim(&parts, &origin, &request) {
+        Ok(claim) => claim,
         Err(error) => return answers.fail(error),
     };
-    tell(&task, level);
-    let model = task.model.clone();
-    match wait(&parts, &task, &answers, waits).await {
-        Ok(turn) => task.turn = turn,
-        Err(Some(error)) => return answers.fail(error),
-        Err(None) => return answers.leave(),
+    let mut claim = match claim {
+        None => None,
+        Some((claim, Begun::First)) => {
+            let _ = slot.set(claim.key());
+            Some(claim)
+        }
+        Some((_, Begun::Running(other))) => {
+            let message =
+                format!("the request with this idempotency key runs already ({other}): come again for its answer");
+            return answers.fail(JobError::new(ErrorKind::Busy, message).retry_after(AGAIN));
+        }
+        Some((claim, Begun::Done(done))) => {
+            explain.step(format!("it was answered before as request {} and is free", done.request));
+            purse.set_free();
+            let _ = slot.set(claim.key());
+            if let Some(answers) = once::replay(&parts, &origin, &purse, claim.key(), answers).await {
+                let mut way = Way { parts, origin, purse, explain, slot, deadline };
+                way.go(request, answers).await;
+            }
+            return;
+        }
+    };
+    let mut way = Way { parts, origin, purse, explain, slot, deadline };
+    let ended = way.go(request, answers).await;
+    if let (Some(claim), Some(Ended::Done(usage))) = (&mut claim, ended) {
+        claim.finish(usage.cost);
     }
-    run(task, answers, parts.shared.clone()).await;
-    parts.shared.waiting.room(&model, 1);
 }
 
-async fn next(parts: &Parts, request: Request, asked: Asked, card: Card, slot: &Slot) -> Result<Next, JobError> {
-    let bends = asked.bend.reaches(1) || asked.bend.reaches(2) || asked.bend.reaches(3);
-    let copy = bends.then(|| request.clone());
-    let task = ready(parts, request, asked.origin.clone(), card.clone(), Bend::none()).await?;
-    if let Some(found) = kept(parts, &task, &card, &asked, slot) {
-        return Ok(Next::Replay(found, Box::new(task)));
-    }
-    let Some(request) = copy else { return Ok(Next::Run(Box::new(task))) };
-    let (task, card) = bent(parts, request, &asked, card).await?;
-    match kept(parts, &task, &card, &asked, slot) {
-        Some(found) => Ok(Next::Replay(found, Box::new(task))),
-        None => Ok(Next::Run(Box::new(task))),
-    }
-}
-
-/// The task as overload leaves it, perhaps for a lighter model.
-async fn bent(parts: &Parts, request: Request, asked: &Asked, card: Card) -> Result<(Task, Card), JobError> {
-    if asked.bend.reaches(3)
-        && let Some(lighter) = lighter(parts, &request.model)
-    {
-        let request = Request { model: lighter.model.clone(), ..request.clone() };
-        // One whose context is too small, or whose words cannot be had, is no help.
-        if let Ok(mut task) = ready(parts, request, asked.origin.clone(), lighter.clone(), asked.bend.clone()).await {
-            task.degraded.push(format!("3:model={}", lighter.model));
-            return Ok((task, lighter));
+impl Way {
+    /// Asks until somebody has answered, or nobody is left. None if it never began.
+    async fn go(&mut self, request: Request, answers: Answers) -> Option<Ended> {
+        let planned = match plan(self, &request).await {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.explain.step(format!("nobody could be asked: {error}"));
+                answers.fail(error);
+                return None;
+            }
+        };
+        let Some(mut target) = planned.targets.first().cloned() else {
+            answers.fail(JobError::new(ErrorKind::Internal, "a plan without a model"));
+            return None;
+        };
+        let mut route = planned.route();
+        let settings = self.parts.shared.retries.settings();
+        let chain = self.chain(&planned, &request);
+        let mut fallback = Fallback::new(self.stand_in(&target.model), chain, settings);
+        let mut jitter = Jitter::new(self.origin.random);
+        let (mut answers, mut text, mut first) = (answers, String::new(), None);
+        loop {
+            self.explain.chosen(&target.model);
+            let ask = Request { model: target.model.clone(), ..request.clone() };
+            let begun = (!text.is_empty()).then(|| text.clone());
+            let above = self.cascades(&planned, &target, &ask, begun.as_ref());
+            let outcome = match above {
+                Some(above) => cascade::serve(self, &target, above, ask, route.clone(), answers).await,
+                None => self.attempt(&target, ask, route.clone(), begun, answers).await,
+            };
+            let broken = match outcome {
+                Ok(ended) => return Some(ended),
+                Err(broken) => *broken,
+            };
+            if let (true, Some(above)) = (broken.unsure, above) {
+                if let (Some(decided), Some(tier)) = (&planned.decided, above.tier) {
+                    self.parts.router.raise(decided, tier);
+                    if let Some(route) = &mut route {
+                        route.tier = self.parts.router.name(tier);
+                    }
+                }
+                note(&mut route, &request.model, "cascade");
+                (answers, target) = (broken.answers, above.clone());
+                fallback = Fallback::new(self.stand_in(&target.model), self.chain(&planned, &request), settings);
+                continue;
+            }
+            self.explain.step(format!("{} could not answer: {}", target.model, broken.error));
+            answers = broken.answers;
+            text.push_str(&broken.text);
+            let Some(kind) = broken.kind else {
+                answers.fail(broken.error);
+                return Some(Ended::Failed);
+            };
+            let failed = Failed { kind, retry_after: broken.error.retry_after, streamed: broken.streamed };
+            let error = first.get_or_insert(broken.error).clone();
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let random = jitter.draw();
+            let step = self.parts.shared.retries.with(|budget| fallback.on_failure(failed, left, random, budget)).await;
+            match step {
+                Step::Next { target: next, mode, because } => match Target::of(&self.parts, &next.model) {
+                    Ok(found) => {
+                        self.explain.step(format!("{} is asked instead ({})", next.model, because.as_str()));
+                        metrics::counter!("troupe_fallbacks_total", "from" => target.model.clone(), "to" => next.model.clone(), "because" => because.as_str()).increment(1);
+                        let tier =
+                            planned.targets.iter().find(|known| known.model == next.model).and_then(|known| known.tier);
+                        note(&mut route, &request.model, &format!("fallback:{}", because.as_str()));
+                        target = Target { tier, ..found };
+                        if mode == Mode::Anew {
+                            text.clear();
+                        }
+                    }
+                    Err(error) => {
+                        answers.fail(error);
+                        return Some(Ended::Failed);
+                    }
+                },
+                Step::Retry { after, .. } => {
+                    let closed = answers.closed();
+                    tokio::select! {
+                        biased;
+                        () = closed => {
+                            answers.leave();
+                            return Some(Ended::Left);
+                        }
+                        () = tokio::time::sleep(after) => {}
+                    }
+                }
+                Step::GiveUp { .. } => {
+                    answers.fail(error);
+                    return Some(Ended::Failed);
+                }
+            }
         }
     }
-    Ok((ready(parts, request, asked.origin.clone(), card.clone(), asked.bend.clone()).await?, card))
-}
 
-/// A model of the family that has room.
-fn lighter(parts: &Parts, model: &str) -> Option<Card> {
-    let directory = &parts.shared.directory;
-    let has_room = |name: &&String| {
-        let pressure = directory.pressure(name);
-        pressure.nodes > 0
-            && pressure.cache() < parts.degrade.cache_high
-            && parts.degrading.level(name) < 3
-            && parts.shared.waiting.jam(name).requests == 0
-    };
-    directory.card(parts.degrade.lighter.get(model)?.iter().find(has_room)?)
-}
+    /// One attempt at one model.
+    pub(super) async fn attempt(
+        &mut self,
+        target: &Target,
+        request: Request,
+        route: Option<Route>,
+        begun: Option<String>,
+        answers: Answers,
+    ) -> Result<Ended, Box<Broken>> {
+        match &target.place {
+            Place::Own(card) => {
+                let ask = own::Ask { request, card: (**card).clone(), route, begun };
+                let outcome = own::serve(self, ask, answers).await;
+                outcome.map_err(|unanswered| Broken::early(unanswered.error, unanswered.answers))
+            }
+            Place::Provider(served) => {
+                let ask = upstream::Ask { request, served: served.clone(), route, begun };
+                upstream::serve(self, ask, answers).await
+            }
+        }
+    }
 
-/// A kept answer; if there is none, the one that comes is to be kept.
-fn kept(parts: &Parts, task: &Task, card: &Card, asked: &Asked, slot: &Slot) -> Option<Found> {
-    let key = question(task, card, asked.seeded).filter(|_| !asked.fresh)?;
-    let found = parts.answering.get(&key, asked.bend.reaches(4));
-    if found.is_none() && !asked.bend.reaches(1) && !asked.bend.reaches(2) {
-        // What is answered under overload is not worth keeping.
-        let _ = slot.set(key);
+    /// The model that is asked if this one's answer is not sure enough; none if its answer is taken as it comes.
+    fn cascades<'a>(
+        &self,
+        planned: &'a Planned,
+        target: &Target,
+        request: &Request,
+        begun: Option<&String>,
+    ) -> Option<&'a Target> {
+        let unsure = self.parts.router.config().unsure;
+        let simple = request.params.n.unwrap_or(1) == 1 && begun.is_none() && request.tools.list.is_empty();
+        if planned.decided.is_none() || unsure <= 0.0 || !simple {
+            return None;
+        }
+        let tier = target.tier?;
+        let above = planned.targets.iter().filter(|other| other.tier.is_some_and(|other| other > tier));
+        above.min_by_key(|other| other.tier)
     }
-    let outcome = if found.is_some() { "hit" } else { "miss" };
-    metrics::counter!("troupe_answer_cache_total", "outcome" => outcome).increment(1);
-    found
-}
 
-async fn replay(found: Found, task: Task, answers: Answers, limit: Duration) {
-    let answer = found.answer;
-    let mut degraded = task.degraded;
-    if found.stale {
-        degraded.push("4:stale-answer".to_owned());
+    /// Who stands in for whom: what the settings and the key say, then, for `auto`, who else could answer.
+    fn chain(&self, planned: &Planned, request: &Request) -> Chain {
+        let model = planned.targets.first().map_or(request.model.as_str(), |target| target.model.as_str());
+        let configured = self.parts.fallbacks.get(&request.model).or_else(|| self.parts.fallbacks.get(model));
+        let mut chain = configured.map(|names| Chain::new(names, |name| self.stand_in(name))).unwrap_or_default();
+        let own = &self.origin.caller.settings.fallbacks;
+        let named = own.get(&request.model).or_else(|| own.get(model)).into_iter().flatten();
+        let mut budget: Vec<fallback::Target> = named.map(|name| self.stand_in(name)).collect();
+        budget.append(&mut chain.budget);
+        chain.budget = budget;
+        chain.any.extend(planned.targets.iter().skip(1).map(|target| self.stand_in(&target.model)));
+        chain
     }
-    let prompt = answer.usage.prompt;
-    let mut usage = answer.usage;
-    usage.cached = prompt;
-    let started = Started {
-        request: task.request,
-        cached: prompt,
-        predicted: Tokens::ZERO,
-        granted: Tokens::ZERO,
-        degraded,
-        replayed: true,
-        ..answer.started.clone()
-    };
-    answers.replay(started, &answer.pieces, usage, limit).await;
-}
 
-/// Waits behind those that wait already.
-///
-/// # Errors
-/// It is turned away, or, with none, the client is gone.
-async fn wait(parts: &Parts, task: &Task, answers: &Answers, waits: bool) -> Result<Option<Turn>, Option<JobError>> {
-    let waiting = &parts.shared.waiting;
-    if waiting.jam(&task.model).requests == 0 {
-        return Ok(None);
-    }
-    let entry = Entry {
-        model: task.model.clone(),
-        class: task.class,
-        tenant: task.tenant.clone(),
-        tokens: Tokens::of(task.prompt.len()),
-        begun: false,
-        again: task.again,
-        waited: Duration::ZERO,
-        left: parts.shared.settings.timeout,
-        retry_after: None,
-    };
-    if !waits {
-        return Err(Some(waiting.refuse(entry).into()));
-    }
-    tokio::select! {
-        biased;
-        () = answers.closed() => Err(None),
-        turn = waiting.turn(entry) => match turn {
-            // From here on its actor asks nodes, and goes back to its place if it must.
-            Ok(turn) => Ok(Some(turn)),
-            Err(away) => Err(Some(away.into())),
-        },
+    /// What is known of a model as a stand-in.
+    fn stand_in(&self, model: &str) -> fallback::Target {
+        let (retries, prefill) = match self.parts.pool.serves(model) {
+            Some(served) if self.parts.shared.directory.card(model).is_none() => (served.retries, served.prefill),
+            // Nodes are retried by the job itself, and can go on with any text.
+            _ => (0, true),
+        };
+        fallback::Target { model: model.to_owned(), retries, prefill }
     }
 }
 
-fn tell(task: &Task, level: u8) {
-    if !task.degraded.is_empty() {
-        tracing::info!(
-            request = %task.request,
-            model = task.model,
-            level,
-            degraded = task.degraded.join(","),
-            "overload has changed a request"
-        );
+/// Tells in the route why somebody else answers.
+fn note(route: &mut Option<Route>, asked: &str, because: &str) {
+    let route = route.get_or_insert_with(|| Route { asked: asked.to_owned(), ..Route::default() });
+    route.because.push(because.to_owned());
+}
+
+/// What a failure of the cluster's own means for who is asked next; none if nobody else may answer either.
+pub(super) fn kind(error: &JobError) -> Option<FailureKind> {
+    match error.kind {
+        ErrorKind::ContextLength => Some(FailureKind::ContextWindow),
+        ErrorKind::NoNode | ErrorKind::NodeLost | ErrorKind::Internal | ErrorKind::UnknownModel => {
+            Some(FailureKind::Down)
+        }
+        ErrorKind::Overloaded | ErrorKind::Busy => Some(FailureKind::RateLimited),
+        ErrorKind::Timeout => Some(FailureKind::Timeout),
+        ErrorKind::OverBudget => Some(FailureKind::Budget),
+        ErrorKind::ContentPolicy => Some(FailureKind::ContentPolicy),
+        ErrorKind::ProviderFailed => Some(FailureKind::Down),
+        ErrorKind::Invalid | ErrorKind::Unauthorized | ErrorKind::RateLimited | ErrorKind::Forbidden => None,
     }
 }
 
@@ -202,7 +298,7 @@ pub(super) fn tap(parts: Arc<Parts>, model: String, slot: Slot) -> Tap {
         match piece {
             Answer::Started(started) => {
                 keeping = slot.get().map(|key| parts.answering.keep(*key));
-                if !started.replayed {
+                if !started.replayed && started.provider.is_none() {
                     // A node took one: perhaps it takes another.
                     parts.shared.waiting.room(&started.model, 1);
                 }
@@ -216,3 +312,6 @@ pub(super) fn tap(parts: Arc<Parts>, model: String, slot: Slot) -> Tap {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,8 @@ mod tests {
         assert_eq!(other.authority.fingerprint(), state.authority.fingerprint());
         assert_eq!(other.token.reveal(), state.token.reveal());
         let key = read_secret(&state.admin_key_file()).unwrap();
-        assert!(other.keys.authenticate(&key).is_ok());
+        let made = actors::cost::keys::Keys::default();
+        assert!(other.keys.authenticate(&key, &made, protocol::units::UnixMillis(0)).is_ok());
     }
 
     #[test]

@@ -243,6 +243,12 @@ impl Sequence {
         }
     }
 
+    /// What it has used if it goes no further.
+    pub(super) fn used(&self) -> JobUsage {
+        let reached = self.computed.max(self.lost).min(self.prompt);
+        JobUsage { prompt: Tokens::of(reached), ..self.usage }
+    }
+
     /// The prompt's tokens.
     pub fn prompt(&self) -> &[TokenId] {
         self.tokens.get(..self.prompt).unwrap_or_default()

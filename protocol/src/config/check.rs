@@ -26,6 +26,11 @@ impl Config {
         self.degrade.check(&mut found);
         self.loading.check(&mut found);
         self.answers.check(&mut found);
+        self.accounts.check(&mut found);
+        self.routing.check(&mut found);
+        self.prices.check(&mut found);
+        self.check_providers(&mut found);
+        self.check_fallbacks(&mut found);
         for (name, model) in &self.models {
             if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 found.push(fault(format!("models.{name:?}"), "a model's name has 1 to 128 characters and no spaces"));
@@ -182,7 +187,7 @@ pub(super) fn count(found: &mut Vec<ConfigFault>, path: String, value: u32, most
     }
 }
 
-fn is_address(text: &str) -> bool {
+pub(super) fn is_address(text: &str) -> bool {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     port.and_then(|(_, port)| port.parse::<u16>().ok()).is_some_and(|port| port > 0)
 }

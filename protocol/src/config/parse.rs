@@ -66,7 +66,13 @@ impl Config {
             }
         };
         if let Some(config) = config {
-            faults.extend(config.faults());
+            // What was taken out is missing only for that reason.
+            let taken = |path: &str| {
+                let below = |rest: &str| rest.is_empty() || rest.starts_with('.');
+                faults.iter().any(|fault| fault.path.strip_prefix(path).is_some_and(below))
+            };
+            let more: Vec<ConfigFault> = config.faults().into_iter().filter(|fault| !taken(&fault.path)).collect();
+            faults.extend(more);
             if faults.is_empty() {
                 return Ok(config);
             }

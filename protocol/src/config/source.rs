@@ -216,7 +216,7 @@ impl Node {
 }
 
 /// Whether it is the front of an address that paths can be put behind.
-fn is_base(text: &str) -> bool {
+pub(super) fn is_base(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', '\\', ' ']) && rest.is_ascii()

@@ -27,11 +27,21 @@ fn every_key_stands_in_the_file_with_a_comment_before_it() {
     let (source, sha256) = (Some(Source::Node), Some(Hashes::One(crate::files::Sha256([0; 32]))));
     let model = Model { context: Some(2048), path: "x".into(), source, sha256, ..Model::default() };
     full.models.insert("smollm2".into(), model);
+    let provider = Provider {
+        base: Some("https://a".into()),
+        key_env: Some("A".into()),
+        key_file: Some("a".into()),
+        ca_file: Some("a".into()),
+        ..Provider::default()
+    };
+    full.providers.insert("openai".into(), provider);
+    full.fallbacks.insert("smollm2".into(), Fallbacks::default());
     let all = toml::Table::try_from(&full).unwrap();
     for (section, value) in &all {
         let section_table = value.as_table().unwrap();
         let keys: Vec<&String> = match section.as_str() {
-            "models" => section_table["smollm2"].as_table().unwrap().keys().collect(),
+            "models" | "fallbacks" => section_table["smollm2"].as_table().unwrap().keys().collect(),
+            "providers" => section_table["openai"].as_table().unwrap().keys().collect(),
             _ => section_table.keys().collect(),
         };
         for key in keys {
@@ -45,7 +55,7 @@ fn documented(section: &str, key: &str) -> bool {
     let mut inside = false;
     let mut before = "";
     for line in FILE.lines() {
-        if let Some(head) = line.strip_prefix('[') {
+        if let Some(head) = line.trim_start_matches("# ").strip_prefix('[') {
             inside = head.starts_with(section);
         }
         let bare = line.trim_start_matches("# ");
@@ -62,6 +72,7 @@ fn keys_that_are_commented_out_work_when_they_are_not() {
     let text: String = FILE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
+            Some(bare) if bare.starts_with('[') && bare.ends_with(']') => bare,
             Some(bare)
                 if bare
                     .split_once(" = ")
@@ -75,6 +86,17 @@ fn keys_that_are_commented_out_work_when_they_are_not() {
         .join("\n");
     let config = Config::parse(&text).unwrap();
     assert!(config.coordinator.threads.is_some());
+    let openai = &config.providers["openai"];
+    let bare = Provider {
+        base: Some(openai.kind.base().into()),
+        key_env: openai.key_env.clone(),
+        key_file: openai.key_file.clone(),
+        ca_file: openai.ca_file.clone(),
+        models: openai.models.clone(),
+        ..Provider::default()
+    };
+    assert_eq!(*openai, bare, "the example states the defaults");
+    assert!(!config.fallbacks["smollm2"].down.is_empty());
     assert!(config.node.threads.is_some() && config.node.metrics.is_some() && config.node.name.is_some());
 }
 

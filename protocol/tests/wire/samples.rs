@@ -157,11 +157,12 @@ fn attempt() -> Vec<Frame> {
         RefusalReason::Duplicate { key: KEY },
     ];
     frames.extend(reasons.map(|reason| refused(reason, None)));
-    let rest: [Frame; 10] = [
+    let rest: [Frame; 11] = [
         Begun { cached: Tokens(32) }.into(),
         TokenBatch { first: Tokens(5), tokens }.into(),
         Finished { finish: Finish::Stop, usage }.into(),
         Finished { finish: Finish::Length, usage }.into(),
+        Finished { finish: Finish::Cancelled, usage }.into(),
         Failed { error: JobFault::NotFinite { position: Tokens(17) } }.into(),
         Failed { error: JobFault::WorkerLost { reason: "gone".into() } }.into(),
         Failed { error: JobFault::Drained }.into(),
@@ -220,6 +221,7 @@ fn client() -> Vec<Frame> {
         whole: true,
         tags: vec!["t".into()],
         idempotency: Some("i".into()),
+        deadline: Some(Duration::from_millis(1500)),
     };
     let ask = |input, params, care| {
         Frame::from(Ask { request: Request { model: "m".into(), input, params, care, tools: tools() } })

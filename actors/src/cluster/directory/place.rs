@@ -34,6 +34,17 @@ impl Elsewhere {
     }
 }
 
+/// Where a job would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// The node's name.
+    pub node: String,
+    /// What the index believes to be cached there, in whole blocks.
+    pub cached: Tokens,
+    /// When its answer is expected to be complete, as far as it is expected to be long.
+    pub time: Duration,
+}
+
 /// The way to a node.
 struct Way {
     name: String,
@@ -104,6 +115,22 @@ impl Directory {
         let pull = hint::hint(&hits, (choice.node, predicted), want.block, |node| self.peer_address(now, node));
         let first = self.first(now, want, &hits, (&choice, pull.as_ref()), random);
         Some(Placed { node: choice.node, reach: self.reach_by(way, want, key, predicted), predicted, pull, first })
+    }
+
+    /// Where a job would go and what it would cost there, if it went now. Nothing is entered.
+    pub fn peek(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Option<Peek> {
+        let (now, hits) = (self.clock.now(), self.hits(want));
+        let mut look = |part| {
+            let asked = Asked { directory: self, want, part, now };
+            self.rosters.look(now, want, &hits, &asked, random)
+        };
+        let choice = look(Part::Answer).or_else(|| look(Part::Any))?;
+        let block = want.block.0.max(1);
+        Some(Peek {
+            node: self.name(choice.node).unwrap_or_else(|| choice.node.to_string()),
+            cached: Tokens(choice.cached.0 / block * block),
+            time: Duration::from_micros(choice.price.total()),
+        })
     }
 
     /// Who computes the prompt first, if there is a node for that and it pays: the same sum as for a pull.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use policy::health::Verdict;
+use protocol::message::Rates;
 use protocol::units::Blocks;
 
 use super::Directory;
@@ -44,6 +45,33 @@ impl Directory {
         }
         if all.nodes == 0 {
             all.oldest = Duration::ZERO;
+        }
+        all
+    }
+}
+
+/// How fast a node is with a model, and how many sequences it decodes at once now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speed {
+    /// The model.
+    pub model: String,
+    /// As the node measured it.
+    pub rates: Rates,
+    /// Sequences that run there.
+    pub batch: u32,
+}
+
+impl Directory {
+    /// How fast nodes are, where they have measured it.
+    pub fn speeds(&self) -> Vec<Speed> {
+        let mut all = Vec::new();
+        for entry in &self.nodes {
+            for (card, worker) in entry.hello.cards.iter().zip(&entry.workers) {
+                if worker.rates.prefill > 0 || !worker.rates.step.is_zero() {
+                    let (rates, batch) = (worker.rates, worker.load.running);
+                    all.push(Speed { model: card.model.clone(), rates, batch });
+                }
+            }
         }
         all
     }

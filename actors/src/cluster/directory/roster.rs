@@ -142,6 +142,19 @@ impl Rosters {
         }
     }
 
+    /// Where a job would go, if it went now. Nothing changes by asking.
+    pub(super) fn look<N: Nodes>(
+        &self,
+        now: Duration,
+        want: &Want,
+        hits: &BTreeMap<NodeId, Blocks>,
+        nodes: &N,
+        random: &mut impl FnMut() -> f64,
+    ) -> Option<Choice> {
+        let mut roster = self.models.get_mut(&want.model)?;
+        roster.decide(now, want, hits, nodes, &self.settings, random)?.choices.into_iter().next()
+    }
+
     /// Decides, and enters the job where it goes.
     pub(super) fn place<N: Nodes>(
         &self,

@@ -9,7 +9,9 @@ use tokio::time::timeout;
 use crate::cluster::metrics::ClusterMetrics;
 
 /// Whether a client still listens.
-pub(super) enum Heard {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It does.
     Yes,
     /// It is gone.
     Gone,
@@ -22,8 +24,13 @@ pub(super) enum Heard {
 pub struct Answers {
     pieces: mpsc::Sender<Answer>,
     last: Option<mpsc::OwnedPermit<Answer>>,
-    metrics: ClusterMetrics,
-    _place: OwnedSemaphorePermit,
+    /// None where nobody counts: the answer goes to somebody who hands it on.
+    metrics: Option<ClusterMetrics>,
+    /// What attempts before this one used, that the client pays for too.
+    carried: Usage,
+    /// The client has heard who answers.
+    begun: bool,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Answers {
@@ -32,12 +39,30 @@ impl Answers {
     pub fn new(pieces: mpsc::Sender<Answer>, metrics: ClusterMetrics, place: OwnedSemaphorePermit) -> Option<Self> {
         let last = pieces.clone().try_reserve_owned().ok()?;
         metrics.requests.increment(1.0);
-        Some(Self { pieces, last: Some(last), metrics, _place: place })
+        let (metrics, place) = (Some(metrics), Some(place));
+        Some(Self { pieces, last: Some(last), metrics, carried: Usage::default(), begun: false, _place: place })
+    }
+
+    /// The way to somebody in this process who looks at an answer before the client does. Nothing is counted.
+    pub fn hidden(pieces: mpsc::Sender<Answer>) -> Option<Self> {
+        let last = pieces.clone().try_reserve_owned().ok()?;
+        let (metrics, carried) = (None, Usage::default());
+        Some(Self { pieces, last: Some(last), metrics, carried, begun: false, _place: None })
+    }
+
+    /// What an attempt has used that the client pays for, though another one completes the answer. With `begun` the
+    /// client has heard its text, and hears no second beginning.
+    pub fn carry(&mut self, used: Usage, begun: bool) {
+        self.carried.completion += used.completion;
+        self.carried.cost += used.cost;
+        self.begun |= begun;
     }
 
     /// Says that it failed. Nothing follows.
     pub fn fail(mut self, error: JobError) {
-        self.metrics.failed(error.kind);
+        if let Some(metrics) = &self.metrics {
+            metrics.failed(error.kind);
+        }
         self.end(Answer::Failed(error));
     }
 
@@ -59,8 +84,13 @@ impl Answers {
         self.done(usage);
     }
 
-    pub(super) fn done(mut self, usage: Usage) {
-        self.metrics.done(&usage);
+    /// Says that all is complete. Nothing follows.
+    pub fn done(mut self, mut usage: Usage) {
+        if let Some(metrics) = &self.metrics {
+            metrics.done(&usage);
+        }
+        usage.completion += self.carried.completion;
+        usage.cost += self.carried.cost;
         self.end(Answer::Done { usage });
     }
 
@@ -77,7 +107,10 @@ impl Answers {
     }
 
     /// Waits while the client reads slowly, up to a limit.
-    pub(super) async fn say(&self, answer: Answer, limit: Duration) -> Heard {
+    pub async fn say(&mut self, answer: Answer, limit: Duration) -> Heard {
+        if matches!(answer, Answer::Started(_)) && std::mem::replace(&mut self.begun, true) {
+            return Heard::Yes;
+        }
         match timeout(limit, self.pieces.send(answer)).await {
             Ok(Ok(())) => Heard::Yes,
             Ok(Err(_)) => Heard::Gone,
@@ -85,23 +118,32 @@ impl Answers {
         }
     }
 
-    pub(super) fn gone(&mut self) {
-        self.metrics.cancelled();
+    /// The client is gone: nothing more is said.
+    pub fn gone(&mut self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.cancelled();
+        }
         self.last = None;
     }
 
     /// The client reads too slowly: what it has not read is lost to it.
-    pub(super) fn stalled(&mut self) {
-        self.metrics.stalled();
+    pub fn stalled(&mut self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.stalled();
+        }
         self.last = None;
     }
 }
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        self.metrics.requests.decrement(1.0);
+        if let Some(metrics) = &self.metrics {
+            metrics.requests.decrement(1.0);
+        }
         if self.last.is_some() {
-            self.metrics.failed(ErrorKind::Internal);
+            if let Some(metrics) = &self.metrics {
+                metrics.failed(ErrorKind::Internal);
+            }
             self.end(Answer::Failed(JobError::new(
                 ErrorKind::Internal,
                 "the request's actor failed: see the coordinator's log",

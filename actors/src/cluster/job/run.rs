@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use policy::job::{Attempts, Command, Event};
+use policy::job::{Attempts, Command, Event, out_of_time};
 use policy::restart::Jitter;
 use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
 use protocol::ids::NodeId;
@@ -13,14 +13,15 @@ use protocol::job::{Finish, Sampled};
 use protocol::message::Submit;
 use protocol::units::{Nanos, Tokens};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::answers::{Answers, Heard};
 use super::choice::Choice;
 use super::{Over, Shared, Task};
-use crate::cluster::attempt::Attempt;
+use crate::cluster::attempt::{Attempt, Tail};
 use crate::cluster::speech::Spoken;
 use crate::cluster::waiting::Entry;
+use crate::cost::Bill;
 
 /// What is left of a request's time when its waits are over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -32,36 +33,92 @@ const BURST: Duration = Duration::from_millis(2);
 struct Run<'a> {
     task: Task,
     shared: &'a Shared,
-    answers: &'a Answers,
+    answers: &'a mut Answers,
     choices: Vec<Choice>,
     jitter: Jitter,
     begun: Instant,
     deadline: Instant,
     started: bool,
+    bill: Option<Bill>,
+}
+
+/// What came of a request.
+pub(super) struct Ran {
+    pub(super) outcome: Result<(), Over>,
+    /// What it used in any case.
+    pub(super) usage: Usage,
+    /// Whether the client has heard anything.
+    pub(super) begun: bool,
+    pub(super) bill: Option<Bill>,
 }
 
 /// All answers of a request.
-pub(super) async fn answer(task: Task, answers: &Answers, shared: &Shared, deadline: Instant) -> Result<Usage, Over> {
+pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &mut Answers, shared: &Shared) -> Ran {
+    let closed = answers.closed();
     let jitter = Jitter::new(task.random);
     let (choices, begun) = (Vec::new(), Instant::now());
-    let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false };
-    shared.retries.budget.lock().await.on_request();
-    let mut turn = run.task.turn.take();
-    for number in 0..run.task.choices {
-        let (attempts, commands) = Attempts::new(&run.task.model, run.task.limits.clone(), shared.settings.tries);
-        run.choices.push(Choice::new(number, &run.task, attempts, turn.take()));
-        run.obey(number, commands).await?;
-    }
-    while run.choices.iter().any(|choice| !choice.attempts.ended()) {
-        let (choice, attempt, event) = run.next().await;
-        run.hear(choice, &event)?;
-        let commands = run.choice(choice)?.attempts.on_event(attempt, event);
-        run.obey(choice, commands).await?;
-    }
-    Ok(run.usage())
+    let deadline = begun + shared.settings.timeout;
+    let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false, bill };
+    let outcome = tokio::select! {
+        biased;
+        () = closed => Err(Over::ClientGone),
+        outcome = run.go() => outcome,
+        () = sleep_until(deadline) => Err(Over::Failed(out_of_time(shared.settings.timeout))),
+    };
+    let usage = if outcome.is_ok() { run.usage() } else { run.let_go().await };
+    Ran { outcome, usage, begun: run.started, bill: run.bill.take() }
 }
 
 impl Run<'_> {
+    async fn go(&mut self) -> Result<(), Over> {
+        self.shared.retries.budget.lock().await.on_request();
+        let mut turn = self.task.turn.take();
+        for number in 0..self.task.choices {
+            let (attempts, commands) =
+                Attempts::new(&self.task.model, self.task.limits.clone(), self.shared.settings.tries);
+            self.choices.push(Choice::new(number, &self.task, attempts, turn.take()));
+            self.obey(number, commands).await?;
+        }
+        while self.choices.iter().any(|choice| !choice.attempts.ended()) {
+            let (choice, attempt, event) = self.next().await;
+            self.hear(choice, &event)?;
+            let commands = self.choice(choice)?.attempts.on_event(attempt, event);
+            self.obey(choice, commands).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of what still runs. What all have used, by the nodes' own count: tokens that were on their way
+    /// when the client left were computed all the same.
+    async fn let_go(&mut self) -> Usage {
+        let running = self.choices.iter_mut().map(|choice| {
+            let delivered = choice.attempts.delivered();
+            let (cached, running) = (choice.cached, choice.running.take());
+            async move {
+                let tail = match running {
+                    Some(attempt) => attempt.let_go(LAST_WORDS).await,
+                    None => Tail::default(),
+                };
+                (delivered, cached, tail)
+            }
+        });
+        let used = futures_util::future::join_all(running).await;
+        let whole = Tokens::of(self.task.prompt.len());
+        let mut usage = Usage::default();
+        for (number, (delivered, cached, tail)) in used.into_iter().enumerate() {
+            let (completion, cached) = (delivered + tail.tokens, tail.cached.unwrap_or(cached));
+            // An answer stands on its whole prompt.
+            let least = if completion > Tokens::ZERO { whole } else { cached };
+            usage.prompt = usage.prompt.max(tail.prompt.unwrap_or(least)).max(least).min(whole);
+            usage.completion += completion;
+            if number == 0 {
+                usage.cached = cached;
+            }
+        }
+        usage.cached = usage.cached.min(usage.prompt);
+        usage
+    }
+
     /// What happens next, and to which attempt of which choice. While nothing runs, nothing happens: then the
     /// request's time comes to its end.
     async fn next(&mut self) -> (u32, u32, Event) {
@@ -290,6 +347,7 @@ impl Run<'_> {
             predicted,
             granted,
             degraded: self.task.degraded.clone(),
+            route: self.task.route.clone(),
             ..Started::default()
         };
         self.say(Answer::Started(started)).await
@@ -308,6 +366,12 @@ impl Run<'_> {
         }
         choice.waits = None;
         choice.keep(tokens);
+        if let Some(bill) = &mut self.bill {
+            // Should nobody be there to settle, what was delivered counts.
+            let cached = self.choices.first().map_or(Tokens::ZERO, |choice| choice.cached);
+            bill.add(Tokens::of(self.task.prompt.len()), cached, Tokens::of(tokens.len()));
+        }
+        let choice = self.choice(number)?;
         let spoken = choice.speech.push(tokens);
         let stopped = spoken.stopped;
         self.speak(number, spoken).await?;

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use protocol::engine::JobFault;
 use protocol::message::{Failed, TokenBatch};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use transport::frames::{FrameWriter, SendError};
 
 use crate::worker::{Attempt, Update};
@@ -27,14 +28,18 @@ struct Gathering {
 }
 
 /// Says all that comes of an attempt, to its end, or until what still runs shall end.
+///
+/// Once there is `enough` of it, the engine lets go of it within a step, and what it has used is the last word.
 pub(super) async fn speak(
     ending: impl Future<Output = ()>,
+    enough: &CancellationToken,
     writer: &mut FrameWriter,
     mut attempt: Attempt,
     gather: Option<Duration>,
 ) -> Result<(), SendError> {
     let mut ending = pin!(ending);
     let mut gathering = Gathering { limit: gather, next: Instant::now(), held: None };
+    let mut left = false;
     loop {
         let due = gathering.due();
         let update = tokio::select! {
@@ -44,6 +49,11 @@ pub(super) async fn speak(
                 drop(attempt);
                 gathering.release(writer)?;
                 return writer.send(Failed { error: JobFault::Drained }).await;
+            }
+            () = enough.cancelled(), if !left => {
+                left = true;
+                attempt.cancel();
+                continue;
             }
             update = attempt.next() => update,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {

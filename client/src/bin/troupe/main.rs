@@ -8,6 +8,7 @@ mod budget;
 mod chat;
 mod clock;
 mod cluster;
+mod cost;
 mod explain;
 mod failure;
 mod interrupts;
@@ -15,6 +16,7 @@ mod key;
 mod model;
 mod node;
 mod out;
+mod route;
 mod status;
 mod submit;
 mod table;
@@ -55,6 +57,10 @@ enum Command {
     Node(node::Options),
     /// See which node has which model, load models and unload them.
     Model(model::Options),
+    /// Say what a workload would cost; no cluster is asked.
+    Cost(cost::Options),
+    /// Set how much goes to larger models; needs no cluster.
+    Route(route::Options),
     /// Make, list, change and revoke API keys.
     Key(key::Options),
     /// Set, list, raise and remove budgets.
@@ -89,6 +95,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Submit(options) = &arguments.command {
         options.check()?;
     }
+    if let Command::Cost(options) = &arguments.command {
+        return cost::run(options, &mut Out::new());
+    }
+    if let Command::Route(options) = &arguments.command {
+        return route::run(options, &mut Out::new());
+    }
     // Until here Ctrl-C ends the program by itself: there is nothing to cancel yet.
     let client = arguments.cluster.connect().await?;
     let interrupts = Interrupts::catch();
@@ -104,6 +116,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             outcome = model::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
+        // They have ended above.
+        Command::Cost(_) | Command::Route(_) => Ok(()),
         Command::Status(options) => tokio::select! {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
@@ -126,7 +140,13 @@ async fn manage(client: &client::Client, command: &Command, out: &mut Out) -> Re
         Command::Explain(options) => explain::run(client, options, out).await,
         Command::Prices(options) => explain::prices(client, options, out).await,
         // The others have a run of their own.
-        Command::Chat(_) | Command::Submit(_) | Command::Status(_) | Command::Node(_) | Command::Model(_) => Ok(()),
+        Command::Chat(_)
+        | Command::Submit(_)
+        | Command::Status(_)
+        | Command::Node(_)
+        | Command::Model(_)
+        | Command::Cost(_)
+        | Command::Route(_) => Ok(()),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn cancel_frees_at_every_stage(bench: &dyn Bench) {
     let shape = Shape { prefill_chunk: 8, ..Shape::default() };
     let mut engine = Watched::new(bench, shape);
     engine.admit(engine.job(1, 40, 8));
-    engine.cancel(key(1));
+    assert_eq!(engine.cancel(key(1)).prompt, Tokens::ZERO, "a job that has waited has used nothing");
     engine.run();
     assert_eq!(engine.trace(key(1)).cached, None, "a job that was cancelled while it waited has started");
 
@@ -36,7 +36,7 @@ pub fn cancel_frees_at_every_stage(bench: &dyn Bench) {
     engine.step();
     assert!(engine.trace(key(2)).answer.is_empty(), "40 tokens cannot be computed in two chunks of 8");
     assert!(engine.load().blocks_used > Blocks::ZERO, "a job in its prefill holds blocks");
-    engine.cancel(key(2));
+    assert_eq!(engine.cancel(key(2)).prompt, Tokens(16), "two chunks of 8 were computed");
     assert_eq!(engine.load().blocks_used, Blocks::ZERO, "a cancelled prefill holds blocks");
     engine.run();
 

@@ -69,5 +69,6 @@ pub(super) fn check_finish(shape: &Shape, trace: &Trace, finish: Finish, usage: 
             let full = trace.length() >= u64::from(shape.context) || trace.length() >= cache;
             assert!(has == job.limits.max_tokens || full, "{key} says length after {has} of {}", job.limits.max_tokens);
         }
+        Finish::Cancelled => panic!("{key} says that it was cancelled, and was not"),
     }
 }

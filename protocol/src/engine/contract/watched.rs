@@ -9,7 +9,7 @@ use crate::engine::{
     BlockData, BlockHash, CacheEvent, Card, Engine, Event, Grant, Imported, Layout, Load, Progress, RefusalReason,
 };
 use crate::ids::JobKey;
-use crate::job::Job;
+use crate::job::{Job, JobUsage};
 use crate::units::{Blocks, Tokens};
 
 /// Steps after which a run is taken to be endless.
@@ -133,16 +133,28 @@ impl Watched {
         reason
     }
 
-    pub(super) fn cancel(&mut self, key: JobKey) {
-        assert!(self.engine.cancel(key), "{key} is there and cannot be cancelled");
-        assert!(!self.engine.cancel(key), "{key} was cancelled twice");
-        self.traces.entry(key).and_modify(|trace| trace.end = Some(End::Cancelled));
+    pub(super) fn cancel(&mut self, key: JobKey) -> JobUsage {
+        let usage = self.engine.cancel(key);
+        let Some(usage) = usage else { panic!("{key} is there and cannot be cancelled") };
+        assert!(self.engine.cancel(key).is_none(), "{key} was cancelled twice");
+        if let Some(trace) = self.traces.get_mut(&key) {
+            let said = Tokens::of(trace.answer.len());
+            assert_eq!(usage.generated, said, "{key}: a cancelled job has used what it said");
+            assert_eq!(usage.cached, trace.cached.unwrap_or_default(), "{key}: cached, as it was said when it began");
+            let whole = Tokens::of(trace.job.prompt.len());
+            assert!(usage.cached <= usage.prompt && usage.prompt <= whole, "{key}: {usage:?} of a prompt of {whole}");
+            if said > Tokens::ZERO {
+                assert_eq!(usage.prompt, whole, "{key}: an answer stands on its whole prompt");
+            }
+            trace.end = Some(End::Cancelled);
+        }
         self.check_load();
+        usage
     }
 
     /// Cancels a key that is not there.
     pub(super) fn cancel_stranger(&mut self, key: JobKey) {
-        assert!(!self.engine.cancel(key), "{key} is not there but was cancelled");
+        assert!(self.engine.cancel(key).is_none(), "{key} is not there but was cancelled");
         self.check_load();
     }
 

@@ -1,0 +1,42 @@
+//! What happens to accounts though nobody asks: budgets are shown, what could not be written is tried again, old
+//! usage is folded.
+
+use std::time::Duration;
+
+use protocol::units::UnixMillis;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Accounts;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often old usage is folded.
+const FOLD: Duration = Duration::from_secs(3600);
+
+impl Accounts {
+    /// Looks after the accounts, for ever. Usage is kept request by request for so long.
+    pub async fn watch(self, keep: Duration) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut folds = interval(FOLD);
+        folds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    self.shared.metrics.budgets(&self.budgets());
+                    self.shared.save().await;
+                }
+                _ = folds.tick() => self.fold(keep).await,
+            }
+        }
+    }
+
+    async fn fold(&self, keep: Duration) {
+        let now = self.now();
+        let before = UnixMillis(now.0.saturating_sub(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)));
+        match self.compact(before).await {
+            Ok(folded) => tracing::debug!("old usage is folded: {folded:?}"),
+            Err(error) => tracing::warn!("old usage cannot be folded: {error}"),
+        }
+    }
+}
