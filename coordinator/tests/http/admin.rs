@@ -22,7 +22,7 @@ use crate::support::{NOW, door, operate, send};
 
 /// What the service keeps.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     keys: Vec<KeyRecord>,
     budgets: Vec<BudgetState>,
     /// Every wish that came.
@@ -67,7 +67,7 @@ impl Kept {
 }
 
 /// A door over such a service.
-fn bed() -> (Router, Arc<Mutex<Kept>>) {
+pub(crate) fn bed() -> (Router, Arc<Mutex<Kept>>) {
     let kept = Arc::new(Mutex::new(Kept::default()));
     let keeper = Arc::clone(&kept);
     let take = move |wish| keeper.try_lock().unwrap().take(wish);

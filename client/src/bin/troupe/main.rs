@@ -116,13 +116,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             outcome = model::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
-        // It has ended above.
-        Command::Route(_) => Ok(()),
+        // They have ended above.
+        Command::Cost(_) | Command::Route(_) => Ok(()),
         Command::Status(options) => tokio::select! {
             outcome = status::run(&client, options, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
         },
-        Command::Cost(options) => cost::run(options, &mut out),
         managing => tokio::select! {
             outcome = manage(&client, managing, &mut out) => outcome,
             () = interrupts.pressed() => Err(Failure::Interrupted),
