@@ -19,7 +19,7 @@ use arc_swap::ArcSwapOption;
 use policy::restart::{Backoff, Intensity};
 use protocol::answer::{Answer, FinishReason, JobError, Started, TokenText, Usage};
 use protocol::config::Config;
-use protocol::engine::BlockHash;
+use protocol::engine::{BlockHash, Engine};
 use protocol::ids::{ClusterId, Incarnation, NodeId, RequestId, TokenId};
 use protocol::job::{Class, Limits, Sampling};
 use protocol::units::Tokens;
@@ -164,9 +164,18 @@ impl Host {
         timing: Timing,
         among: impl FnOnce(&Node) -> Among,
     ) -> Self {
-        let block = BLOCK as u32;
-        let options = MockOptions { timing, blocks, block, ..MockOptions::default() };
-        let factory = move || Ok(Loaded { engine: Box::new(MockEngine::new(options.clone())), bundle: bundle() });
+        let options = MockOptions { timing, blocks, block: BLOCK as u32, ..MockOptions::default() };
+        Self::of(id, to, move || Box::new(MockEngine::new(options.clone())), among).await
+    }
+
+    /// One with such an engine.
+    pub(crate) async fn of(
+        id: u64,
+        to: &Arc<Coordinator>,
+        engine: impl Fn() -> Box<dyn Engine> + Send + Sync + 'static,
+        among: impl FnOnce(&Node) -> Among,
+    ) -> Self {
+        let factory = move || Ok(Loaded { engine: engine(), bundle: bundle() });
         let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
         let workers = supervise(child).await;
         let settings = NodeSettings {

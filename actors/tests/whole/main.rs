@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod bed;
+mod bills;
+mod counting;
 mod drain;
 mod gathering;
 mod index;
