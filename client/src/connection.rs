@@ -140,10 +140,6 @@ impl Client {
         }
     }
 
-    pub(crate) fn options(&self) -> &ConnectOptions {
-        &self.shared.options
-    }
-
     /// Which cluster this is.
     ///
     /// # Errors
@@ -163,7 +159,7 @@ impl Client {
 
     /// A stream of its own. An open connection may prove to be lost only now; then it is dialled again,
     /// once: nothing was sent yet.
-    pub(crate) async fn open(&self) -> Result<Pipe, ConnectError> {
+    async fn open(&self) -> Result<Pipe, ConnectError> {
         let session = self.session().await?;
         if let Ok((writer, reader)) = session.connection.open().await {
             return Ok(Pipe { writer, reader });
@@ -254,11 +250,6 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Says one thing.
-    pub(crate) async fn say(&mut self, frame: impl Into<Frame>) -> Result<(), String> {
-        self.writer.send(frame).await.map_err(|error| error.to_string())
-    }
-
     /// The next frame; none at the end; else why there is none.
     pub(crate) async fn read(&mut self) -> Result<Option<Frame>, String> {
         self.reader.recv().await.map_err(|error| error.to_string())
