@@ -122,7 +122,11 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
             return Ok(Ended::Left);
         }
         Some(Err(failure)) => {
-            refund(bill, going, &failure, size).await;
+            if let Some(used) = refund(bill, going, &failure, size).await {
+                // Another attempt has a record of its own.
+                way.purse.next();
+                answers.carry(used, false);
+            }
             return Err(broken(failure, answers, Streamed::Nothing, String::new()));
         }
         Some(Ok(started)) => started.stream,
@@ -210,13 +214,17 @@ fn pay(way: &Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Goi
 }
 
 /// Nothing came. What the provider says it used counts all the same.
-async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) {
+async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) -> Option<Usage> {
     match failure.usage {
         Some(claimed) if claimed.prompt + claimed.completion > Tokens::ZERO => {
             let own = Own { prompt_estimate: size.prompt, completion_estimate: Tokens::ZERO, bound: size.bound };
-            settle(bill, going, Some(claimed), own, Outcome::Failed).await;
+            let used = settle(bill, going, Some(claimed), own, Outcome::Failed).await;
+            Some(Usage { prompt: Tokens::ZERO, ..used })
         }
-        _ => bill.give_back(),
+        _ => {
+            bill.give_back();
+            None
+        }
     }
 }
 
