@@ -2,6 +2,7 @@
 //! of the same in `tests/`. Each gives figures that a person can read and a test can check.
 
 pub mod cancel;
+pub mod money;
 pub mod overload;
 pub mod soak;
 pub mod story;

@@ -5,6 +5,7 @@
 use tests::cluster::{Cluster, Engine, Plan};
 use tests::endure::Figure;
 use tests::endure::cancel::cancel;
+use tests::endure::money::money;
 use tests::endure::story::Choosing;
 use tests::endure::survive::{Loss, survive};
 
@@ -31,4 +32,9 @@ async fn a_client_that_leaves_in_a_long_prefill_frees_its_pages_within_a_chunk()
     let cluster = Cluster::of(plan).await;
     // One chunk is being computed when the client leaves, and one may end while it does.
     hold(cancel(&cluster, 2500, 512.0).await);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_killed_again_and_again_loses_no_amount_and_counts_none_twice() {
+    hold(money(10, 1).await);
 }

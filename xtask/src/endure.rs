@@ -12,7 +12,7 @@ use crate::setup::{self, SetupError, Talk};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// kill, stop, drain, soak, cancel, and their options.
+    /// kill, stop, drain, soak, cancel, overload, money, and their options.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
     words: Vec<OsString>,
 }

@@ -174,8 +174,8 @@ pub async fn run_alone(task: Task, answers: Answers, shared: Shared) {
 pub enum Ended {
     /// With a whole answer.
     Done(Usage),
-    /// It failed, and the client has heard so.
-    Failed,
+    /// It failed, and the client has heard so. What it used until then is billed.
+    Failed(Usage),
     /// The client left.
     Left,
 }
@@ -213,7 +213,7 @@ pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result
                 }
                 Err(Over::Failed(error)) => {
                     answers.fail(error);
-                    return Ok(Ended::Failed);
+                    return Ok(Ended::Failed(usage));
                 }
                 Err(Over::ClientGone) => answers.gone(),
                 Err(Over::ClientStalled) => answers.stalled(),

@@ -51,7 +51,16 @@ pub(super) async fn serve(
     };
     let closed = answers.closed();
     let outcome = {
-        let attempt = Box::pin(way.attempt(target, ask, route, None, hidden));
+        let attempt = Box::pin(async {
+            let outcome = way.attempt(target, ask, route, None, hidden).await;
+            // Whoever reads waits until nobody can say anything any more.
+            outcome.map_err(|broken| {
+                let Broken { error, answers, .. } = *broken;
+                let carried = answers.carried();
+                answers.leave();
+                (error, carried)
+            })
+        });
         let hold = hold(AnswerStream::new(pieces));
         tokio::pin!(closed);
         // When the client leaves, nobody reads, and the attempt ends by that.
@@ -70,7 +79,10 @@ pub(super) async fn serve(
             answers.leave();
             return Ok(Ended::Left);
         }
-        (Ok(Ended::Failed), held) => {
+        (Ok(Ended::Failed(used)), held) => {
+            // It is billed, and whoever is asked next has a record of its own.
+            answers.carry(used, false);
+            way.purse.next();
             let error = held.pieces.into_iter().find_map(|piece| match piece {
                 Answer::Failed(error) => Some(error),
                 _ => None,
@@ -78,8 +90,17 @@ pub(super) async fn serve(
             let error = error.unwrap_or_else(|| JobError::new(ErrorKind::NodeLost, "the answer broke off"));
             return Err(Broken::early(error, answers));
         }
-        (Err(broken), _) => return Err(Broken::early(broken.error, answers)),
+        (Err((error, carried)), _) => {
+            answers.carry(carried, false);
+            return Err(Broken::early(error, answers));
+        }
     };
+    // With what was billed on the way to it.
+    let told = held.pieces.iter().rev().find_map(|piece| match piece {
+        Answer::Done { usage } => Some(*usage),
+        _ => None,
+    });
+    let usage = Usage { cost: told.map_or(usage.cost, |told| told.cost), ..usage };
     let mean = mean_probability(held.logprobs.iter().copied());
     let settings = Cascade { threshold: way.parts.router.config().unsure, ..Cascade::default() };
     // An answer that took long was waited for already: its client does not wait for a second one.
@@ -149,7 +170,7 @@ async fn hand_on(way: &Way, held: Held, usage: Usage, shown: bool, answers: Answ
     }
     let Some(started) = started else {
         answers.fail(JobError::new(ErrorKind::Internal, "the answer has no beginning"));
-        return Ended::Failed;
+        return Ended::Failed(usage);
     };
     answers.replay(started, &pieces, usage, way.parts.shared.settings.client_stall).await;
     Ended::Done(usage)

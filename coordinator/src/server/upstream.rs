@@ -11,7 +11,7 @@ use actors::cost::Bill;
 use actors::cost::pace::Going;
 use policy::upstream::failure::FailureKind;
 use policy::upstream::fallback::Streamed;
-use policy::upstream::usage::{Bound, Own, ProviderUsage, believe, estimate, estimate_bytes};
+use policy::upstream::usage::{Bound, Own, ProviderUsage, believe, estimate, estimate_bytes, unfinished};
 use protocol::account::Outcome;
 use protocol::answer::{Answer, ErrorKind, JobError, Route, Started, Usage};
 use protocol::request::{ChatMessage, Input, Request};
@@ -116,16 +116,17 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
     };
     let stream = match started {
         None => {
-            // What the provider did until now, if anything, nobody knows.
-            bill.give_back();
+            // It has read the prompt by now, for all we know, and bills it: who leaves so early could otherwise spend
+            // without end.
+            let read = ProviderUsage { prompt: size.prompt, ..ProviderUsage::default() };
+            let own = Own { prompt_estimate: size.prompt, completion_estimate: Tokens::ZERO, bound: size.bound };
+            settle(bill, going, Some(read), own, Outcome::Cancelled).await;
             answers.leave();
             return Ok(Ended::Left);
         }
         Some(Err(failure)) => {
             if let Some(used) = refund(bill, going, &failure, size).await {
-                // Another attempt has a record of its own.
-                way.purse.next();
-                answers.carry(used, false);
+                next_after(way, &mut answers, used, Streamed::Nothing);
             }
             return Err(broken(failure, answers, Streamed::Nothing, String::new()));
         }
@@ -152,7 +153,7 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
         End::Failed(_) => Outcome::Failed,
     };
     let own = Own { prompt_estimate: size.prompt, completion_estimate: seen.estimate(), bound: size.bound };
-    let mut used = settle(bill, going, claimed, own, outcome).await;
+    let used = settle(bill, going, claimed, own, outcome).await;
     match end {
         End::Complete => {
             way.parts.pool.took(served, &model, begun.elapsed());
@@ -168,10 +169,7 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
             Ok(Ended::Left)
         }
         End::Failed(failure) => {
-            // Another attempt has a record of its own.
-            way.purse.next();
-            used.prompt = Tokens::ZERO;
-            answers.carry(used, seen.streamed > Streamed::Nothing);
+            next_after(way, &mut answers, used, seen.streamed);
             Err(broken(failure, answers, seen.streamed, text))
         }
     }
@@ -213,13 +211,18 @@ fn pay(way: &Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Goi
     Ok((bill, going))
 }
 
-/// Nothing came. What the provider says it used counts all the same.
+/// What was billed stays so, and another attempt has a record of its own.
+fn next_after(way: &mut Way, answers: &mut Answers, used: Usage, streamed: Streamed) {
+    way.purse.next();
+    answers.carry(used, streamed > Streamed::Nothing);
+}
+
+/// Nothing came. What the provider says it used counts all the same: what was billed, if anything was.
 async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) -> Option<Usage> {
     match failure.usage {
         Some(claimed) if claimed.prompt + claimed.completion > Tokens::ZERO => {
             let own = Own { prompt_estimate: size.prompt, completion_estimate: Tokens::ZERO, bound: size.bound };
-            let used = settle(bill, going, Some(claimed), own, Outcome::Failed).await;
-            Some(Usage { prompt: Tokens::ZERO, ..used })
+            Some(settle(bill, going, Some(claimed), own, Outcome::Failed).await)
         }
         _ => {
             bill.give_back();
@@ -230,6 +233,7 @@ async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) -> Opti
 
 /// Books what was used.
 async fn settle(mut bill: Bill, going: Going, claimed: Option<ProviderUsage>, own: Own, outcome: Outcome) -> Usage {
+    let claimed = if outcome == Outcome::Done { claimed } else { claimed.map(|claimed| unfinished(claimed, &own)) };
     let believed = believe(claimed, own);
     let ProviderUsage { prompt, cached, completion, .. } = believed.usage;
     if let Some(doubt) = believed.doubt {

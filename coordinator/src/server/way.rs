@@ -15,7 +15,7 @@ use policy::ledger::idempotency::Begun;
 use policy::restart::Jitter;
 use policy::upstream::failure::FailureKind;
 use policy::upstream::fallback::{self, Chain, Failed, Fallback, Mode, Step, Streamed};
-use protocol::answer::{Answer, ErrorKind, JobError, Route};
+use protocol::answer::{Answer, ErrorKind, JobError, Route, Usage};
 use protocol::manage::Explanation;
 use protocol::request::Request;
 use tokio::time::Instant;
@@ -160,7 +160,7 @@ impl Way {
             text.push_str(&broken.text);
             let Some(kind) = broken.kind else {
                 answers.fail(broken.error);
-                return Some(Ended::Failed);
+                return Some(Ended::Failed(Usage::default()));
             };
             let failed = Failed { kind, retry_after: broken.error.retry_after, streamed: broken.streamed };
             let error = first.get_or_insert(broken.error).clone();
@@ -182,7 +182,7 @@ impl Way {
                     }
                     Err(error) => {
                         answers.fail(error);
-                        return Some(Ended::Failed);
+                        return Some(Ended::Failed(Usage::default()));
                     }
                 },
                 Step::Retry { after, .. } => {
@@ -198,7 +198,7 @@ impl Way {
                 }
                 Step::GiveUp { .. } => {
                     answers.fail(error);
-                    return Some(Ended::Failed);
+                    return Some(Ended::Failed(Usage::default()));
                 }
             }
         }

@@ -10,10 +10,12 @@ use actors::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::worker::{Drive, Loaded, WorkerMetrics, worker};
 use coordinator::run::{RunError, run};
 use policy::restart::{Backoff, Intensity};
+use protocol::account::UsageRecord;
 use protocol::answer::{Answer, ClusterStatus};
 use protocol::config::Config;
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId};
+use protocol::manage::{AskManage, Manage, Managed, UsageQuery};
 use protocol::message::{Ask, AskStatus, ClientHello};
 use protocol::request::{Input, Params, Request};
 use protocol::version::Versions;
@@ -83,13 +85,14 @@ impl Bed {
         Self::start_with(|_| {}).await
     }
 
+    /// With other settings.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
+        change(&mut config);
         config.coordinator.http = ([127, 0, 0, 1], 0).into();
         config.coordinator.quic = ([127, 0, 0, 1], 0).into();
         config.coordinator.state = folder.path().join("state");
-        change(&mut config);
         let stop = CancellationToken::new();
         let ready = folder.path().join("ready.json");
         let running = tokio::spawn(run(config, Some(ready.clone()), Arc::new(String::new), stop.clone()));
@@ -200,6 +203,24 @@ pub(crate) async fn status(client: &QuicConnection) -> ClusterStatus {
     match next(&mut reader).await {
         Frame::Status(status) => status.status,
         other => panic!("expected a status: {other:?}"),
+    }
+}
+
+/// Does what an operator wants.
+pub(crate) async fn manage(client: &QuicConnection, manage: Manage) -> Managed {
+    let (mut writer, mut reader) = client.open().await.unwrap();
+    writer.send(AskManage { manage }).await.unwrap();
+    match next(&mut reader).await {
+        Frame::AnswerManage(answer) => answer.outcome.unwrap(),
+        other => panic!("expected an answer: {other:?}"),
+    }
+}
+
+/// All that was used, the oldest first.
+pub(crate) async fn usage(client: &QuicConnection) -> Vec<UsageRecord> {
+    match manage(client, Manage::Usage(UsageQuery { limit: 1000, ..UsageQuery::default() })).await {
+        Managed::Usage { records, next: None } => records,
+        other => panic!("expected all usage: {other:?}"),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The answer cache of a whole coordinator.
 
+use protocol::account::Outcome;
 use protocol::answer::{Answer, Started, Usage};
 use protocol::request::Request;
+use protocol::units::{Nanos, Tokens};
 
 use crate::PACE;
-use crate::bed::{Bed, ask, request};
+use crate::bed::{Bed, ask, request, until, usage as usage_now};
 
 fn greedy(tokens: u32) -> Request {
     let mut request = request(tokens);
@@ -50,4 +52,26 @@ async fn only_the_same_and_only_where_it_is_wanted() {
         asked.push(parts(ask(&client, request).await).0.replayed);
     }
     assert_eq!(asked, [false, false, false, false, false, false, true]);
+}
+
+#[tokio::test]
+async fn what_is_kept_or_asked_twice_under_one_key_is_billed_once() {
+    let bed = Bed::start().await;
+    let _node = bed.node(5, PACE).await;
+    let client = bed.client().await;
+    let mut keyed = request(9);
+    (keyed.params.temperature, keyed.care.idempotency) = (Some(1.0), Some("once".to_owned()));
+    for (what, request) in [("kept", greedy(12)), ("under one key", keyed)] {
+        let (first, pieces, usage) = parts(ask(&client, request.clone()).await);
+        let (again, replayed, free) = parts(ask(&client, request).await);
+        assert!(usage.cost > Nanos::ZERO && free.cost == Nanos::ZERO && replayed == pieces, "{what}: {free:?}");
+        // What costs nothing is written down after it was said.
+        let of = async |started: &Started| {
+            until(async || usage_now(&client).await.into_iter().find(|record| record.request == started.request)).await
+        };
+        let (paid, again) = (of(&first).await, of(&again).await);
+        let billed = (paid.prompt, paid.cached, paid.completion, paid.cost);
+        assert_eq!((billed, paid.outcome), ((usage.prompt, usage.cached, usage.completion, usage.cost), Outcome::Done));
+        assert_eq!((again.cost, again.completion, again.outcome), (Nanos::ZERO, Tokens::ZERO, Outcome::Replayed));
+    }
 }

@@ -7,6 +7,7 @@ mod bed;
 mod kept;
 mod keyed;
 mod manage;
+mod providers;
 
 use std::time::Duration;
 

@@ -14,6 +14,11 @@ const BYTES_PER_TOKEN: usize = 3;
 /// A provider that counts fewer than one token for so many of ours is not believed. A run of the same character may
 /// be one token for 64 bytes.
 const LOW: u64 = 32;
+/// Who counts, in the middle of an answer, fewer than one token for so many of ours has not counted yet. Ours are bytes
+/// by three, and few texts have more than a dozen bytes to a token.
+const PARTIAL: u64 = 4;
+/// So few tokens are believed to be none: what is cut at a stop text, a call without arguments.
+const FEW: Tokens = Tokens(8);
 
 /// What a provider says it used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,8 +153,15 @@ pub fn believe(claimed: Option<ProviderUsage>, own: Own) -> Believed {
     Believed { usage, doubt }
 }
 
+/// What a provider has claimed of an answer that did not come to its end. Some tell how much there is with every
+/// piece; others at the end alone, and what they had said until then is no word on the answer: our own count is.
+pub fn unfinished(claimed: ProviderUsage, own: &Own) -> ProviderUsage {
+    let told = claimed.completion.0.saturating_mul(PARTIAL) >= own.completion_estimate.0;
+    ProviderUsage { completion: if told { claimed.completion } else { own.completion_estimate }, ..claimed }
+}
+
 fn is_low(claimed: Tokens, own: Tokens) -> bool {
-    claimed.0.saturating_mul(LOW) < own.0
+    own > FEW && claimed.0.saturating_mul(LOW) < own.0
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tests::cluster::{Cluster, Engine, Plan};
 use tests::endure::soak::Soak;
 use tests::endure::story::Choosing;
 use tests::endure::survive::Loss;
-use tests::endure::{Figure, cancel, overload, soak, survive};
+use tests::endure::{Figure, cancel, money, overload, soak, survive};
 
 /// Small nodes, so that a laptop can ask for three times what they can do; the deadline of `[queue]`.
 const OVERLOAD: &str = "[queue]\npatience = \"5s\"\n\n[models.smollm2]\nmax_batch = 8\nqueue = 16\n";
@@ -43,6 +43,8 @@ enum Part {
     Cancel,
     /// Three times more is asked for than mock nodes can do, for a minute.
     Overload,
+    /// The coordinator is killed at 200 moments while clients spend.
+    Money,
 }
 
 #[tokio::main]
@@ -84,6 +86,7 @@ async fn run(part: Part, quick: bool) -> Result<Vec<Figure>, String> {
             let cluster = Cluster::of(plan).await;
             cancel::cancel(&cluster, 4000, 256.0).await
         }
+        Part::Money => money::money(if quick { 20 } else { 200 }, 7).await,
         Part::Overload => {
             let mut plan = Plan::new(2, Engine::Mock);
             plan.config = format!("{OVERLOAD}path = '{}'\n", tests::build::model().display());

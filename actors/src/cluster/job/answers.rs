@@ -58,6 +58,11 @@ impl Answers {
         self.begun |= begun;
     }
 
+    /// What attempts until now used that the client pays for.
+    pub fn carried(&self) -> Usage {
+        self.carried
+    }
+
     /// Says that it failed. Nothing follows.
     pub fn fail(mut self, error: JobError) {
         if let Some(metrics) = &self.metrics {

@@ -87,3 +87,14 @@ proptest! {
         prop_assert_eq!(doubt.is_none(), claimed == Some(usage), "whatever is changed is told");
     }
 }
+
+#[test]
+fn regression_of_an_answer_that_broke_off_the_provider_had_counted_nothing_yet() {
+    let own = |completion| Own { completion_estimate: Tokens(completion), ..Own::default() };
+    let claimed =
+        |completion| ProviderUsage { prompt: Tokens(9), completion: Tokens(completion), ..Default::default() };
+    for (told, came, booked) in [(0, 6, 6), (1, 40, 40), (3, 40, 40), (10, 40, 10), (50, 40, 50), (0, 0, 0)] {
+        let usage = unfinished(claimed(told), &own(came));
+        assert_eq!((usage.prompt, usage.completion), (Tokens(9), Tokens(booked)), "{told} of {came}");
+    }
+}
