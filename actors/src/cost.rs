@@ -16,7 +16,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use policy::ledger::{AlertRaised, BudgetError, Ledger, ReservationId, ReserveError};
 use protocol::account::{Budget, Outcome, Spent, Subject, UsageRecord};
@@ -35,6 +36,7 @@ pub mod watch;
 
 pub use bill::{Bill, Order};
 
+use crate::guarded::Guarded;
 use metrics::CostMetrics;
 
 /// The time of day.
@@ -42,6 +44,8 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// Alerts on their way to whoever tells people; more are counted and logged only.
 const ALERTS: usize = 1024;
+/// How long settlements gather: their clients wait as long, once, at the end of an answer.
+const PAUSE: Duration = Duration::from_millis(3);
 /// Usage records that wait for a store which cannot be written.
 const UNSAVED: usize = 65_536;
 
@@ -77,7 +81,7 @@ pub struct Accounts {
 }
 
 struct Shared {
-    book: Mutex<Ledger>,
+    book: Guarded<Ledger>,
     keys: keys::Keys,
     pace: pace::Pace,
     store: Arc<dyn Store>,
@@ -87,7 +91,7 @@ struct Shared {
     /// The store could not be written the last time.
     failing: AtomicBool,
     /// What it still has to take.
-    unsaved: Mutex<Vec<UsageRecord>>,
+    unsaved: Guarded<Vec<UsageRecord>>,
     metrics: CostMetrics,
 }
 
@@ -108,9 +112,9 @@ impl Accounts {
             tracing::warn!("{} requests to providers were cut off: what was reserved for them is spent", lost.len());
         }
         let (alerts, raised) = mpsc::channel(ALERTS);
-        let writer = Writer::start(Arc::clone(&store), store::Settings::default())?;
+        let writer = Writer::start(Arc::clone(&store), store::Settings { pause: PAUSE, ..store::Settings::default() })?;
         let shared = Shared {
-            book: Mutex::new(ledger),
+            book: Guarded::new(ledger),
             keys: keys::Keys::of(hard.keys),
             pace: pace::Pace::default(),
             store,
@@ -118,7 +122,7 @@ impl Accounts {
             clock,
             alerts,
             failing: AtomicBool::new(false),
-            unsaved: Mutex::new(Vec::new()),
+            unsaved: Guarded::default(),
             metrics: CostMetrics::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, raised))
@@ -203,14 +207,12 @@ impl fmt::Debug for Accounts {
 }
 
 impl Shared {
-    /// Nobody panics with it in hand; if somebody did, what it holds is whole all the same, since each call of the
-    /// ledger is.
     fn book(&self) -> MutexGuard<'_, Ledger> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 
     fn unsaved(&self) -> MutexGuard<'_, Vec<UsageRecord>> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unsaved.lock()
     }
 
     /// Waits until a settlement is on disk; if it cannot be, keeps the record for when it can.

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod cost;
+pub mod guarded;
 pub mod mock;
 pub mod node;
 pub mod supervisor;

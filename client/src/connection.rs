@@ -8,10 +8,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::answer::ClusterStatus;
+use protocol::answer::{Answer, ClusterStatus};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
-use protocol::message::{Ask, AskStatus, OrderAction, OrderNode};
+use protocol::manage::{AskManage, Manage, Managed};
+use protocol::message::{Answered, Ask, AskStatus, OrderAction, OrderNode};
 use protocol::request::Request;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
@@ -86,52 +87,57 @@ impl Client {
     /// How the cluster is.
     ///
     /// # Errors
-    /// There is no connection, or no answer.
+    /// There is no connection, no answer, or the key may not see it.
     pub async fn status(&self) -> Result<ClusterStatus, StatusError> {
-        let reply = self.shared.options.timeouts.reply;
-        let mut pipe = self.open().await?;
-        let answer = timeout(reply, async {
-            pipe.writer.send(AskStatus {}).await.map_err(|error| error.to_string())?;
-            pipe.read().await
-        });
-        match answer.await {
-            Err(_) => Err(StatusError::TimedOut(reply)),
-            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
-            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
-            Ok(Ok(Some(Frame::Status(status)))) => {
-                pipe.finish();
-                Ok(status.status)
-            }
-            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
+        match self.exchange(AskStatus {}).await? {
+            Frame::Status(status) => Ok(status.status),
+            Frame::Answered(Answered { answer: Answer::Failed(error) }) => Err(StatusError::Refused(error)),
+            other => Err(StatusError::Protocol(format!("a {:?} came as a status", other.kind()))),
         }
     }
 
     /// Makes a node take nothing new, or take work again. Says what happens now.
     ///
     /// # Errors
-    /// There is no connection, no answer, or no such node.
+    /// There is no connection, no answer, no such node, or the key may not.
     pub async fn order(&self, node: &str, action: OrderAction) -> Result<String, StatusError> {
-        let reply = self.shared.options.timeouts.reply;
-        let mut pipe = self.open().await?;
-        let order = OrderNode { node: node.to_owned(), action };
-        let answer = timeout(reply, async {
-            pipe.writer.send(order).await.map_err(|error| error.to_string())?;
-            pipe.read().await
-        });
-        match answer.await {
-            Err(_) => Err(StatusError::TimedOut(reply)),
-            Ok(Err(reason)) => Err(StatusError::Interrupted(reason)),
-            Ok(Ok(None)) => Err(StatusError::Interrupted("its stream ended".to_owned())),
-            Ok(Ok(Some(Frame::Ordered(ordered)))) => {
-                pipe.finish();
-                ordered.outcome.map_err(StatusError::Refused)
-            }
-            Ok(Ok(Some(other))) => Err(StatusError::Protocol(format!("a {:?} came for an order", other.kind()))),
+        match self.exchange(OrderNode { node: node.to_owned(), action }).await? {
+            Frame::Ordered(ordered) => ordered.outcome.map_err(StatusError::Refused),
+            other => Err(StatusError::Protocol(format!("a {:?} came for an order", other.kind()))),
         }
     }
 
-    pub(crate) fn options(&self) -> &ConnectOptions {
-        &self.shared.options
+    /// Manages keys, budgets, usage, prices and decisions. It is not sent twice: whoever finds the connection lost looks
+    /// first what has become of it.
+    ///
+    /// # Errors
+    /// There is no connection, no answer, something is wrong with what is wanted, or the key may not.
+    pub async fn manage(&self, manage: Manage) -> Result<Managed, StatusError> {
+        match self.exchange(AskManage { manage }).await? {
+            Frame::AnswerManage(answer) => answer.outcome.map_err(StatusError::Refused),
+            other => Err(StatusError::Protocol(format!("a {:?} came for a wish", other.kind()))),
+        }
+    }
+
+    /// One frame there, one back.
+    async fn exchange(&self, asked: impl Into<Frame>) -> Result<Frame, StatusError> {
+        let reply = self.shared.options.timeouts.reply;
+        let asked = asked.into();
+        let mut pipe = self.open().await?;
+        let answer = timeout(reply, async {
+            match pipe.writer.send(asked).await {
+                Ok(()) => pipe.read().await.map_err(StatusError::Interrupted),
+                Err(SendError::Frame(error)) => Err(StatusError::TooLarge(error.to_string())),
+                Err(SendError::Stream(error)) => Err(StatusError::Interrupted(error.to_string())),
+            }
+        });
+        match answer.await.map_err(|_| StatusError::TimedOut(reply))?? {
+            Some(frame) => {
+                pipe.finish();
+                Ok(frame)
+            }
+            None => Err(StatusError::Interrupted("its stream ended".to_owned())),
+        }
     }
 
     /// Which cluster this is.
@@ -153,7 +159,7 @@ impl Client {
 
     /// A stream of its own. An open connection may prove to be lost only now; then it is dialled again,
     /// once: nothing was sent yet.
-    pub(crate) async fn open(&self) -> Result<Pipe, ConnectError> {
+    async fn open(&self) -> Result<Pipe, ConnectError> {
         let session = self.session().await?;
         if let Ok((writer, reader)) = session.connection.open().await {
             return Ok(Pipe { writer, reader });
@@ -244,11 +250,6 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Says one thing.
-    pub(crate) async fn say(&mut self, frame: impl Into<Frame>) -> Result<(), String> {
-        self.writer.send(frame).await.map_err(|error| error.to_string())
-    }
-
     /// The next frame; none at the end; else why there is none.
     pub(crate) async fn read(&mut self) -> Result<Option<Frame>, String> {
         self.reader.recv().await.map_err(|error| error.to_string())

@@ -140,6 +140,9 @@ pub enum StatusError {
     /// The connection was lost.
     #[error("the connection was lost while the cluster was asked ({0}): ask again")]
     Interrupted(String),
+    /// What is asked does not fit a frame.
+    #[error("it cannot be sent: {0}; ask for less at once")]
+    TooLarge(String),
     /// It refuses what was wanted of it.
     #[error(transparent)]
     Refused(JobError),

@@ -25,7 +25,6 @@ mod ask;
 mod backoff;
 mod connection;
 mod error;
-mod manage;
 mod options;
 mod order;
 mod session;
@@ -39,5 +38,6 @@ pub use order::Disorder;
 pub use stream::{Choice, JobStream, Whole};
 
 pub use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
+pub use protocol::manage::{Manage, Managed};
 pub use protocol::message::OrderAction;
 pub use protocol::request::{ChatMessage, Input, Params, Request};

@@ -31,7 +31,11 @@ struct Body<'a> {
 }
 
 /// Tells people of alerts, until nobody raises any.
-pub async fn tell(mut alerts: mpsc::Receiver<AlertRaised>, cluster: String, webhook: Option<String>) {
+pub async fn tell(alerts: mpsc::Receiver<AlertRaised>, cluster: String, webhook: Option<String>) {
+    tell_after(alerts, cluster, webhook, WAIT).await;
+}
+
+async fn tell_after(mut alerts: mpsc::Receiver<AlertRaised>, cluster: String, webhook: Option<String>, wait: Duration) {
     let client = webhook.as_ref().and_then(|_| match reqwest::Client::builder().timeout(PATIENCE).build() {
         Ok(client) => Some(client),
         Err(error) => {
@@ -62,14 +66,13 @@ pub async fn tell(mut alerts: mpsc::Receiver<AlertRaised>, cluster: String, webh
             text: &text,
         };
         match serde_json::to_vec(&body) {
-            Ok(bytes) => send(client, url, bytes).await,
+            Ok(bytes) => send(client, url, bytes, wait).await,
             Err(error) => tracing::error!("an alert cannot be written: {error}"),
         }
     }
 }
 
-async fn send(client: &reqwest::Client, url: &str, bytes: Vec<u8>) {
-    let mut wait = WAIT;
+async fn send(client: &reqwest::Client, url: &str, bytes: Vec<u8>, mut wait: Duration) {
     for left in (0..TRIES).rev() {
         let request = client.post(url).header("content-type", "application/json").body(bytes.clone());
         let problem = match request.send().await {
@@ -85,3 +88,6 @@ async fn send(client: &reqwest::Client, url: &str, bytes: Vec<u8>) {
         wait *= 2;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@
 //! runs can be explained too.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
+
+use actors::guarded::Guarded;
 
 use protocol::answer::Route;
 use protocol::ids::RequestId;
@@ -18,7 +20,7 @@ const STEPS: usize = 64;
 #[derive(Debug)]
 pub struct Decisions {
     most: usize,
-    kept: Mutex<Kept>,
+    kept: Guarded<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ struct Kept {
 impl Decisions {
     /// Keeps so many.
     pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), kept: Mutex::default() }
+        Self { most: most.max(1), kept: Guarded::default() }
     }
 
     /// How many are kept.
@@ -59,7 +61,7 @@ impl Decisions {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

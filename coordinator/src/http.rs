@@ -1,4 +1,4 @@
-//! The HTTP front door: OpenAI's shapes, health and metrics.
+//! The HTTP front door: OpenAI's shapes, what operators manage, health and metrics.
 //!
 //! It reads requests, checks what can be checked without a model, asks the [`Service`] and writes the
 //! answer, streamed or whole. It decides nothing else, and it holds no state of its own.
@@ -6,6 +6,7 @@
 //! Rules: everything but `/health/*` and `/metrics` needs a key; every error has OpenAI's shape; a
 //! request body never takes more memory than its limit; to drop a response is to cancel the request.
 
+mod admin;
 mod auth;
 mod body;
 mod care;
@@ -117,6 +118,7 @@ pub fn router(service: Arc<dyn Service>, options: HttpOptions) -> Router {
         .route("/v1/completions", post(openai::completions::create))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*id}", get(openai::models::one))
+        .merge(admin::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(door.clone(), auth::require_key));

@@ -17,3 +17,4 @@ pub mod run;
 pub mod server;
 pub mod service;
 pub mod state;
+pub mod wishes;

@@ -1,8 +1,9 @@
 //! What models cost, as `policy::prices` says, and how fast nodes are, which it is told.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use actors::cluster::directory::Directory;
+use actors::guarded::Guarded;
 use policy::prices::{NoPrice, Priced, Prices};
 use protocol::manage::PricedModel;
 use providers::Pool;
@@ -10,13 +11,13 @@ use providers::Pool;
 /// What models cost.
 #[derive(Debug)]
 pub struct Pricing {
-    prices: Mutex<Prices>,
+    prices: Guarded<Prices>,
 }
 
 impl Pricing {
     /// As the settings say.
     pub fn new(config: &protocol::config::Config) -> Self {
-        Self { prices: Mutex::new(Prices::new(&config.prices, &config.placement)) }
+        Self { prices: Guarded::new(Prices::new(&config.prices, &config.placement)) }
     }
 
     /// What a model costs now, and where that is from. A provider's model by the provider's name for it.
@@ -52,6 +53,6 @@ impl Pricing {
     }
 
     fn prices(&self) -> MutexGuard<'_, Prices> {
-        self.prices.lock().unwrap_or_else(PoisonError::into_inner)
+        self.prices.lock()
     }
 }

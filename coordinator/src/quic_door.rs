@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::answer::Answer;
+use protocol::answer::{Answer, ErrorKind, JobError};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
-use protocol::manage::{AnswerManage, AskManage};
+use protocol::manage::{AnswerManage, AskManage, Managed, UsagePlace};
 use protocol::message::{Answered, Ask, ClientHello, ClientRefused, ClientWelcome, Ordered, Status};
 use protocol::version::Versions;
 use tokio::sync::Semaphore;
@@ -19,6 +19,7 @@ use transport::frames::{FrameReader, FrameWriter, RecvError, SendError};
 
 use crate::refusals::Refusals;
 use crate::service::{Caller, Service};
+use crate::wishes;
 
 /// How the door behaves.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +123,7 @@ async fn one(
             // The answer to this question has no place for a refusal.
             Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
         },
-        Ok(Frame::AskManage(ask)) => writer.send(managed(ask, service, caller).await).await?,
+        Ok(Frame::AskManage(ask)) => tell(&mut writer, managed(ask, service, caller).await).await?,
         Ok(other) => {
             writer.reset(Code::Unexpected);
             return Err(RecvError::Unexpected { wanted: "a request", got: other.kind() }.into());
@@ -138,11 +139,36 @@ async fn one(
 
 /// What comes of an operator's wish.
 async fn managed(ask: AskManage, service: &dyn Service, caller: &Caller) -> AnswerManage {
-    let outcome = match caller.operator("manage keys, budgets and usage") {
-        Ok(_) => service.manage(caller, ask.manage).await,
+    let allowed = caller.operator("manage keys, budgets and usage").and_then(|_| wishes::check(&ask.manage));
+    let outcome = match allowed {
+        Ok(()) => service.manage(caller, ask.manage).await,
         Err(error) => Err(error),
     };
     AnswerManage { outcome }
+}
+
+/// Says it. Of usage, as much as a frame holds: the rest is on the next page.
+async fn tell(writer: &mut FrameWriter, mut answer: AnswerManage) -> Result<(), SendError> {
+    loop {
+        match writer.send(answer.clone()).await {
+            Err(SendError::Frame(error)) => answer = AnswerManage { outcome: shorter(answer, &error.to_string()) },
+            sent => return sent,
+        }
+    }
+}
+
+fn shorter(answer: AnswerManage, why: &str) -> Result<Managed, JobError> {
+    let failed = |problem: &str| JobError::new(ErrorKind::Internal, format!("{problem} ({why}): ask over HTTP"));
+    match answer.outcome {
+        Ok(Managed::Usage { mut records, .. }) if records.len() > 1 => {
+            records.truncate(records.len() / 2);
+            let next = records.last().map(|record| UsagePlace { at: record.at, request: record.request });
+            Ok(Managed::Usage { records, next })
+        }
+        // Nothing of it may be shown here, and an error that does not fit is a fault.
+        Ok(_) => Err(failed("the answer is too long for a frame")),
+        Err(_) => Err(failed("the refusal is too long for a frame")),
+    }
 }
 
 /// Passes the answer on until it ends or the client leaves.

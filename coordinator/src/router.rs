@@ -4,10 +4,11 @@
 //! the client names, or by how it begins: it keeps its tier while its prefix is warm.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::cluster::Clock;
+use actors::guarded::Guarded;
 use policy::complexity::tiers::{Because, Cuts, Mode, Sticky, StickySettings, Thresholds};
 use policy::complexity::{LinearScorer, Prompt, Scorer};
 use protocol::answer::{ErrorKind, JobError, Route};
@@ -24,7 +25,7 @@ pub struct Router {
     config: Routing,
     scorer: Arc<dyn Scorer>,
     thresholds: Thresholds,
-    sticky: Mutex<Sticky<u128>>,
+    sticky: Guarded<Sticky<u128>>,
     clock: Clock,
 }
 
@@ -73,7 +74,7 @@ impl Router {
             Thresholds { cheap: cuts(&config.cheap)?, balanced: cuts(&config.balanced)?, best: cuts(&config.best)? };
         let settings =
             StickySettings { ttl: config.sticky.0, margin: config.margin, most: config.conversations as usize };
-        let (sticky, clock) = (Mutex::new(Sticky::new(settings)), Clock::start());
+        let (sticky, clock) = (Guarded::new(Sticky::new(settings)), Clock::start());
         Ok(Self { config, scorer, thresholds, sticky, clock })
     }
 
@@ -106,7 +107,7 @@ impl Router {
         let score = self.scorer.score(&Prompt::of(&request.input, &request.tools));
         let conversation = conversation(caller, request);
         let choice = {
-            let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sticky = self.sticky.lock();
             sticky.choose(self.clock.now(), conversation, score, mode, &self.thresholds)
         };
         let tier = choice.tier.min(self.config.tiers.len().saturating_sub(1));
@@ -121,7 +122,7 @@ impl Router {
 
     /// A conversation's answer was not sure enough: it stays on this tier from now on.
     pub fn raise(&self, decided: &Decided, tier: usize) {
-        let mut sticky = self.sticky.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sticky = self.sticky.lock();
         sticky.raise(self.clock.now(), decided.conversation, tier, decided.mode);
     }
 

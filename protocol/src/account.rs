@@ -15,8 +15,8 @@ use crate::job::Class;
 use crate::units::{Nanos, Tokens, UnixMillis};
 
 pub use faults::{
-    MAX_ALERTS, MAX_FALLBACKS, MAX_GUARDRAILS, MAX_KEY_MODELS, MAX_KEY_TAGS, MAX_MODEL_BYTES, MAX_NAME_BYTES,
-    looks_secret, shown,
+    MAX_ALERTS, MAX_FALLBACKS, MAX_GUARDRAILS, MAX_KEY_MODELS, MAX_KEY_TAGS, MAX_MODEL_BYTES, MAX_MOMENT,
+    MAX_NAME_BYTES, looks_secret, shown,
 };
 
 /// An API key without its secret.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use policy::upstream::failure::FailureKind;
 use policy::upstream::fallback::Streamed;
 use policy::upstream::usage::{ProviderUsage, estimate_bytes};
-use protocol::answer::{Delta, FinishReason};
+use protocol::answer::{Delta, FinishReason, JobError};
 use protocol::request::Request;
 use protocol::units::Tokens;
 
@@ -71,6 +71,14 @@ impl Failure {
     pub(crate) fn invalid(field: impl Into<String>, problem: impl std::fmt::Display) -> Self {
         let field = field.into();
         Self { message: format!("{field} {problem}"), field: Some(field), ..Self::new(FailureKind::Invalid, "") }
+    }
+}
+
+impl From<Failure> for JobError {
+    /// What the client is told when nobody stands in.
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, message, field, retry_after, .. } = failure;
+        Self { kind: kind.error(), message, field, retry_after }
     }
 }
 

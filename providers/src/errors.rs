@@ -40,7 +40,8 @@ impl Said {
             Some(Value::String(text)) => {
                 return Some(Self { words: text.to_lowercase(), message: text.clone(), ..Self::default() });
             }
-            Some(error) => return Some(Self::read(error)),
+            Some(error @ Value::Object(_)) => return Some(Self::read(error)),
+            Some(_) => return Some(Self::read(value)),
         }
         // vLLM before 0.10, Mistral: the error itself, unwrapped.
         let is_error = ["object", "type"].iter().any(|key| value.get(*key).is_some_and(|is| is == "error"));
@@ -116,7 +117,6 @@ impl Said {
             "responsibleaipolicyviolation",
             "usage policy",
             "prohibited_content",
-            "safety",
         ]) {
             return FailureKind::ContentPolicy;
         }

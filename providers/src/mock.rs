@@ -240,6 +240,8 @@ fn beats(render: Render, pace: Duration, running: Running) -> Body {
                 Some(Step::Silence) => std::future::pending::<()>().await,
                 Some(Step::Cut) => {
                     running.ended = true;
+                    // What was written before goes out first: it is while nothing more is there for a moment.
+                    tokio::task::yield_now().await;
                     return Some((Err(io::Error::other("cut by script")), None));
                 }
             }

@@ -1,6 +1,7 @@
 //! One provider: one attempt at a time is made here, as many at once as its settings allow.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::call::{Call, Failure};
 use crate::errors::Said;
 use crate::headers::{come_again, learn};
 use crate::secret::Secret;
-use crate::stream::{Clock, Stream, chain};
+use crate::stream::{Allowed, Clock, Stream, chain};
 use crate::wire::{Ask, Written};
 
 /// The longest body of a refusal that is read.
@@ -42,6 +43,16 @@ pub enum BadProvider {
         provider: String,
         /// Which.
         header: String,
+    },
+    /// The authorities cannot be read.
+    #[error("providers.{provider}.ca_file: {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// Whose.
+        provider: String,
+        /// Where they should be.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The HTTP client cannot be made.
     #[error("the HTTP client of provider {provider} cannot be made: {reason}")]
@@ -103,6 +114,14 @@ impl Provider {
             .tcp_nodelay(true);
         if is_near(&base) {
             client = client.no_proxy();
+        }
+        if let Some(path) = &config.ca_file {
+            let all = authorities(path).map_err(|reason| BadProvider::Authorities {
+                provider: name.to_owned(),
+                path: path.clone(),
+                reason,
+            })?;
+            client = all.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
         }
         let client =
             client.build().map_err(|error| BadProvider::Client { provider: name.to_owned(), reason: chain(&error) })?;
@@ -193,7 +212,14 @@ impl Provider {
             self.update(model, |limits, now| limits.on_refusal(now, failure.kind, failure.retry_after));
             return Err(failure);
         }
-        let mut stream = Stream::new(self.name.clone(), response, reader, choices, clock, permit);
+        let mut stream = Stream::new(
+            self.name.clone(),
+            response,
+            reader,
+            Allowed { choices, max_tokens: call.max_tokens },
+            clock,
+            permit,
+        );
         match stream.begin().await {
             Ok(()) => {
                 self.update(model, |limits, _| limits.on_success());
@@ -300,6 +326,13 @@ fn headers(config: &config::Provider, secret: Option<&Secret>) -> Result<HeaderM
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let all = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error))?;
+    if all.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(all) }
 }
 
 /// Whether it stands on this machine, where no proxy helps.

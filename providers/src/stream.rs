@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use policy::upstream::failure::FailureKind;
 use policy::upstream::usage::ProviderUsage;
+use protocol::units::Tokens;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +23,11 @@ use crate::wire::{Out, Reader};
 
 /// The longest body that is no stream of events.
 const MAX_BODY: usize = 1 << 20;
+/// Bytes of an answer for each token that was allowed, beyond which nobody believes that it keeps to them; no
+/// tokenizer has tokens of half that length on the whole of a text.
+const BYTES_PER_TOKEN: u64 = 64;
+/// As many more, so that short answers have room.
+const SLACK: u64 = 64 << 10;
 /// How long the end of a stream may take after its last word, so that the connection can be used again.
 const LINGER: Duration = Duration::from_millis(50);
 
@@ -34,6 +40,8 @@ pub struct Stream {
     reader: Reader,
     out: Out,
     clock: Clock,
+    /// Bytes of text, calls and reasoning that may come.
+    most: u64,
     /// One piece that was read ahead.
     ahead: Option<Piece>,
     /// Since when something of the answer is waited for; none before its first token. It outlives a call of
@@ -51,6 +59,14 @@ enum Body {
     Events(Box<Parser>),
     /// One JSON text: an error, or an answer from somebody who does not stream.
     Json(Vec<u8>),
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed {
+    pub(crate) choices: u32,
+    /// For each choice.
+    pub(crate) max_tokens: Tokens,
 }
 
 /// Until when things must happen.
@@ -75,12 +91,25 @@ impl Stream {
         name: Name,
         response: reqwest::Response,
         reader: Reader,
-        choices: u32,
+        allowed: Allowed,
         clock: Clock,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let (body, out) = (Body::Unknown, Out::new(choices));
-        Self { name, response: Some(response), body, reader, out, clock, ahead: None, waiting: None, _permit: permit }
+        let (body, out) = (Body::Unknown, Out::new(allowed.choices));
+        let tokens = allowed.max_tokens.0.saturating_mul(allowed.choices.into());
+        let most = tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(SLACK);
+        Self {
+            name,
+            response: Some(response),
+            body,
+            reader,
+            out,
+            clock,
+            most,
+            ahead: None,
+            waiting: None,
+            _permit: permit,
+        }
     }
 
     /// Waits for the first piece and keeps it.
@@ -171,7 +200,12 @@ impl Stream {
                     return Err(Failure::new(FailureKind::Cut, format!("the stream broke off: {}", chain(&error))));
                 }
             }
-            if self.out.seen.pieces > before {
+            let seen = self.out.seen;
+            if u64::try_from(seen.bytes.saturating_add(seen.hidden)).unwrap_or(u64::MAX) > self.most {
+                let message = format!("it goes on far beyond the tokens that were allowed, {} bytes", self.most);
+                return Err(Failure::new(FailureKind::Garbled, message));
+            }
+            if seen.pieces > before {
                 self.waiting = Some(Instant::now());
             }
         }

@@ -161,3 +161,6 @@ fn plain_id(id: &str) -> String {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("call_{hash:016x}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,6 @@
 pub mod contract;
 mod embedded;
 mod error;
-pub mod export;
 mod hard;
 mod memory;
 mod report;

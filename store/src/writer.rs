@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
@@ -28,11 +29,14 @@ pub struct Settings {
     pub queue: usize,
     /// Writes in one commit; a single batch may have more.
     pub group: usize,
+    /// The pause after a commit, in which batches gather for the next: a commit costs the processor as much as some
+    /// dozens of batches.
+    pub pause: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { queue: 4096, group: 2048 }
+        Self { queue: 4096, group: 2048, pause: Duration::ZERO }
     }
 }
 
@@ -106,10 +110,11 @@ impl Writer {
     /// # Errors
     /// The system gives no thread.
     pub fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Self, WriterError> {
-        let settings = Settings { queue: settings.queue.max(1), group: settings.group.clamp(1, MAX_WRITES) };
+        let (queue, group) = (settings.queue.max(1), settings.group.clamp(1, MAX_WRITES));
+        let settings = Settings { queue, group, ..settings };
         let (orders, queue) = sync_channel(settings.queue);
         let counts = Arc::new(Counts::default());
-        let work = Work { store, queue, counts: Arc::clone(&counts), group: settings.group };
+        let work = Work { store, queue, counts: Arc::clone(&counts), group: settings.group, pause: settings.pause };
         let thread = Builder::new().name("store-writer".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(|error| WriterError::NoThread(error.to_string()))?;
         Ok(Self { orders: Some(orders), thread: Some(thread), counts, settings })
@@ -175,6 +180,7 @@ struct Work {
     queue: Receiver<Order>,
     counts: Arc<Counts>,
     group: usize,
+    pause: Duration,
 }
 
 impl Work {
@@ -205,7 +211,15 @@ impl Work {
         }
         self.counts.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
         self.commit(group);
+        self.rest();
         rest
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do, and nobody waits for it alone")]
+    fn rest(&self) {
+        if !self.pause.is_zero() {
+            std::thread::sleep(self.pause);
+        }
     }
 
     fn commit(&self, mut group: Vec<Batch>) {

@@ -67,7 +67,7 @@ fn write() -> impl Strategy<Value = Write> {
         }),
         1 => name().prop_map(Write::RemoveBudget),
         1 => (name(), any::<u64>()).prop_map(|(budget, settled)| {
-            Write::Spent { budget, spent: Spent { settled: Nanos(settled), ..Spent::default() } }
+            Write::Spent(Spent { budget, settled: Nanos(settled), ..Spent::default() })
         }),
         1 => (name(), any::<u64>()).prop_map(|(name, input)| {
             Write::PutPrice { name, price: Price { input: Nanos(input), ..Price::default() } }

@@ -181,7 +181,7 @@ fn batch(commit: u64) -> Vec<Write> {
     let first = commit * RECORDS;
     let mut writes: Vec<_> = (first..first + RECORDS).map(|number| Write::Usage(record(number))).collect();
     let spent = Spent { settled: sum(first + RECORDS), ..Spent::default() };
-    writes.push(Write::Spent { budget: "all".to_owned(), spent });
+    writes.push(Write::Spent(Spent { budget: "all".to_owned(), ..spent }));
     // More than a page, and each time another size.
     writes.push(Write::PutBlob { name: "escrow".to_owned(), bytes: vec![7; usize::try_from(commit).unwrap() * 3_000] });
     writes

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Mutex, PoisonError};
 
 use client::{Client, ConnectOptions, Trust};
 use protocol::account::{Budget, KeyRecord, KeySettings, Period, Scope, UsageRecord, Window};
@@ -10,6 +9,7 @@ use protocol::ids::RequestId;
 use protocol::manage::{BudgetState, Manage, Managed, UsageQuery};
 use protocol::money::Money;
 use protocol::units::Nanos;
+use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::wait;
@@ -116,7 +116,7 @@ pub fn options(cluster: &Cluster, key: &str) -> ConnectOptions {
 
 /// What clients were told that their requests cost.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<BTreeMap<RequestId, Nanos>>);
+pub struct Seen(watch::Sender<BTreeMap<RequestId, Nanos>>);
 
 impl Seen {
     /// A client was told.
@@ -124,13 +124,14 @@ impl Seen {
     /// # Panics
     /// It was told before of the same request.
     pub fn note(&self, request: RequestId, cost: Nanos) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(seen.insert(request, cost), None, "two answers have the id {request}");
+        self.0.send_modify(|seen| {
+            assert_eq!(seen.insert(request, cost), None, "two answers have the id {request}");
+        });
     }
 
     /// All of it.
     pub fn all(&self) -> BTreeMap<RequestId, Nanos> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`, `bench`, `endure`.
+//! Everything a person types: `cargo xtask setup`, `demo`, `up`, `test`, `bench`, `endure`, `train`,
+//! `eval`.
 //!
 //! Rules: each command sets up what it needs; every failure ends as one clear line with the remedy;
 //! no process outlives the command that started it. Stands on no other crate of the workspace, so
@@ -14,6 +15,7 @@ mod gate;
 mod orphan;
 mod setup;
 mod shell;
+mod training;
 mod up;
 
 use std::path::PathBuf;
@@ -48,6 +50,10 @@ enum Command {
     Bench(bench::Options),
     /// Lose nodes and clients in the middle of answers, and see what becomes of them.
     Endure(endure::Options),
+    /// Learn what tells a hard request from an easy one, from labelled prompts.
+    Train(training::Options),
+    /// See how well that was learned, on prompts that training did not see.
+    Eval(training::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +76,8 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         Command::Test => gate::run(&checkout)?,
         Command::Bench(options) => bench::run(&checkout, &options)?,
         Command::Endure(options) => endure::run(&checkout, &options)?,
+        Command::Train(options) => training::run(&checkout, training::Verb::Train, &options)?,
+        Command::Eval(options) => training::run(&checkout, training::Verb::Eval, &options)?,
     }
     Ok(())
 }

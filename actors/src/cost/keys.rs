@@ -4,11 +4,13 @@
 //! file. That a key is stored is its manager's affair ([`super::manage`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use dashmap::DashMap;
 use protocol::account::KeyRecord;
 use protocol::units::UnixMillis;
+
+use crate::guarded::Guarded;
 
 /// The most keys.
 pub const MOST_KEYS: usize = 1 << 20;
@@ -18,7 +20,7 @@ pub const MOST_KEYS: usize = 1 << 20;
 pub struct Keys {
     by_hash: DashMap<[u8; 32], Arc<KeyRecord>>,
     /// The hash of each, by id.
-    ids: Mutex<BTreeMap<String, [u8; 32]>>,
+    ids: Guarded<BTreeMap<String, [u8; 32]>>,
 }
 
 /// A key that is of no use.
@@ -104,8 +106,8 @@ impl Keys {
         }
     }
 
-    fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, [u8; 32]>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ids(&self) -> MutexGuard<'_, BTreeMap<String, [u8; 32]>> {
+        self.ids.lock()
     }
 }
 

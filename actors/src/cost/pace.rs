@@ -4,13 +4,14 @@
 //! for the arithmetic alone.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use policy::limits::{Limited, Limits, RateState, Ticket, share};
 use protocol::account::KeyLimits;
 use protocol::units::Tokens;
 
 use crate::cluster::Clock;
+use crate::guarded::Guarded;
 
 /// Keys that are counted at once.
 const KEYS: usize = 1 << 17;
@@ -24,7 +25,7 @@ pub struct Pace {
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
-    limits: Mutex<Limits>,
+    limits: Guarded<Limits>,
     /// Which of how many coordinators this is.
     index: AtomicU32,
     coordinators: AtomicU32,
@@ -33,7 +34,7 @@ struct Inner {
 impl Default for Pace {
     fn default() -> Self {
         let (index, coordinators) = (AtomicU32::new(0), AtomicU32::new(1));
-        let inner = Inner { clock: Clock::start(), limits: Mutex::new(Limits::new(KEYS)), index, coordinators };
+        let inner = Inner { clock: Clock::start(), limits: Guarded::new(Limits::new(KEYS)), index, coordinators };
         Self { inner: Arc::new(inner) }
     }
 }
@@ -115,7 +116,7 @@ impl Pace {
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {
-        self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.limits.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! An engine that is watched: what it did for each job, by its own count.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use actors::guarded::Guarded;
 use actors::mock::{MockEngine, MockOptions};
 use protocol::engine::{
     BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, Imported, Layout, Load, Progress,
@@ -28,16 +29,16 @@ pub(crate) struct Count {
 
 /// What all engines of a test did.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(Arc<Mutex<BTreeMap<JobKey, Count>>>);
+pub(crate) struct Counts(Arc<Guarded<BTreeMap<JobKey, Count>>>);
 
 impl Counts {
     fn with<T>(&self, key: JobKey, change: impl FnOnce(&mut Count) -> T) -> T {
-        change(self.0.lock().unwrap().entry(key).or_default())
+        change(self.0.lock().entry(key).or_default())
     }
 
     /// The jobs of a request, by choice and attempt.
     pub(crate) fn of(&self, request: RequestId) -> Vec<(JobKey, Count)> {
-        let all = self.0.lock().unwrap();
+        let all = self.0.lock();
         all.iter().filter(|(key, _)| key.request == request).map(|(key, count)| (*key, *count)).collect()
     }
 }

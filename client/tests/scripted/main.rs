@@ -4,6 +4,7 @@
 
 mod connecting;
 mod failover;
+mod manage;
 mod server;
 
 use client::{

@@ -123,7 +123,7 @@ pub(super) async fn serve(
     answers.carry(Usage { cost: usage.cost, ..Usage::default() }, false);
     way.purse.next();
     let error = JobError::new(ErrorKind::NodeLost, format!("{} was not sure of its answer", target.model));
-    Err(Broken::early(error, answers))
+    Err(Box::new(Broken { unsure: true, ..*Broken::early(error, answers) }))
 }
 
 /// What the next tier may take.

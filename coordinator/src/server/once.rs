@@ -4,10 +4,11 @@
 //! While the first runs, the second is told to come again. When it is done, its answer is said again if it is still
 //! kept; if not, it is computed again. Neither costs anything. One that failed, or whose client left, is forgotten.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use actors::cluster::Clock;
 use actors::cluster::job::Answers;
+use actors::guarded::Guarded;
 use policy::answers::Key;
 use policy::ledger::idempotency::{Begun, Refused, Seen, Settings};
 use protocol::account::Outcome;
@@ -25,18 +26,18 @@ use crate::pipeline::Origin;
 #[derive(Debug)]
 pub struct Once {
     clock: Clock,
-    seen: Mutex<Seen>,
+    seen: Guarded<Seen>,
 }
 
 impl Once {
     /// None yet.
     pub fn new(config: &protocol::config::Accounts) -> Self {
         let settings = Settings { keep: config.idempotency_ttl.0, most: config.idempotency_keys as usize };
-        Self { clock: Clock::start(), seen: Mutex::new(Seen::new(settings)) }
+        Self { clock: Clock::start(), seen: Guarded::new(Seen::new(settings)) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -149,6 +149,10 @@ pub(super) fn limited(limited: Limited) -> JobError {
         Limited::Nothing { .. } => JobError::new(ErrorKind::Forbidden, message),
         Limited::Used { .. } | Limited::Crowded(_) => {
             let error = JobError::new(ErrorKind::RateLimited, message);
+            let error = match limited {
+                Limited::Used { which, .. } => error.field(which.field()),
+                _ => error,
+            };
             error.retry_after(limited.retry_after().unwrap_or(RETRY))
         }
     }

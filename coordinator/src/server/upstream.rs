@@ -75,7 +75,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
         let message = format!("no provider has the model '{}' any more", ask.request.model);
         (JobError::new(ErrorKind::UnknownModel, message), Some(FailureKind::Down))
     });
-    Err(Box::new(Broken { error, kind, answers, streamed: Streamed::Nothing, text: String::new() }))
+    Err(Box::new(Broken { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: false }))
 }
 
 /// Whether another provider of the same model may do what this one could not.
@@ -250,7 +250,7 @@ async fn settle(mut bill: Bill, going: Going, claimed: Option<ProviderUsage>, ow
 fn broken(failure: Failure, answers: Answers, streamed: Streamed, text: String) -> Box<Broken> {
     let Failure { kind, message, field, retry_after, .. } = failure;
     let error = JobError { kind: kind.error(), message, field, retry_after };
-    Box::new(Broken { error, kind: Some(kind), answers, streamed, text })
+    Box::new(Broken { error, kind: Some(kind), answers, streamed, text, unsure: false })
 }
 
 struct Run<'a> {

@@ -52,13 +52,15 @@ pub(super) struct Broken {
     pub(super) streamed: Streamed,
     /// What the client has heard.
     pub(super) text: String,
+    /// It could answer, and was not sure enough: the next tier is asked.
+    pub(super) unsure: bool,
 }
 
 impl Broken {
     /// Before anything was said.
     pub(super) fn early(error: JobError, answers: Answers) -> Box<Self> {
         let kind = kind(&error);
-        Box::new(Self { error, kind, answers, streamed: Streamed::Nothing, text: String::new() })
+        Box::new(Self { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: false })
     }
 }
 
@@ -132,15 +134,27 @@ impl Way {
             self.explain.chosen(&target.model);
             let ask = Request { model: target.model.clone(), ..request.clone() };
             let begun = (!text.is_empty()).then(|| text.clone());
-            let next = self.cascades(&planned, &target, &ask, begun.as_ref());
-            let outcome = match next {
-                Some(next) => cascade::serve(self, &target, next, ask, route.clone(), answers).await,
+            let above = self.cascades(&planned, &target, &ask, begun.as_ref());
+            let outcome = match above {
+                Some(above) => cascade::serve(self, &target, above, ask, route.clone(), answers).await,
                 None => self.attempt(&target, ask, route.clone(), begun, answers).await,
             };
             let broken = match outcome {
                 Ok(ended) => return Some(ended),
                 Err(broken) => *broken,
             };
+            if let (true, Some(above)) = (broken.unsure, above) {
+                if let (Some(decided), Some(tier)) = (&planned.decided, above.tier) {
+                    self.parts.router.raise(decided, tier);
+                    if let Some(route) = &mut route {
+                        route.tier = self.parts.router.name(tier);
+                    }
+                }
+                note(&mut route, &request.model, "cascade");
+                (answers, target) = (broken.answers, above.clone());
+                fallback = Fallback::new(self.stand_in(&target.model), self.chain(&planned, &request), settings);
+                continue;
+            }
             self.explain.step(format!("{} could not answer: {}", target.model, broken.error));
             answers = broken.answers;
             text.push_str(&broken.text);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::fake::{Fake, MODEL};
-use crate::support::{CHAT, COMPLETIONS, Got, door, post, send};
+use crate::support::{CHAT, COMPLETIONS, Got, door, operate, post, send};
 
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -17,9 +17,34 @@ fn anything() -> impl Strategy<Value = Value> {
         ".{0,8}".prop_map(Value::from),
         Just(json!("text")),
         Just(json!("user")),
+        Just(json!("function")),
+        Just(json!("5.00")),
+        Just(json!("2030-01-31")),
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
-        let name = prop_oneof![Just("type"), Just("text"), Just("role"), Just("content"), Just("5"), Just("x")];
+        let names = [
+            "type",
+            "text",
+            "role",
+            "content",
+            "5",
+            "x",
+            "function",
+            "name",
+            "arguments",
+            "parameters",
+            "tool_calls",
+            "tool_call_id",
+            "id",
+            "parallel",
+            "every",
+            "zone",
+            "key",
+            "amount",
+            "until",
+            "big",
+        ];
+        let name = prop::sample::select(names.to_vec());
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
             prop::collection::vec((name, inner), 0..5).prop_map(|fields| fields
@@ -55,6 +80,9 @@ const NAMES: &[&str] = &[
     "stream",
     "stream_options",
     "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
     "best_of",
     "echo",
     "strange",
@@ -91,8 +119,62 @@ fn is_well(got: &Got) -> bool {
     }
 }
 
+/// What operators send, and where to.
+fn wishes() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
+    let routes = [
+        ("POST", "/v1/admin/keys"),
+        ("PATCH", "/v1/admin/keys/key-1"),
+        ("PUT", "/v1/admin/budgets/b"),
+        ("POST", "/v1/admin/budgets/b/increase"),
+    ];
+    let names = [
+        "name",
+        "organisation",
+        "admin",
+        "models",
+        "limits",
+        "class",
+        "tags",
+        "expires",
+        "guardrails",
+        "cache",
+        "fallbacks",
+        "limit",
+        "scope",
+        "window",
+        "alerts",
+        "soft",
+        "increase",
+        "amount",
+        "until",
+        "for",
+        "id",
+    ];
+    let fields = prop::collection::vec((prop::sample::select(names.to_vec()), anything()), 0..4);
+    (prop::sample::select(routes.to_vec()), fields, any::<bool>()).prop_map(|((method, path), fields, good)| {
+        let mut body = Map::new();
+        if good && method == "PUT" {
+            body.insert("limit".to_owned(), json!("5.00"));
+        }
+        body.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        (method, path, Value::Object(body))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_wish_of_an_operator((method, path, body) in wishes()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let got = runtime.block_on(async {
+            let (door, _kept) = crate::admin::bed();
+            operate(&door, "POST", "/v1/admin/keys", Some(json!({"name": "ann"}))).await;
+            operate(&door, "PUT", "/v1/admin/budgets/b", Some(json!({"limit": "1"}))).await;
+            operate(&door, method, path, Some(body)).await
+        });
+        prop_assert!(is_well(&got), "{got:?}");
+    }
 
     #[test]
     fn known_fields_with_any_value(body in bodies(), path in prop::sample::select(&[CHAT, COMPLETIONS][..])) {

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use coordinator::service::{AnswerStream, Caller, ModelInfo, Service};
+use coordinator::service::{AnswerStream, Caller, ModelInfo, RateState, Service};
+use futures_util::future::BoxFuture;
 use protocol::answer::{Answer, ClusterStatus, Delta, ErrorKind, FinishReason, JobError, Started, TokenText, Usage};
 use protocol::ids::{RequestId, TokenId};
+use protocol::manage::{Manage, Managed};
 use protocol::request::Request;
 use protocol::units::{Nanos, Tokens};
 use tokio::sync::{Notify, mpsc};
 
-/// The only key.
+/// The only key that may not manage.
 pub(crate) const KEY: &str = "sk-test";
+/// The only one that may.
+pub(crate) const ADMIN: &str = "sk-admin";
 /// The only model.
 pub(crate) const MODEL: &str = "lab/small";
 /// What it says, token by token; the last character comes in two tokens.
@@ -32,6 +36,7 @@ pub(crate) enum Script {
 }
 
 type Plot = dyn Fn(&Request) -> Script + Send + Sync;
+type Keeper = dyn Fn(Manage) -> Result<Managed, JobError> + Send + Sync;
 
 /// The scripted service.
 pub(crate) struct Fake {
@@ -39,6 +44,10 @@ pub(crate) struct Fake {
     asked: mpsc::Sender<Request>,
     left: mpsc::Sender<()>,
     ready: AtomicBool,
+    /// What comes of operators' wishes.
+    pub(crate) keeper: Box<Keeper>,
+    /// What is left of the key's limits.
+    pub(crate) rates: RateState,
 }
 
 /// What the service has seen.
@@ -52,9 +61,20 @@ pub(crate) struct Seen {
 impl Fake {
     /// With a script per request.
     pub(crate) fn new(plot: impl Fn(&Request) -> Script + Send + Sync + 'static) -> (Arc<Self>, Seen) {
+        Self::made(plot, |_| {})
+    }
+
+    /// With a script per request, and whatever else differs.
+    pub(crate) fn made(
+        plot: impl Fn(&Request) -> Script + Send + Sync + 'static,
+        change: impl FnOnce(&mut Self),
+    ) -> (Arc<Self>, Seen) {
         let (asked, asked_rx) = mpsc::channel(10_000);
         let (left, left_rx) = mpsc::channel(100);
-        let fake = Self { plot: Box::new(plot), asked, left, ready: AtomicBool::new(true) };
+        let keeper = Box::new(|wish| panic!("nobody was to ask for this: {wish:?}"));
+        let ready = AtomicBool::new(true);
+        let mut fake = Self { plot: Box::new(plot), asked, left, ready, keeper, rates: RateState::default() };
+        change(&mut fake);
         (Arc::new(fake), Seen { asked: asked_rx, left: left_rx })
     }
 
@@ -71,8 +91,9 @@ impl Fake {
 
 impl Service for Fake {
     fn authenticate(&self, key: &str) -> Result<Caller, JobError> {
-        if key == KEY {
-            Ok(Caller { key: "test".to_owned(), salt: [7; 16], admin: false, settings: Arc::default() })
+        if key == KEY || key == ADMIN {
+            let admin = key == ADMIN;
+            Ok(Caller { key: "test".to_owned(), salt: [7; 16], admin, settings: Arc::default() })
         } else {
             Err(JobError::new(ErrorKind::Unauthorized, "the API key is not known: see the key file"))
         }
@@ -124,6 +145,15 @@ impl Service for Fake {
 
     fn order(&self, node: &str, _: protocol::message::OrderAction) -> Result<String, JobError> {
         Ok(node.to_owned())
+    }
+
+    fn manage(&self, caller: &Caller, manage: Manage) -> BoxFuture<'static, Result<Managed, JobError>> {
+        assert!(caller.admin, "a door let {caller:?} through");
+        Box::pin(std::future::ready((self.keeper)(manage)))
+    }
+
+    fn rates(&self, _: &Caller) -> RateState {
+        self.rates
     }
 
     fn is_ready(&self) -> bool {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{Fake, Script};
 use crate::support::{CHAT, COMPLETIONS, body, door, get, post_json};
+use crate::tools::calling;
 
 /// OpenAI's specification. It is not ours to publish, so it lies beside the repository.
 fn specification() -> Option<Value> {
@@ -94,6 +95,21 @@ async fn responses_and_chunks_are_openais() {
             }
             chunks.iter().for_each(|chunk| check(part, chunk));
         }
+    }
+}
+
+#[tokio::test]
+async fn calls_are_openais() {
+    let Some(specification) = specification() else { return };
+    let chat = validator(&specification, "CreateChatCompletionResponse");
+    let chunk = validator(&specification, "CreateChatCompletionStreamResponse");
+    for text in [None, Some("Let me see.")] {
+        let (fake, _seen) = calling(text);
+        let door = door(&fake);
+        check(&chat, &post_json(&door, CHAT, &body(CHAT, json!({}))).await.json());
+        let extra = json!({"stream": true, "stream_options": {"include_usage": true}});
+        let chunks = post_json(&door, CHAT, &body(CHAT, extra)).await.chunks();
+        chunks.iter().for_each(|part| check(&chunk, part));
     }
 }
 

@@ -10,7 +10,7 @@ use coordinator::http::{HttpOptions, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::fake::{Fake, KEY, MODEL};
+use crate::fake::{ADMIN, Fake, KEY, MODEL};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const COMPLETIONS: &str = "/v1/completions";
@@ -104,4 +104,14 @@ pub(crate) fn body(path: &str, extra: Value) -> Value {
         body.extend(extra);
     }
     body
+}
+
+/// A request of an operator.
+pub(crate) async fn operate(door: &Router, method: &str, path: &str, body: Option<Value>) -> Got {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("content-type", "application/json");
+    send(door, request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string()))).unwrap()).await
 }

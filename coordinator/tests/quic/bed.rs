@@ -82,11 +82,11 @@ async fn supervise(child: actors::supervisor::ChildSpec) -> ActorRef<SupervisorM
 
 impl Bed {
     pub(crate) async fn start() -> Self {
-        Self::with(|_| {}).await
+        Self::start_with(|_| {}).await
     }
 
     /// With other settings.
-    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         change(&mut config);

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod auto;
 mod bed;
 mod kept;
+mod keyed;
+mod manage;
 mod providers;
 
 use std::time::Duration;

@@ -50,7 +50,7 @@ impl Stage {
         let mock = Mock::start().await.unwrap();
         let mut away = mock.config(kind, MODEL, "there");
         away.retries = 0;
-        let bed = Bed::with(|config| {
+        let bed = Bed::start_with(|config| {
             config.providers = [("away".to_owned(), away)].into();
             let models = [("away/there".to_owned(), price(THERE)), ("mock".to_owned(), price(HERE))].into();
             config.prices = Prices { models, ..Prices::default() };

@@ -29,6 +29,7 @@ fn it_opens_after_faults_in_a_row_and_a_success_breaks_the_row() {
     breaker.fault(at(0), permit, &SETTINGS, 0.0);
     assert_eq!(breaker.state(at(999)), State::Open);
     assert_eq!(breaker.permit(at(999)), None);
+    assert_eq!([0, 999, 1000].map(|millis| breaker.wait(at(millis))), [at(1000), at(1), at(0)]);
 }
 
 #[test]

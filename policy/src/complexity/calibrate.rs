@@ -89,12 +89,19 @@ pub fn calibrate(scores: &[Score], labels: &[Label], target: &Target) -> Result<
     let mut needs: Vec<f64> = scores.iter().map(|score| score.need()).collect();
     needs.sort_by(|a, b| b.total_cmp(a));
     let cuts = Cuts::new(shares.iter().map(|share| cut(&needs, *share)).collect())?;
-    let reached = |tier: usize| scores.iter().filter(|score| cuts.tier(**score) > tier).count();
-    let shares = (0..cuts.as_slice().len()).map(|tier| reached(tier) as f64 / scores.len() as f64).collect();
-    let outcome = |(score, label): (&Score, &Label)| if cuts.tier(*score) > 0 { label.large } else { label.small };
-    let quality =
-        (!labels.is_empty()).then(|| scores.iter().zip(labels).map(outcome).sum::<f64>() / scores.len() as f64);
-    Ok(Calibrated { cuts, shares, quality })
+    Ok(Calibrated::of(cuts, scores, labels))
+}
+
+impl Calibrated {
+    /// What thresholds do with prompts. Labels are for each prompt or for none.
+    pub fn of(cuts: Cuts, scores: &[Score], labels: &[Label]) -> Self {
+        let all = scores.len().max(1) as f64;
+        let reached = |tier: usize| scores.iter().filter(|score| cuts.tier(**score) > tier).count() as f64;
+        let shares = (0..cuts.as_slice().len()).map(|tier| reached(tier) / all).collect();
+        let outcome = |(score, label): (&Score, &Label)| if cuts.tier(*score) > 0 { label.large } else { label.small };
+        let quality = (!labels.is_empty()).then(|| scores.iter().zip(labels).map(outcome).sum::<f64>() / all);
+        Self { cuts, shares, quality }
+    }
 }
 
 fn shares(target: &Target) -> Result<Vec<f64>, CalibrateError> {

@@ -12,6 +12,9 @@ const WHOLE_TURN: f32 = 12.0;
 /// How much less each turn counts than the one after it.
 const FADE: f32 = 0.5;
 
+/// The share of needs that lies below all of training, and above.
+const EDGE: f64 = 0.002;
+
 /// Scores by learned weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearScorer {
@@ -46,16 +49,21 @@ impl LinearScorer {
         Logits { fails: logit(&self.weights.fails, vector), adds: logit(&self.weights.adds, vector) }
     }
 
-    /// Where a logit stands among those of training.
+    /// Where a logit stands among those of training, in 0..1. Beyond the last of them it still rises, ever more
+    /// slowly, so that prompts unlike any of training can be told apart too.
     fn share_below(&self, adds: f32) -> f64 {
         let quantiles = &self.weights.quantiles;
+        let [lowest, .., highest] = *quantiles;
+        let spread = f64::from((highest - lowest).max(f32::MIN_POSITIVE)) / 8.0;
+        let beyond = |far: f32| EDGE * (-f64::from(far) / spread).exp();
+        if adds < lowest {
+            return beyond(lowest - adds);
+        }
         let above = quantiles.partition_point(|quantile| *quantile < adds);
-        let (Some(low), Some(high)) = (above.checked_sub(1).and_then(|n| quantiles.get(n)), quantiles.get(above))
-        else {
-            return if above == 0 { 0.0 } else { 1.0 };
-        };
+        let Some(high) = quantiles.get(above) else { return 1.0 - beyond(adds - highest) };
+        let Some(low) = above.checked_sub(1).and_then(|n| quantiles.get(n)) else { return EDGE };
         let part = f64::from(adds - low) / f64::from((high - low).max(f32::MIN_POSITIVE));
-        (above as f64 - 1.0 + part) / (QUANTILES - 1) as f64
+        EDGE + (1.0 - 2.0 * EDGE) * (above as f64 - 1.0 + part) / (QUANTILES - 1) as f64
     }
 }
 
@@ -89,7 +97,7 @@ impl Scorer for LinearScorer {
 fn lift(prompt: &Prompt<'_>, foreign: f32) -> f64 {
     let tools = if prompt.tools() > 0 { 0.1 } else { 0.0 };
     let turns = 0.01 * prompt.messages().saturating_sub(1).min(15) as f64;
-    let length = 0.15 * (prompt.bytes() as f64 / 65_536.0).min(1.0);
+    let length = 0.15 * (prompt.bytes().saturating_sub(4096) as f64 / 65_536.0).min(1.0);
     let scripts = if foreign > 0.2 { 0.2 * f64::from(foreign) } else { 0.0 };
     tools + turns + length + scripts
 }

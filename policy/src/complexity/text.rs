@@ -41,7 +41,7 @@ impl Folded {
         let mut tokens = tokens(&folded);
         let (front, back) = courtesy::around(&folded, &tokens);
         tokens.truncate(tokens.len() - back.min(tokens.len()));
-        // What ends a sentence is left out by many who type in haste.
+        // What ends a sentence is left out by many who type in haste, and a comma stands before thanks.
         while tokens.last().is_some_and(|token| ends(token.of(&folded))) {
             tokens.pop();
         }
@@ -74,7 +74,7 @@ impl Token {
 }
 
 fn ends(sign: &str) -> bool {
-    matches!(sign, "." | "?" | "!" | ":" | "_" | "…" | "。" | "？" | "！")
+    matches!(sign, "." | "," | ";" | "-" | "(" | "?" | "!" | ":" | "_" | "…" | "。" | "？" | "！")
 }
 
 /// The first `head` bytes and the last `tail`, at the bounds of characters; the second is empty if they meet.

@@ -3,7 +3,7 @@
 //! Rules: tiers are numbered from 0, the cheapest. Between two neighbours stands a cut: who needs more than it goes
 //! up. A mode names a list of cuts; the higher they are, the cheaper it is. What a conversation has been given, it
 //! keeps while its prefix is warm ([`Sticky`]); what the small model is unsure of is asked again above
-//! ([`cascade`]).
+//! ([`cascade()`]).
 
 mod cascade;
 mod sticky;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use protocol::answer::ErrorKind;
 
 use super::failure::FailureKind;
+use super::limits::FIRST;
 use crate::retry::{Budget, Settings};
 
 /// A model that can be asked.
@@ -181,7 +182,9 @@ impl Fallback {
             Streamed::Text | Streamed::More => return give_up(Failed { kind, ..failed }),
         };
         let may = |target: &Target| mode == Mode::Anew || target.prefill;
-        let wait = self.settings.wait(self.retries, random, failed.retry_after);
+        // Who is refused without a time is not let through sooner: see `limits`.
+        let untold = (failed.kind == FailureKind::RateLimited).then_some(FIRST);
+        let wait = self.settings.wait(self.retries, random, failed.retry_after.or(untold));
         let again = matches!(
             failed.kind,
             FailureKind::Down | FailureKind::Cut | FailureKind::Garbled | FailureKind::RateLimited | FailureKind::Full

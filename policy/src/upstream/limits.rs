@@ -17,7 +17,7 @@ use super::failure::FailureKind;
 use super::headers::LONGEST;
 
 /// The first wait after a refusal that names no time.
-const FIRST: Duration = Duration::from_secs(1);
+pub(super) const FIRST: Duration = Duration::from_secs(1);
 /// The longest of such waits.
 const MOST: Duration = Duration::from_secs(60);
 

@@ -6,6 +6,7 @@
 use crate::account::{Budget, KeySettings, Scope};
 use crate::money::Money;
 use crate::request::{Fault, MAX_TAG_BYTES};
+use crate::units::UnixMillis;
 
 /// The most bytes of a name, of an organisation, a team or a guardrail.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -21,6 +22,8 @@ pub const MAX_GUARDRAILS: usize = 64;
 pub const MAX_FALLBACKS: usize = 32;
 /// The most shares of a budget at which somebody is told.
 pub const MAX_ALERTS: usize = 16;
+/// The last moment that can be written as a date.
+pub const MAX_MOMENT: UnixMillis = UnixMillis(253_402_207_200_000);
 /// The most bytes of a time zone's name.
 const MAX_ZONE_BYTES: usize = 64;
 
@@ -98,6 +101,12 @@ impl Faults {
         }
     }
 
+    fn moment(&mut self, field: &str, moment: UnixMillis) {
+        if moment.0 == 0 || moment > MAX_MOMENT {
+            self.add(field, format!("is {} ms after 1970: give a time from then to the year 9999", moment.0));
+        }
+    }
+
     fn tag(&mut self, field: &str, tag: &str) {
         if tag.contains(',') {
             self.add(field, format!("is {}, with a comma, which stands between tags: leave it out", shown(tag)));
@@ -124,8 +133,8 @@ impl KeySettings {
                 faults.tag(&format!("tags[{at}]"), tag);
             }
         }
-        if self.expires.is_some_and(|moment| moment.0 == 0) {
-            faults.add("expires", "is 1970, when no key was made: give a later time, or leave it out");
+        if let Some(moment) = self.expires {
+            faults.moment("expires", moment);
         }
         faults.names("guardrails", &self.guardrails, MAX_GUARDRAILS, MAX_NAME_BYTES);
         self.check_fallbacks(&mut faults);
@@ -179,6 +188,7 @@ impl Budget {
             }
         }
         if let Some(increase) = self.increase {
+            faults.moment("increase.until", increase.until);
             if increase.amount.0 == 0 {
                 faults.add("increase.amount", "is 0: give more, or leave the increase out");
             }

@@ -34,7 +34,7 @@ const OURS: [&str; 8] = [
     "transfer-encoding",
     "connection",
 ];
-/// Parameters that may be left out where a provider has none of the kind.
+/// Parameters that need not be sent to a provider.
 pub const DROPPABLE: [&str; 17] = [
     "frequency_penalty",
     "ignore_eos",
@@ -67,11 +67,13 @@ pub struct Provider {
     pub key_env: Option<String>,
     /// The file that holds the key, where the variable does not.
     pub key_file: Option<PathBuf>,
+    /// A PEM file of authorities that are trusted beside the public ones.
+    pub ca_file: Option<PathBuf>,
     /// Its models: their names in the cluster, and at the provider.
     pub models: ProviderModels,
     /// Sent with each request.
     pub headers: BTreeMap<String, String>,
-    /// Parameters that are left out where it has none of the kind; else such a request is refused.
+    /// Parameters that are never sent to it; what its API lacks and is not named here is refused.
     pub drop: Vec<String>,
     /// Whether a server of kind `openai` takes vLLM's additional parameters.
     pub vllm: bool,
@@ -134,6 +136,7 @@ impl Default for Provider {
             base: None,
             key_env: None,
             key_file: None,
+            ca_file: None,
             models: ProviderModels::default(),
             headers: BTreeMap::new(),
             drop: Vec::new(),
@@ -157,6 +160,7 @@ impl fmt::Debug for Provider {
             .field("base", &self.base)
             .field("key_env", &self.key_env)
             .field("key_file", &self.key_file)
+            .field("ca_file", &self.ca_file)
             .field("models", &self.models)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("drop", &self.drop)
@@ -241,6 +245,9 @@ impl Provider {
         }
         if self.key_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
             bad("key_file", "is empty: name the file that holds the key".to_owned());
+        }
+        if self.ca_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+            bad("ca_file", "is empty: name the file that holds the authorities".to_owned());
         }
         let models = &self.models.0;
         if models.is_empty() || models.len() > MAX_MODELS {

@@ -31,6 +31,7 @@ fn every_key_stands_in_the_file_with_a_comment_before_it() {
         base: Some("https://a".into()),
         key_env: Some("A".into()),
         key_file: Some("a".into()),
+        ca_file: Some("a".into()),
         ..Provider::default()
     };
     full.providers.insert("openai".into(), provider);
@@ -90,6 +91,7 @@ fn keys_that_are_commented_out_work_when_they_are_not() {
         base: Some(openai.kind.base().into()),
         key_env: openai.key_env.clone(),
         key_file: openai.key_file.clone(),
+        ca_file: openai.ca_file.clone(),
         models: openai.models.clone(),
         ..Provider::default()
     };

@@ -157,7 +157,7 @@ fn attempt() -> Vec<Frame> {
         RefusalReason::Duplicate { key: KEY },
     ];
     frames.extend(reasons.map(|reason| refused(reason, None)));
-    let rest: [Frame; 10] = [
+    let rest: [Frame; 11] = [
         Begun { cached: Tokens(32) }.into(),
         TokenBatch { first: Tokens(5), tokens }.into(),
         Finished { finish: Finish::Stop, usage }.into(),

@@ -96,14 +96,13 @@ fn cut_end(messages: &mut Vec<(&str, Vec<Value>)>) -> String {
 
 fn params(ask: &Ask<'_>, body: &mut Map<String, Value>) {
     let params = &ask.request.params;
-    let stops = ask.stops(usize::MAX);
-    for (key, value) in [
-        ("temperature", ask.temperature(1.0).map(plain)),
-        ("top_p", params.top_p.map(plain)),
-        ("top_k", params.top_k.filter(|k| *k > 0).map(Value::from)),
-        ("stop_sequences", (!stops.is_empty()).then(|| stops.into())),
+    for (key, name, value) in [
+        ("temperature", "temperature", params.temperature.map(plain)),
+        ("top_p", "top_p", params.top_p.map(plain)),
+        ("top_k", "top_k", params.top_k.filter(|k| *k > 0).map(Value::from)),
+        ("stop_sequences", "stop", (!params.stop.is_empty()).then(|| params.stop.as_slice().into())),
     ] {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|_| ask.sends(name)) {
             body.insert(key.to_owned(), value);
         }
     }

@@ -19,7 +19,7 @@ mod reader;
 pub(super) use reader::Reader;
 
 /// What stands between a made-up id and the signature.
-const MARK: char = '.';
+const MARK: &str = ".sig.";
 
 pub(super) fn write(ask: &Ask<'_>) -> Result<Written, Failure> {
     let chat = ask.chat()?;
@@ -106,20 +106,20 @@ fn signature(id: &str) -> Option<String> {
 
 fn params(ask: &Ask<'_>) -> Value {
     let params = &ask.request.params;
-    let stops = ask.stops(5);
     let all = [
-        ("maxOutputTokens", Some(ask.max_tokens.0.into())),
-        ("candidateCount", params.n.filter(|n| *n > 1).map(Value::from)),
-        ("temperature", params.temperature.map(plain)),
-        ("topP", params.top_p.map(plain)),
-        ("topK", params.top_k.filter(|k| *k > 0).map(Value::from)),
-        ("presencePenalty", params.presence_penalty.filter(|p| *p != 0.0).map(plain)),
-        ("frequencyPenalty", params.frequency_penalty.filter(|p| *p != 0.0).map(plain)),
-        ("stopSequences", (!stops.is_empty()).then(|| stops.into())),
+        ("maxOutputTokens", "max_tokens", Some(ask.max_tokens.0.into())),
+        ("candidateCount", "n", params.n.filter(|n| *n > 1).map(Value::from)),
+        ("temperature", "temperature", params.temperature.map(plain)),
+        ("topP", "top_p", params.top_p.map(plain)),
+        ("topK", "top_k", params.top_k.filter(|k| *k > 0).map(Value::from)),
+        ("presencePenalty", "presence_penalty", params.presence_penalty.filter(|p| *p != 0.0).map(plain)),
+        ("frequencyPenalty", "frequency_penalty", params.frequency_penalty.filter(|p| *p != 0.0).map(plain)),
+        ("stopSequences", "stop", (!params.stop.is_empty()).then(|| params.stop.as_slice().into())),
         // It has 31 bits there.
-        ("seed", params.seed.filter(|_| !ask.drops("seed")).map(|seed| (seed & 0x7fff_ffff).into())),
+        ("seed", "seed", params.seed.map(|seed| (seed & 0x7fff_ffff).into())),
     ];
-    all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect::<Map<_, _>>().into()
+    let sent = all.into_iter().filter(|(_, name, _)| ask.sends(name));
+    sent.filter_map(|(key, _, value)| Some((key.to_owned(), value?))).collect::<Map<_, _>>().into()
 }
 
 fn tools(ask: &Ask<'_>, body: &mut Map<String, Value>) -> Result<(), Failure> {

@@ -56,7 +56,7 @@ fn is_openai(ask: &Ask<'_>) -> bool {
 fn params(ask: &Ask<'_>, body: &mut Map<String, Value>) {
     let params = &ask.request.params;
     let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value.filter(|_| ask.has(key)) {
+        if let Some(value) = value.filter(|_| ask.sends(key)) {
             body.insert(key.to_owned(), value);
         }
     };
@@ -67,12 +67,12 @@ fn params(ask: &Ask<'_>, body: &mut Map<String, Value>) {
     put("frequency_penalty", params.frequency_penalty.map(plain));
     // It is a signed number there.
     put("seed", params.seed.map(|seed| Value::from(seed & (u64::MAX >> 1))));
-    let stops = ask.stops(if ask.config.vllm { usize::MAX } else { 4 });
-    put("stop", (!stops.is_empty()).then(|| stops.into()));
+    put("stop", (!params.stop.is_empty()).then(|| params.stop.as_slice().into()));
     let biases: Map<_, _> = params.logit_bias.iter().map(|(token, bias)| (token.to_string(), plain(*bias))).collect();
     put("logit_bias", (!biases.is_empty()).then(|| biases.into()));
     put("logprobs", params.logprobs.map(|_| true.into()));
-    put("top_logprobs", params.logprobs.filter(|top| *top > 0).map(Value::from));
+    let top = params.logprobs.filter(|top| *top > 0 && ask.sends("logprobs"));
+    put("top_logprobs", top.map(Value::from));
     put("top_k", params.top_k.map(Value::from));
     put("min_p", params.min_p.map(plain));
     put("repetition_penalty", params.repetition_penalty.map(plain));

@@ -1,7 +1,7 @@
 //! What the APIs lack.
 //!
 //! Rules: what an API has not, and would change the answer, is refused with its name; a value that changes nothing is
-//! left out; so is what the provider's `drop` names.
+//! left out. What the provider's `drop` names is never sent and never a reason to refuse.
 
 use protocol::config::ProviderKind;
 use protocol::request::{Params, Request};
@@ -65,7 +65,7 @@ fn asks(request: &Request, field: &str) -> bool {
 /// Refuses what the API lacks.
 pub(super) fn check(ask: &Ask<'_>) -> Result<(), Failure> {
     let (provider, kind) = (ask.provider, ask.config.kind.as_str());
-    for field in lacks(ask).iter().filter(|field| asks(ask.request, field) && !ask.drops(field)) {
+    if let Some(field) = lacks(ask).iter().find(|field| asks(ask.request, field) && !ask.drops(field)) {
         return Err(Failure::invalid(
             *field,
             format_args!("is nothing that provider {provider} ({kind}) has: leave it out, or ask another model"),
@@ -96,24 +96,13 @@ pub(super) fn check(ask: &Ask<'_>) -> Result<(), Failure> {
 }
 
 impl Ask<'_> {
-    /// Whether the settings say that it is left out where the API has it not.
+    /// Whether the settings say that it is not sent.
     pub(super) fn drops(&self, field: &str) -> bool {
         self.config.drop.iter().any(|drop| drop == field)
     }
 
-    /// Whether it is sent, for what one kind has and another has not.
-    pub(super) fn has(&self, field: &str) -> bool {
-        !lacks(self).contains(&field)
-    }
-
-    /// The temperature, as far as the API goes that high.
-    pub(super) fn temperature(&self, hottest: f32) -> Option<f32> {
-        self.request.params.temperature.filter(|temperature| *temperature <= hottest)
-    }
-
-    /// Stop texts, as many as the API takes.
-    pub(super) fn stops(&self, most: usize) -> &[String] {
-        let stop = &self.request.params.stop;
-        stop.get(..most).unwrap_or(stop)
+    /// Whether it is sent: the API has it, and the settings do not drop it.
+    pub(super) fn sends(&self, field: &str) -> bool {
+        !lacks(self).contains(&field) && !self.drops(field)
     }
 }

@@ -85,7 +85,7 @@ pub(crate) async fn drain(mut stream: Stream) -> Got {
                 choice.text.push_str(&delta.text);
                 for CallDelta { index, id, name, arguments } in delta.calls {
                     if index as usize == choice.calls.len() {
-                        let (id, name) = (id.expect("an id"), name.expect("a name"));
+                        let (id, name) = (id.unwrap(), name.unwrap());
                         choice.calls.push(ToolCall { id, name, arguments });
                     } else {
                         assert_eq!((&id, &name), (&None, &None), "only the first piece has them");

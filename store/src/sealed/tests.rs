@@ -63,8 +63,8 @@ fn packed_values_are_as_files_have_them() {
     assert_eq!(packed(place.pack(&daily)), format!("01{SUBJECT}01020304fdffffffffffffffff"));
     let open = OpenReservation { request: RequestId(1), at: UnixMillis(2), subject: subject(), amount: Nanos(3) };
     assert_eq!(packed(place.pack(&open)), format!("010102{SUBJECT}03"));
-    let spent = Spent { since: UnixMillis(1), settled: Nanos(300), alerted: vec![50, 80] };
-    assert_eq!(packed(place.pack(&spent)), "0101fb2c01023250");
+    let spent = Spent { budget: "b".to_owned(), since: UnixMillis(1), settled: Nanos(300), alerted: 1 << 7 };
+    assert_eq!(packed(place.pack(&spent)), "01016201fb2c0180");
     assert_eq!(hexadecimal(&place.raw(&[7])), "030743f3ccba", "the proof is a promise too");
 }
 

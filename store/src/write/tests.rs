@@ -62,7 +62,7 @@ fn every_name_has_a_bound() {
         budget(|budget, long| budget.scope.provider = Some(long)),
         budget(|budget, long| budget.window.zone = Some(long)),
         Write::RemoveBudget(long()),
-        Write::Spent { budget: long(), spent: Spent::default() },
+        Write::Spent(Spent { budget: long(), ..Spent::default() }),
         Write::PutPrice { name: long(), price: Price::default() },
         Write::RemovePrice(long()),
         Write::PutBlob { name: long(), bytes: vec![] },

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use client::{AnswerError, ConnectError, StatusError, SubmitError};
+use client::{AnswerError, ConnectError, Managed, StatusError, SubmitError};
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     Answer(#[from] AnswerError),
     #[error(transparent)]
     Status(StatusError),
+    /// What an operator wants cannot be.
+    #[error("{0}")]
+    Wish(String),
     /// No model was named, and there is not exactly one.
     #[error("{0}")]
     Model(String),
@@ -55,6 +58,11 @@ impl Failure {
     pub(crate) fn is_of_one_request(&self) -> bool {
         matches!(self, Self::Submit(_) | Self::Answer(_) | Self::Connect(_))
     }
+}
+
+/// The failure where a coordinator says something else than was asked for; not what, since there may be a secret in it.
+pub(crate) fn unexpected(_: &Managed) -> Failure {
+    Failure::Status(StatusError::Protocol("something else came than was asked for".to_owned()))
 }
 
 impl From<SubmitError> for Failure {

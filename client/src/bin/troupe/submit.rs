@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use client::{Answer, Ask, Client};
+use protocol::money::Money;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -118,6 +119,7 @@ fn line(piece: &Answer) -> Value {
             "prompt_tokens": usage.prompt,
             "cached_tokens": usage.cached,
             "completion_tokens": usage.completion,
+            "cost": Money(usage.cost),
         }),
         // The library gives failures as errors.
         Answer::Failed(error) => json!({ "type": "failed", "message": error.message }),

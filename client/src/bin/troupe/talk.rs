@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use client::{Answer, AnswerError, Ask, Client, ClusterStatus, JobStream, Params};
+use client::{Answer, AnswerError, Ask, Client, ClusterStatus, ErrorKind, JobStream, Params, StatusError, Usage};
+use protocol::money::Money;
+use protocol::units::Nanos;
 
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
@@ -57,7 +59,14 @@ impl Sampling {
 pub(crate) async fn choose_model(client: &Client, named: Option<&String>) -> Result<String, Failure> {
     match named {
         Some(model) => Ok(model.clone()),
-        None => only_model(&client.status().await?),
+        None => match client.status().await {
+            Ok(status) => only_model(&status),
+            // Not every key may see which models there are in this way.
+            Err(StatusError::Refused(error)) if error.kind == ErrorKind::Forbidden => {
+                Err(Failure::Model(format!("{error}; or name a model with --model")))
+            }
+            Err(error) => Err(error.into()),
+        },
     }
 }
 
@@ -107,6 +116,7 @@ pub(crate) async fn print(
     interrupts: &Interrupts,
     out: &mut Out,
 ) -> Result<Ended, Failure> {
+    let mut bill = None;
     let ended = loop {
         let piece = tokio::select! {
             piece = answer.next() => piece,
@@ -120,6 +130,7 @@ pub(crate) async fn print(
                 out.write(&delta.text)?;
                 text.push_str(&delta.text);
             }
+            Ok(Some(Answer::Done { usage })) => bill = cost_line(&usage),
             Ok(Some(_)) => {}
             Ok(None) => break Ended::Whole,
             Err(error) => {
@@ -129,7 +140,17 @@ pub(crate) async fn print(
         }
     };
     end_line(text, out)?;
+    if let Some(line) = bill {
+        eprintln!("{line}");
+    }
     Ok(ended)
+}
+
+/// What it used and cost, if it cost anything.
+fn cost_line(usage: &Usage) -> Option<String> {
+    let Usage { prompt, cached, completion, cost } = usage;
+    let line = || format!("[{} for {prompt}, of which {} cached, and {} back]", Money(*cost), cached.0, completion.0);
+    (*cost != Nanos::ZERO).then(line)
 }
 
 /// What follows begins on a line of its own.

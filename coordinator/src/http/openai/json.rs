@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use super::nearest::nearest;
 
 /// The body as a JSON object.
 ///
@@ -68,11 +69,30 @@ pub(crate) fn read<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, 
     }
     serde_path_to_error::deserialize(body).map_err(|error| {
         let message = plain(&error.inner().to_string());
+        if let Some(error) = unknown(&message, inner_path(error.path())) {
+            return error;
+        }
         match inner_path(error.path()) {
             Some(path) => located(format!("{path}: {message}"), Some(path), "invalid_type"),
             None => located(message, None, "invalid_type"),
         }
     })
+}
+
+/// The error for a field that a type does not have, in the words of [`super::fields`]: serde's list of what it does have
+/// gives the nearest.
+fn unknown(message: &str, path: Option<String>) -> Option<ApiError> {
+    let (name, known) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    let nearest = nearest(name, known.split('`').skip(1).step_by(2));
+    let remedy = nearest.map_or_else(|| "leave it out".to_owned(), |name| format!("did you mean '{name}'?"));
+    // The path may end with the field, or with what holds it.
+    let path = match path {
+        Some(path) if path == name || path.ends_with(&format!(".{name}")) => path,
+        Some(path) => format!("{path}.{name}"),
+        None => name.to_owned(),
+    };
+    let message = format!("unrecognized request argument: {path}: {remedy}");
+    Some(ApiError::new(StatusCode::BAD_REQUEST, message).param(path).code("unknown_parameter"))
 }
 
 fn located(message: String, path: Option<String>, code: &'static str) -> ApiError {
@@ -109,6 +129,7 @@ const WORDS: &[(&str, &str)] = &[
     ("f32", "a number"),
     ("u8", "a whole number from 0 to 255"),
     ("u32", "a whole number from 0 to 4294967295"),
+    ("u64", "a whole number from 0 to 18446744073709551615"),
     ("i64", "a whole number"),
     ("a boolean", "true or false"),
     ("a sequence", "a list"),

@@ -20,7 +20,9 @@ struct Model {
     object: &'static str,
     created: u64,
     owned_by: &'static str,
-    max_model_len: u64,
+    /// Left out where nobody has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_model_len: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -30,7 +32,8 @@ struct Models {
 }
 
 fn model(info: ModelInfo, created: u64) -> Model {
-    Model { id: info.name, object: "model", created, owned_by: "troupe", max_model_len: info.context.0 }
+    let max_model_len = Some(info.context.0).filter(|context| *context > 0);
+    Model { id: info.name, object: "model", created, owned_by: "troupe", max_model_len }
 }
 
 /// The models that the caller may ask for.

@@ -123,6 +123,8 @@ fn who_says_when_is_obeyed_or_left_for_somebody_else() {
         |seconds| Failed { retry_after: Some(Duration::from_secs(seconds)), ..failed(FailureKind::RateLimited) };
     let soon = fail(&mut Fallback::new(once.clone(), chain(), SETTINGS), after(1));
     assert_eq!(soon, Step::Retry { after: Duration::from_secs(1), mode: Mode::Anew });
+    let untold = fail(&mut Fallback::new(once.clone(), chain(), SETTINGS), failed(FailureKind::RateLimited));
+    assert_eq!(untold, Step::Retry { after: Duration::from_secs(1), mode: Mode::Anew });
     let late = fail(&mut Fallback::new(once.clone(), chain(), SETTINGS), after(20));
     assert!(matches!(&late, Step::Next { target, .. } if target.model == "rate"), "{late:?}");
     let alone = fail(&mut Fallback::new(once, Chain::default(), SETTINGS), after(20));

@@ -40,9 +40,12 @@ fn nothing_for_a_long_text_is_not_believed() {
     assert_eq!(believed, Believed { usage: usage(300, 100, 200, 0), doubt: Some(Doubt::TooLow { claimed }) });
     let claimed = usage(0, 0, 150, 0);
     assert_eq!(believe(Some(claimed), OWN).usage, usage(400, 0, 150, 0));
-    // A word may well be cut away at a stop text.
+    // Nor is it for a short one; few are, since a token may be long.
     let own = Own { completion_estimate: Tokens(3), ..OWN };
-    assert_eq!(believe(Some(usage(300, 0, 0, 0)), own).doubt, None);
+    assert_eq!(believe(Some(usage(300, 0, 0, 0)), own).usage.completion, Tokens(3));
+    assert_eq!(believe(Some(usage(300, 0, 1, 0)), own).doubt, None);
+    let nothing = Own { completion_estimate: Tokens(0), ..OWN };
+    assert_eq!(believe(Some(usage(300, 0, 0, 0)), nothing).doubt, None);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn every_wrong_field_is_named_with_a_remedy() {
         (|s| s.limits.parallel = Some(0), "limits.parallel", "is 0"),
         (|s| s.tags = many(1000), "tags", "has 1000 entries: give at most 64"),
         (|s| s.tags = vec!["a,b".into()], "tags[0]", "comma"),
-        (|s| s.expires = Some(UnixMillis(0)), "expires", "1970"),
+        (|s| s.expires = Some(UnixMillis(u64::MAX)), "expires", "year 9999"),
         (|s| s.fallbacks = [("m".to_owned(), vec!["m".to_owned()])].into(), "fallbacks.m", "itself"),
         (|s| s.fallbacks = [("m".to_owned(), vec![])].into(), "fallbacks.m", "at least one"),
     ];

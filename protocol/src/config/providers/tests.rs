@@ -31,6 +31,7 @@ fn what_cannot_work_is_named_at_once() {
         [providers.a]
         base = "ftp://x"
         key_file = ""
+        ca_file = ""
         models = []
         headers = { Authorization = "Bearer x" }
         drop = ["model"]
@@ -47,7 +48,7 @@ fn what_cannot_work_is_named_at_once() {
     "#;
     let mut found = faults(text);
     found.sort();
-    let a = "base drop first_token headers key_file models parallel prefill retries stall";
+    let a = "base ca_file drop first_token headers key_file models parallel prefill retries stall";
     let mut expected: Vec<String> = a.split(' ').map(|key| format!("providers.a.{key}")).collect();
     expected.extend(["headers", "models", "models", "vllm"].map(|key| format!("providers.b.{key}")));
     assert_eq!(found, expected);

@@ -50,3 +50,10 @@ fn a_value_out_of_range_is_refused_before_it_is_sent() {
     assert!(error.contains("temperature is 9") && error.contains("max_tokens is 0"), "{error}");
     assert!(Sampling::default().check().is_ok());
 }
+
+#[test]
+fn what_an_answer_cost_is_told_if_it_cost_anything() {
+    let usage = Usage { prompt: Tokens(12), cached: Tokens(8), completion: Tokens(5), cost: Nanos(1_500_000) };
+    assert_eq!(cost_line(&usage).unwrap(), "[0.0015 for 12 tokens, of which 8 cached, and 5 back]");
+    assert_eq!(cost_line(&Usage { cost: Nanos::ZERO, ..usage }), None);
+}
