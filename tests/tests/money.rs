@@ -1,7 +1,7 @@
 //! A thousand requests at once against a budget for a third of them: it is never exceeded, whoever leaves, is killed
 //! or asks again, and what was used adds up to the nano. With the mock engine.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

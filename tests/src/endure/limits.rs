@@ -21,7 +21,7 @@ const TOKENS: u64 = 10_000;
 /// Of the noisy key.
 const CLIENTS: usize = 20;
 /// Between two tries of one of them.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Of the quiet key, one request after the other.
 const OTHERS: usize = 4;
 
