@@ -21,9 +21,11 @@ use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
+mod escrow;
 mod manage;
 mod people;
 
+use escrow::escrow;
 use manage::manage;
 use people::{line, place, status};
 
@@ -543,5 +545,5 @@ fn files() -> Any<Frame> {
 
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), events(), join(), client(), manage(), pull(), files()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client(), manage(), escrow(), pull(), files()].boxed()
 }
