@@ -9,6 +9,8 @@
 //! - While the store cannot be written, nothing new is let in: what is not recorded would be free.
 //! - A request that goes to a provider is written down before it is sent ([`Bill::journal`]): if this process
 //!   is killed, the provider bills all the same, and the reservation counts as spent when the process is back.
+//! - Where several coordinators share the budgets, one of them has the ledger and the others spend slices of it
+//!   ([`escrow`]); for whoever asks here, it is the same.
 //! - A lock is held for the ledger's own work alone, never across an await.
 //!
 //! Left to others: prices, who may ask at all ([`keys`]), how fast ([`pace`]), and where alerts go.
@@ -18,23 +20,33 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use policy::escrow::grantee::{BadJournal, Refused};
+use policy::escrow::holder::At;
 use policy::ledger::{AlertRaised, BudgetError, Ledger, ReservationId, ReserveError};
-use protocol::account::{Budget, Outcome, Spent, Subject, UsageRecord};
-use protocol::ids::RequestId;
+use protocol::account::{Budget, Spent, Subject};
 use protocol::money::Price;
 use protocol::units::{Nanos, UnixMillis};
-use store::{OpenReservation, Pending, Store, StoreError, Write, Writer, WriterError};
+use store::{Pending, Store, StoreError, Write, Writer, WriterError};
 use tokio::sync::mpsc;
 
+use crate::cluster::Clock;
+
 mod bill;
+mod book;
+pub mod escrow;
+mod journal;
 pub mod keys;
+mod known;
 pub mod manage;
 mod metrics;
 pub mod pace;
 pub mod watch;
 
 pub use bill::{Bill, Order};
+pub use escrow::Part;
 
+use book::Book;
+use known::KeyLog;
 use metrics::CostMetrics;
 
 /// The time of day.
@@ -44,6 +56,8 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 const ALERTS: usize = 1024;
 /// Usage records that wait for a store which cannot be written.
 const UNSAVED: usize = 65_536;
+/// So many of them are written at once.
+const SAVED: usize = 512;
 
 /// Why accounts cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +71,17 @@ pub enum OpenError {
     /// A budget in the store cannot be.
     #[error("the store holds a budget that cannot be: {0}")]
     Budget(#[from] BudgetError),
+    /// Records in the store do not follow each other.
+    #[error(transparent)]
+    Journal(#[from] BadJournal),
+    /// A state in the store cannot be read.
+    #[error("'{name}' in the store cannot be read ({problem}): restore the store from a copy")]
+    Blob {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// Why nothing was set aside.
@@ -65,6 +90,9 @@ pub enum NotReserved {
     /// The ledger refuses.
     #[error(transparent)]
     Ledger(#[from] ReserveError),
+    /// What this coordinator may spend of the budgets that another one has is too little, or nothing.
+    #[error(transparent)]
+    Escrow(Refused),
     /// Nothing can be recorded.
     #[error("usage cannot be recorded now, so nothing is taken in: {0}")]
     Store(String),
@@ -77,7 +105,9 @@ pub struct Accounts {
 }
 
 struct Shared {
-    book: Mutex<Ledger>,
+    book: Mutex<Book>,
+    ticks: Clock,
+    escrow: escrow::Shared,
     keys: keys::Keys,
     pace: pace::Pace,
     store: Arc<dyn Store>,
@@ -87,31 +117,51 @@ struct Shared {
     /// The store could not be written the last time.
     failing: AtomicBool,
     /// What it still has to take.
-    unsaved: Mutex<Vec<UsageRecord>>,
+    unsaved: Mutex<Vec<Unsaved>>,
+    /// One at a time tries to write it.
+    saving: tokio::sync::Mutex<()>,
     metrics: CostMetrics,
 }
 
+/// What must not be lost, though the store could not be written.
+struct Unsaved {
+    writes: Vec<Write>,
+    /// The place of its record in a grantee's journal.
+    sequence: Option<u64>,
+}
+
 impl Accounts {
-    /// As the store holds them. What was written down for providers and never settled counts as spent from now on.
-    /// Alerts come out of the receiver.
+    /// As the store holds them, for a coordinator that has the budgets. What was written down for providers and never
+    /// settled counts as spent from now on. Alerts come out of the receiver.
     ///
     /// # Errors
     /// The store cannot be read or written, or holds what cannot be.
     pub fn open(store: Arc<dyn Store>, clock: WallClock) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
-        let hard = store.load()?;
-        let mut ledger = Ledger::new(hard.budgets.into_values(), hard.spent.into_values())?;
-        let lost = settle_lost(&mut ledger, hard.open, clock());
-        for writes in lost.chunks(256) {
-            store.commit(&writes.concat())?;
-        }
-        if !lost.is_empty() {
-            tracing::warn!("{} requests to providers were cut off: what was reserved for them is spent", lost.len());
-        }
+        Self::open_as(store, clock, Part::Holder(policy::escrow::Settings::default()))
+    }
+
+    /// Likewise, for either part. What a grantee had open when it was lost is told to the holder as spent.
+    ///
+    /// # Errors
+    /// As for [`Accounts::open`].
+    pub fn open_as(
+        store: Arc<dyn Store>,
+        clock: WallClock,
+        part: Part,
+    ) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
+        let mut hard = store.load()?;
+        let (book, epoch) = match part {
+            Part::Holder(settings) => journal::holder(&*store, &mut hard, settings, clock())?,
+            Part::Grantee { settings, id } => (journal::grantee(&*store, &mut hard, settings, id, clock())?, 0),
+        };
+        let keys = keys::Keys::of(hard.keys);
         let (alerts, raised) = mpsc::channel(ALERTS);
         let writer = Writer::start(Arc::clone(&store), store::Settings::default())?;
         let shared = Shared {
-            book: Mutex::new(ledger),
-            keys: keys::Keys::of(hard.keys),
+            book: Mutex::new(book),
+            ticks: Clock::start(),
+            escrow: escrow::Shared::new(KeyLog::new(epoch, &keys)),
+            keys,
             pace: pace::Pace::default(),
             store,
             writer,
@@ -119,6 +169,7 @@ impl Accounts {
             alerts,
             failing: AtomicBool::new(false),
             unsaved: Mutex::new(Vec::new()),
+            saving: tokio::sync::Mutex::default(),
             metrics: CostMetrics::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, raised))
@@ -139,34 +190,47 @@ impl Accounts {
         (self.shared.clock)()
     }
 
+    /// Now, by both clocks.
+    fn at(&self) -> At {
+        At { now: self.shared.ticks.now(), wall: self.now() }
+    }
+
     /// Sets aside what a request may cost at most.
     ///
     /// # Errors
-    /// A budget has no room, or nothing can be recorded.
+    /// A budget has no room, nothing can be recorded, or the coordinator that has the budgets is silent.
     pub fn reserve(&self, order: Order) -> Result<Bill, NotReserved> {
         if self.shared.failing.load(Ordering::Acquire) {
             return Err(NotReserved::Store("the store cannot be written, see the log".to_owned()));
         }
-        let now = self.now();
-        let id = ReservationId(order.request.0);
-        let reserved = self.shared.book().reserve(now, id, &order.subject, order.bound);
+        let (at, id) = (self.at(), ReservationId(order.request.0));
+        let (reserved, sooner) = {
+            let mut book = self.shared.book();
+            let before = book.spender_mut().map(|spender| spender.grantee.next_poll());
+            let reserved = book.reserve(at, id, &order.subject, order.bound);
+            let after = book.spender_mut().map(|spender| spender.grantee.next_poll());
+            (reserved, after < before)
+        };
+        if sooner {
+            self.hurry();
+        }
         match reserved {
-            Ok(reserved) => {
-                self.raise(reserved.alerts);
+            Ok(alerts) => {
+                self.raise(alerts);
                 Ok(Bill::new(self.clone(), order))
             }
             Err(error) => {
-                if let ReserveError::OverBudget { alerts, .. } = &error {
+                if let NotReserved::Ledger(ReserveError::OverBudget { alerts, .. }) = &error {
                     self.raise(alerts.clone());
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
     /// Whether so much could be set aside now.
     pub fn would_pass(&self, subject: &Subject, amount: Nanos) -> bool {
-        self.shared.book().would_pass(self.now(), subject, amount).is_ok()
+        self.shared.book().would_pass(self.at(), subject, amount)
     }
 
     /// What is reserved in all, and by how many.
@@ -182,7 +246,8 @@ impl Accounts {
         {
             // Amounts are absolute, so they go to the store in the ledger's order.
             let book = self.shared.book();
-            let spent = alerts.iter().filter_map(|alert| book.spent(&alert.budget)).map(Write::Spent).collect();
+            let spent = |alert: &AlertRaised| book.holder().and_then(|holder| holder.spent(&alert.budget));
+            let spent = alerts.iter().filter_map(spent).map(Write::Spent).collect();
             if let Err(error) = self.shared.writer.submit(spent) {
                 tracing::error!("the store does not take which alerts were raised: {error}");
             }
@@ -205,100 +270,95 @@ impl fmt::Debug for Accounts {
 impl Shared {
     /// Nobody panics with it in hand; if somebody did, what it holds is whole all the same, since each call of the
     /// ledger is.
-    fn book(&self) -> MutexGuard<'_, Ledger> {
+    fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unsaved(&self) -> MutexGuard<'_, Vec<UsageRecord>> {
+    fn unsaved(&self) -> MutexGuard<'_, Vec<Unsaved>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a settlement is on disk; if it cannot be, keeps the record for when it can.
-    async fn confirm(&self, pending: Result<Pending, WriterError>, record: UsageRecord) {
+    /// Waits until it is on disk; if it cannot be, keeps it for when it can. Whether it is.
+    async fn confirm(&self, pending: Result<Pending, WriterError>, unsaved: Unsaved) -> bool {
         let outcome = match pending {
             Ok(pending) => pending.await.map(drop),
             Err(error) => Err(error),
         };
-        self.confirmed(outcome, record);
+        self.confirmed(outcome, unsaved)
     }
 
-    fn confirmed(&self, outcome: Result<(), WriterError>, record: UsageRecord) {
+    fn confirmed(&self, outcome: Result<(), WriterError>, entry: Unsaved) -> bool {
         let Err(error) = outcome else {
             self.failing.store(false, Ordering::Release);
-            return;
+            self.on_disk([entry.sequence]);
+            return true;
         };
         if !self.failing.swap(true, Ordering::AcqRel) {
             tracing::error!("usage cannot be recorded, nothing new is taken in until it can: {error}");
         }
         let mut unsaved = self.unsaved();
         if unsaved.len() < UNSAVED {
-            unsaved.push(record);
+            unsaved.push(entry);
         } else {
-            tracing::error!("the usage of request {} is lost: {UNSAVED} records wait already", record.request);
+            tracing::error!("usage is lost: {UNSAVED} records wait for the store already");
+        }
+        false
+    }
+
+    /// Records of a grantee's journal stand there.
+    fn on_disk(&self, sequences: impl IntoIterator<Item = Option<u64>>) {
+        let mut sequences = sequences.into_iter().flatten().peekable();
+        if sequences.peek().is_some()
+            && let Some(spender) = self.book().spender_mut()
+        {
+            sequences.for_each(|sequence| spender.on_disk(sequence));
         }
     }
 
     /// Tries again to write what could not be written. True if nothing is left.
     async fn save(&self) -> bool {
-        let records = std::mem::take(&mut *self.unsaved());
-        if records.is_empty() && !self.failing.load(Ordering::Acquire) {
-            return true;
-        }
-        let mut writes: Vec<Write> = records.iter().cloned().map(Write::Usage).collect();
-        let pending = {
-            let book = self.book();
-            // Amounts are absolute: only the newest may be written.
-            let budgets: BTreeMap<String, Spent> =
-                book.all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
-            writes.extend(budgets.into_values().map(Write::Spent));
-            self.writer.submit(writes)
-        };
-        let outcome = match pending {
-            Ok(pending) => pending.await.map(drop),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => {
-                tracing::info!("usage is recorded again: {} records were written", records.len());
-                self.failing.store(false, Ordering::Release);
-                true
+        let _turn = self.saving.lock().await;
+        let mut saved = 0;
+        loop {
+            let entries: Vec<Unsaved> = {
+                let mut unsaved = self.unsaved();
+                let some = unsaved.len().min(SAVED);
+                unsaved.drain(..some).collect()
+            };
+            if entries.is_empty() && !self.failing.load(Ordering::Acquire) {
+                if saved > 0 {
+                    tracing::info!("usage is recorded again: {saved} batches were written");
+                }
+                return true;
             }
-            Err(error) => {
+            let mut writes: Vec<Write> = entries.iter().flat_map(|entry| entry.writes.iter().cloned()).collect();
+            let pending = {
+                let book = self.book();
+                if let Some(holder) = book.holder() {
+                    // Amounts are absolute: only the newest may be written.
+                    let budgets: BTreeMap<String, Spent> =
+                        holder.ledger().all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
+                    writes.extend(budgets.into_values().map(Write::Spent));
+                    writes.extend(holder.kept().iter().map(journal::state));
+                }
+                self.writer.submit(writes)
+            };
+            let outcome = match pending {
+                Ok(pending) => pending.await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
                 tracing::debug!("the store is still not to be written: {error}");
-                self.unsaved().extend(records);
-                false
+                let mut unsaved = self.unsaved();
+                let newer = std::mem::replace(&mut *unsaved, entries);
+                unsaved.extend(newer);
+                return false;
             }
+            saved += entries.len();
+            self.failing.store(false, Ordering::Release);
+            self.on_disk(entries.into_iter().map(|entry| entry.sequence));
         }
     }
-}
-
-/// What was written down for providers and never settled counts as spent. The writes, by request.
-fn settle_lost(ledger: &mut Ledger, open: BTreeMap<RequestId, OpenReservation>, now: UnixMillis) -> Vec<Vec<Write>> {
-    let mut all = Vec::new();
-    for (request, open) in open {
-        // A budget that was lowered since does not make the money come back.
-        let booked = match ledger.charge(now, &open.subject, open.amount) {
-            Ok(booked) => booked,
-            Err(error) => {
-                tracing::error!("the reservation of request {request} cannot be booked: {error}");
-                continue;
-            }
-        };
-        let record = UsageRecord {
-            request,
-            at: now,
-            asked: open.subject.model.clone(),
-            subject: open.subject,
-            reserved: open.amount,
-            cost: open.amount,
-            outcome: Outcome::Lost,
-            ..UsageRecord::default()
-        };
-        let mut writes = vec![Write::Usage(record), Write::Close(request)];
-        writes.extend(booked.changes.into_iter().map(Write::Spent));
-        all.push(writes);
-    }
-    all
 }
 
 /// A price and what it makes of tokens; a cost that does not fit is as much as was set aside.
