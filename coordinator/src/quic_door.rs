@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::answer::Answer;
+use protocol::answer::{Answer, JobError};
+use protocol::escrow::{EscrowAnswer, EscrowTell};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
 use protocol::manage::{AnswerManage, AskManage};
@@ -122,6 +123,10 @@ async fn one(
             // The answer to this question has no place for a refusal.
             Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
         },
+        Ok(Frame::EscrowTell(tell)) => match synced(tell, service, caller).await {
+            Ok(answer) => writer.send(answer).await?,
+            Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
+        },
         Ok(Frame::AskManage(ask)) => writer.send(managed(ask, service, caller).await).await?,
         Ok(other) => {
             writer.reset(Code::Unexpected);
@@ -143,6 +148,12 @@ async fn managed(ask: AskManage, service: &dyn Service, caller: &Caller) -> Answ
         Err(error) => Err(error),
     };
     AnswerManage { outcome }
+}
+
+/// What another coordinator may spend.
+async fn synced(tell: EscrowTell, service: &dyn Service, caller: &Caller) -> Result<EscrowAnswer, JobError> {
+    caller.operator("spend shared budgets as a coordinator does")?;
+    service.sync(tell).await
 }
 
 /// Passes the answer on until it ends or the client leaves.
