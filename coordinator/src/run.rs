@@ -21,16 +21,15 @@ use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::cost::Accounts;
-use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
+use actors::supervisor::{Supervisor, SupervisorArgs};
 use actors::tree::{Branch, look};
-use futures_util::future::BoxFuture;
 use policy::ledger::AlertRaised;
 use policy::restart::{Backoff, Intensity};
 use protocol::config::Config;
 use protocol::tree::TreeLine;
 use protocol::units::{Tokens, UnixMillis};
 use providers::Pool;
-use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
+use ractor::{Actor, ActorRef, SpawnErr};
 use store::RedbStore;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -52,6 +51,10 @@ use crate::router::{Router, RouterError};
 use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
+
+mod looped;
+
+use looped::looped;
 
 /// Keys, budgets and usage, in the state folder.
 const STORE: &str = "store.redb";
@@ -429,43 +432,6 @@ impl Doors {
                 Work { name: "client", future: Box::pin(quic_door::serve(connection, service, settings, refusals)) }
             }
         }
-    }
-}
-
-/// A child that runs a future, which must not end: if it does, that is a failure.
-fn looped(name: &'static str, make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> ChildSpec {
-    let make = Arc::new(make);
-    ChildSpec::new(name, move |parent| {
-        let make = Arc::clone(&make);
-        async move { Actor::spawn_linked(None, Loop { name }, make(), parent).await.map(|(actor, _)| actor.get_cell()) }
-    })
-}
-
-struct Loop {
-    name: &'static str,
-}
-
-struct Go;
-
-impl Actor for Loop {
-    type Msg = Go;
-    type State = Option<BoxFuture<'static, ()>>;
-    type Arguments = BoxFuture<'static, ()>;
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Go>,
-        work: BoxFuture<'static, ()>,
-    ) -> Result<Self::State, ActorProcessingErr> {
-        myself.cast(Go)?;
-        Ok(Some(work))
-    }
-
-    async fn handle(&self, _myself: ActorRef<Go>, _go: Go, work: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        if let Some(work) = work.take() {
-            work.await;
-        }
-        Err(format!("{} has come to an end", self.name).into())
     }
 }
 

@@ -137,7 +137,8 @@ impl Service for Server {
         let accounts = &self.parts.accounts;
         let known = self.parts.state.keys.authenticate(key, accounts.keys(), accounts.now());
         if known.is_err() && accounts.is_new() {
-            let message = "the keys are not known here yet, since the coordinator that has them has not answered: try again";
+            let message =
+                "the keys are not known here yet, since the coordinator that has them has not answered: try again";
             return Err(JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY));
         }
         known

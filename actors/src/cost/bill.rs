@@ -180,7 +180,9 @@ impl Drop for Bill {
             match tokio::runtime::Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(async move { accounts.shared.confirm(pending, unsaved).await })),
                 // Without a runtime there is nobody who could wait for longer.
-                Err(_) => drop(accounts.shared.confirmed(pending.and_then(|pending| pending.wait().map(drop)), unsaved)),
+                Err(_) => {
+                    accounts.shared.confirmed(pending.and_then(|pending| pending.wait().map(drop)), unsaved);
+                }
             }
         }
     }

@@ -98,12 +98,7 @@ impl Book {
         }
     }
 
-    pub(super) fn extend(
-        &mut self,
-        at: At,
-        id: ReservationId,
-        more: Nanos,
-    ) -> Result<Vec<AlertRaised>, NotReserved> {
+    pub(super) fn extend(&mut self, at: At, id: ReservationId, more: Nanos) -> Result<Vec<AlertRaised>, NotReserved> {
         match self {
             Self::Holder(holder) => Ok(holder.extend(at, id, more)?.alerts),
             Self::Grantee(spender) => spender.grantee.extend(at.now, id, more).map(|()| Vec::new()).map_err(refused),
@@ -160,6 +155,8 @@ fn refused(refused: Refused) -> NotReserved {
     match refused {
         Refused::Over(over) => ReserveError::OverBudget { over, alerts: Vec::new() }.into(),
         Refused::Ledger(error) => error.into(),
-        refused @ (Refused::Closed { .. } | Refused::Slice { .. } | Refused::Backlog(_)) => NotReserved::Escrow(refused),
+        refused @ (Refused::Closed { .. } | Refused::Slice { .. } | Refused::Backlog(_)) => {
+            NotReserved::Escrow(refused)
+        }
     }
 }

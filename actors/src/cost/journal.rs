@@ -125,9 +125,10 @@ pub(super) fn grantee(
     let (mut entries, mut batches) = (Vec::new(), Vec::new());
     let mut next = booked.saturating_add(1);
     for (name, bytes) in under(hard, RECORDS) {
-        let sequence: u64 = name.get(RECORDS.len()..).and_then(|number| number.parse().ok()).ok_or_else(|| {
-            OpenError::Blob { name: name.clone(), problem: "its name has no number".to_owned() }
-        })?;
+        let sequence: u64 = name
+            .get(RECORDS.len()..)
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| OpenError::Blob { name: name.clone(), problem: "its name has no number".to_owned() })?;
         if sequence <= booked {
             batches.push(vec![Write::RemoveBlob(name.clone())]);
             continue;

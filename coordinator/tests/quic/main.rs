@@ -4,6 +4,7 @@
 
 mod bed;
 mod kept;
+mod shared;
 
 use std::time::Duration;
 

@@ -63,7 +63,8 @@ impl Accounts {
             }
         }
         if self.grant.0 < self.settle_every.0.saturating_mul(2) {
-            let message = format!("is {}: give at least twice accounts.settle_every ({})", self.grant, self.settle_every);
+            let message =
+                format!("is {}: give at least twice accounts.settle_every ({})", self.grant, self.settle_every);
             found.push(fault("accounts.grant", message));
         }
         count(found, "accounts.idempotency_keys".to_owned(), self.idempotency_keys, 16_777_216);

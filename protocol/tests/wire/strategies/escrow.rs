@@ -81,10 +81,11 @@ fn refusal() -> Any<EscrowRefusal> {
 }
 
 fn answer() -> Any<EscrowAnswer> {
-    let keys = (version(), version(), vec(record(), 0..3), any::<bool>()).prop_map(|(after, version, records, last)| {
-        let [after, version] = [after, version].map(|(epoch, number)| KeysVersion { epoch, number });
-        KeyChanges { after, version, records, last }
-    });
+    let keys =
+        (version(), version(), vec(record(), 0..3), any::<bool>()).prop_map(|(after, version, records, last)| {
+            let [after, version] = [after, version].map(|(epoch, number)| KeysVersion { epoch, number });
+            KeyChanges { after, version, records, last }
+        });
     let outcome = prop_oneof![grant().prop_map(Ok), refusal().prop_map(Err)];
     let parts = (any::<(u64, u32, u32)>(), outcome, option::of(keys));
     parts
