@@ -102,13 +102,13 @@ impl Accounts {
         let mut answers = self.shared.escrow.answers.subscribe();
         loop {
             answers.mark_unchanged();
-            let refused = match self.reserve(order.clone()) {
-                Err(refused @ NotReserved::Escrow(Refused::Slice { .. })) => refused,
+            match self.reserve(order.clone()) {
+                Err(NotReserved::Escrow(Refused::Slice { .. })) => {}
                 other => return other,
-            };
-            match timeout_at(until, answers.changed()).await {
-                Ok(Ok(())) => {}
-                _ => return Err(refused),
+            }
+            if !matches!(timeout_at(until, answers.changed()).await, Ok(Ok(()))) {
+                // Why there is none by now.
+                return self.reserve(order);
             }
         }
     }

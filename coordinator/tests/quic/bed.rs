@@ -230,7 +230,7 @@ impl Reach {
             name: format!("node-{id}"),
             incarnation: Incarnation(1),
             build: "test".to_owned(),
-            streams: 8,
+            streams: 512,
             patience: LONG,
             backoff: Backoff { first: LOOK, longest: Duration::from_secs(1) },
             seed: id,

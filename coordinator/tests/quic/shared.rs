@@ -124,10 +124,11 @@ async fn three_coordinators_under_load_never_spend_more_than_the_budget() {
     const TOKENS: u32 = 200;
     let limit = Nanos(60_000_000);
     let holder = Bed::start_with(quick).await;
+    let admin = holder.client().await;
+    // Before they come: what they let in until they have heard of it would count beyond it.
+    budget(&admin, limit).await;
     let (second, third) = (holder.follower(quick).await, holder.follower(quick).await);
     let _nodes = (holder.node(1, PACE).await, second.node(2, PACE).await, third.node(3, PACE).await);
-    let admin = holder.client().await;
-    budget(&admin, limit).await;
     let clients = [holder.client().await, second.client().await, third.client().await].map(Arc::new);
     let mut asks = JoinSet::new();
     for number in 0..ASKED {
