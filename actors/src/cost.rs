@@ -15,18 +15,16 @@
 //!
 //! Left to others: prices, who may ask at all ([`keys`]), how fast ([`pace`]), and where alerts go.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy::escrow::grantee::{BadJournal, Refused};
 use policy::escrow::holder::At;
 use policy::ledger::{AlertRaised, BudgetError, Ledger, ReservationId, ReserveError};
-use protocol::account::{Budget, Spent, Subject};
+use protocol::account::{Budget, Subject};
 use protocol::money::Price;
 use protocol::units::{Nanos, UnixMillis};
-use store::{Pending, Store, StoreError, Write, Writer, WriterError};
+use store::{Store, StoreError, Write, Writer, WriterError};
 use tokio::sync::mpsc;
 
 use crate::cluster::Clock;
@@ -40,6 +38,8 @@ mod known;
 pub mod manage;
 mod metrics;
 pub mod pace;
+mod saving;
+mod steady;
 pub mod watch;
 
 pub use bill::{Bill, Order};
@@ -48,16 +48,13 @@ pub use escrow::Part;
 use book::Book;
 use known::KeyLog;
 use metrics::CostMetrics;
+use steady::Steady;
 
 /// The time of day.
 pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// Alerts on their way to whoever tells people; more are counted and logged only.
 const ALERTS: usize = 1024;
-/// Usage records that wait for a store which cannot be written.
-const UNSAVED: usize = 65_536;
-/// So many of them are written at once.
-const SAVED: usize = 512;
 
 /// Why accounts cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -114,20 +111,12 @@ struct Shared {
     writer: Writer,
     clock: WallClock,
     alerts: mpsc::Sender<AlertRaised>,
-    /// The store could not be written the last time.
-    failing: AtomicBool,
-    /// What it still has to take.
-    unsaved: Mutex<Vec<Unsaved>>,
-    /// One at a time tries to write it.
+    steady: Arc<Steady>,
+    /// What the store still has to take.
+    unsaved: saving::Unsaved,
+    /// One at a time tries to write what it could not take.
     saving: tokio::sync::Mutex<()>,
     metrics: CostMetrics,
-}
-
-/// What must not be lost, though the store could not be written.
-struct Unsaved {
-    writes: Vec<Write>,
-    /// The place of its record in a grantee's journal.
-    sequence: Option<u64>,
 }
 
 impl Accounts {
@@ -156,6 +145,8 @@ impl Accounts {
         };
         let keys = keys::Keys::of(hard.keys);
         let (alerts, raised) = mpsc::channel(ALERTS);
+        let steady = Arc::new(Steady::new(store));
+        let store = Arc::clone(&steady) as Arc<dyn Store>;
         let writer = Writer::start(Arc::clone(&store), store::Settings::default())?;
         let shared = Shared {
             book: Mutex::new(book),
@@ -167,8 +158,8 @@ impl Accounts {
             writer,
             clock,
             alerts,
-            failing: AtomicBool::new(false),
-            unsaved: Mutex::new(Vec::new()),
+            steady,
+            unsaved: saving::Unsaved::default(),
             saving: tokio::sync::Mutex::default(),
             metrics: CostMetrics::new(),
         };
@@ -200,15 +191,15 @@ impl Accounts {
     /// # Errors
     /// A budget has no room, nothing can be recorded, or the coordinator that has the budgets is silent.
     pub fn reserve(&self, order: Order) -> Result<Bill, NotReserved> {
-        if self.shared.failing.load(Ordering::Acquire) {
+        if self.shared.steady.failed() {
             return Err(NotReserved::Store("the store cannot be written, see the log".to_owned()));
         }
         let (at, id) = (self.at(), ReservationId(order.request.0));
         let (reserved, sooner) = {
             let mut book = self.shared.book();
-            let before = book.spender_mut().map(|spender| spender.grantee.next_poll());
+            let before = book.grantee_mut().map(|grantee| grantee.next_poll());
             let reserved = book.reserve(at, id, &order.subject, order.bound);
-            let after = book.spender_mut().map(|spender| spender.grantee.next_poll());
+            let after = book.grantee_mut().map(|grantee| grantee.next_poll());
             (reserved, after < before)
         };
         if sooner {
@@ -272,92 +263,6 @@ impl Shared {
     /// ledger is.
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unsaved(&self) -> MutexGuard<'_, Vec<Unsaved>> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until it is on disk; if it cannot be, keeps it for when it can. Whether it is.
-    async fn confirm(&self, pending: Result<Pending, WriterError>, unsaved: Unsaved) -> bool {
-        let outcome = match pending {
-            Ok(pending) => pending.await.map(drop),
-            Err(error) => Err(error),
-        };
-        self.confirmed(outcome, unsaved)
-    }
-
-    fn confirmed(&self, outcome: Result<(), WriterError>, entry: Unsaved) -> bool {
-        let Err(error) = outcome else {
-            self.failing.store(false, Ordering::Release);
-            self.on_disk([entry.sequence]);
-            return true;
-        };
-        if !self.failing.swap(true, Ordering::AcqRel) {
-            tracing::error!("usage cannot be recorded, nothing new is taken in until it can: {error}");
-        }
-        let mut unsaved = self.unsaved();
-        if unsaved.len() < UNSAVED {
-            unsaved.push(entry);
-        } else {
-            tracing::error!("usage is lost: {UNSAVED} records wait for the store already");
-        }
-        false
-    }
-
-    /// Records of a grantee's journal stand there.
-    fn on_disk(&self, sequences: impl IntoIterator<Item = Option<u64>>) {
-        let mut sequences = sequences.into_iter().flatten().peekable();
-        if sequences.peek().is_some()
-            && let Some(spender) = self.book().spender_mut()
-        {
-            sequences.for_each(|sequence| spender.on_disk(sequence));
-        }
-    }
-
-    /// Tries again to write what could not be written. True if nothing is left.
-    async fn save(&self) -> bool {
-        let _turn = self.saving.lock().await;
-        let mut saved = 0;
-        loop {
-            let entries: Vec<Unsaved> = {
-                let mut unsaved = self.unsaved();
-                let some = unsaved.len().min(SAVED);
-                unsaved.drain(..some).collect()
-            };
-            if entries.is_empty() && !self.failing.load(Ordering::Acquire) {
-                if saved > 0 {
-                    tracing::info!("usage is recorded again: {saved} batches were written");
-                }
-                return true;
-            }
-            let mut writes: Vec<Write> = entries.iter().flat_map(|entry| entry.writes.iter().cloned()).collect();
-            let pending = {
-                let book = self.book();
-                if let Some(holder) = book.holder() {
-                    // Amounts are absolute: only the newest may be written.
-                    let budgets: BTreeMap<String, Spent> =
-                        holder.ledger().all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
-                    writes.extend(budgets.into_values().map(Write::Spent));
-                    writes.extend(holder.kept().iter().map(journal::state));
-                }
-                self.writer.submit(writes)
-            };
-            let outcome = match pending {
-                Ok(pending) => pending.await.map(drop),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                tracing::debug!("the store is still not to be written: {error}");
-                let mut unsaved = self.unsaved();
-                let newer = std::mem::replace(&mut *unsaved, entries);
-                unsaved.extend(newer);
-                return false;
-            }
-            saved += entries.len();
-            self.failing.store(false, Ordering::Release);
-            self.on_disk(entries.into_iter().map(|entry| entry.sequence));
-        }
     }
 }
 

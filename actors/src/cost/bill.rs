@@ -6,10 +6,11 @@ use protocol::answer::Usage;
 use protocol::ids::RequestId;
 use protocol::money::Price;
 use protocol::units::{Nanos, Tokens};
-use store::{OpenReservation, Pending, Write, WriterError};
+use store::{OpenReservation, Write, WriterError};
 
 use super::book::Booked;
-use super::{Accounts, NotReserved, Unsaved, cost_of};
+use super::saving::{Entry, Sent};
+use super::{Accounts, NotReserved, cost_of};
 
 /// What is to be set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,13 +125,13 @@ impl Bill {
     /// It has used so much. Returns what it cost, once that is on disk.
     pub async fn settle(mut self, used: &Usage, outcome: Outcome) -> Nanos {
         (self.used, self.outcome) = (*used, outcome);
-        let Some((cost, pending, unsaved)) = self.close() else { return Nanos::ZERO };
-        self.accounts.shared.confirm(pending, unsaved).await;
+        let Some((cost, sent)) = self.close() else { return Nanos::ZERO };
+        self.accounts.shared.settle(sent).await;
         cost
     }
 
     /// Books it. None if it was booked before.
-    fn close(&mut self) -> Option<(Nanos, Result<Pending, WriterError>, Unsaved)> {
+    fn close(&mut self) -> Option<(Nanos, Sent)> {
         if !std::mem::replace(&mut self.open, false) {
             return None;
         }
@@ -162,26 +163,23 @@ impl Bill {
         if self.journaled {
             writes.push(Write::Close(self.order.request));
         }
-        let unsaved = Unsaved { writes: writes.clone(), sequence };
-        writes.extend(changes.into_iter().map(Write::Spent));
-        // In the ledger's order: amounts are absolute, and the last must be the newest.
-        let pending = shared.writer.submit(writes);
+        let sent = shared.send(&mut book, Entry { writes, sequence }, changes, None);
         drop(book);
         shared.metrics.billed(&record);
         self.accounts.raise(alerts);
-        Some((record.cost, pending, unsaved))
+        Some((record.cost, sent))
     }
 }
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        if let Some((_, pending, unsaved)) = self.close() {
+        if let Some((_, sent)) = self.close() {
             let accounts = self.accounts.clone();
             match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(async move { accounts.shared.confirm(pending, unsaved).await })),
+                Ok(runtime) => drop(runtime.spawn(async move { accounts.shared.settle(sent).await })),
                 // Without a runtime there is nobody who could wait for longer.
                 Err(_) => {
-                    accounts.shared.confirmed(pending.and_then(|pending| pending.wait().map(drop)), unsaved);
+                    accounts.shared.confirm_here(sent);
                 }
             }
         }

@@ -1,9 +1,7 @@
 //! Who decides over money: the coordinator that has the budgets, or one that spends slices of them.
 //!
 //! Rules: what is decided here comes back with the writes that belong to it, and whoever holds the lock hands them to
-//! the store in that order. A grantee's record counts as told once it is on disk, and all records before it.
-
-use std::collections::BTreeSet;
+//! the store in that order.
 
 use policy::escrow::holder::At;
 use policy::escrow::{Grantee, Holder, grantee::Refused};
@@ -19,16 +17,7 @@ pub(super) enum Book {
     /// This coordinator has the budgets.
     Holder(Box<Holder>),
     /// Another one has.
-    Grantee(Box<Spender>),
-}
-
-/// A grantee, and how far its journal is on disk.
-pub(super) struct Spender {
-    pub(super) grantee: Grantee,
-    /// All records up to this one are.
-    solid: u64,
-    /// So are these.
-    beyond: BTreeSet<u64>,
+    Grantee(Box<Grantee>),
 }
 
 /// What was booked of a request.
@@ -41,24 +30,6 @@ pub(super) struct Booked {
     pub(super) alerts: Vec<AlertRaised>,
     /// Its place in a grantee's journal.
     pub(super) sequence: Option<u64>,
-}
-
-impl Spender {
-    pub(super) fn new(grantee: Grantee, last: u64) -> Self {
-        Self { grantee, solid: last, beyond: BTreeSet::new() }
-    }
-
-    /// A record is on disk.
-    pub(super) fn on_disk(&mut self, sequence: u64) {
-        self.beyond.insert(sequence);
-        let before = self.solid;
-        while self.beyond.remove(&self.solid.saturating_add(1)) {
-            self.solid = self.solid.saturating_add(1);
-        }
-        if self.solid > before {
-            self.grantee.journaled(self.solid);
-        }
-    }
 }
 
 impl Book {
@@ -76,10 +47,10 @@ impl Book {
         }
     }
 
-    pub(super) fn spender_mut(&mut self) -> Option<&mut Spender> {
+    pub(super) fn grantee_mut(&mut self) -> Option<&mut Grantee> {
         match self {
             Self::Holder(_) => None,
-            Self::Grantee(spender) => Some(spender),
+            Self::Grantee(grantee) => Some(grantee),
         }
     }
 
@@ -92,8 +63,8 @@ impl Book {
     ) -> Result<Vec<AlertRaised>, NotReserved> {
         match self {
             Self::Holder(holder) => Ok(holder.reserve(at, id, subject, amount)?.alerts),
-            Self::Grantee(spender) => {
-                spender.grantee.reserve(at.now, id, subject, amount).map(|()| Vec::new()).map_err(refused)
+            Self::Grantee(grantee) => {
+                grantee.reserve(at.now, id, subject, amount).map(|()| Vec::new()).map_err(refused)
             }
         }
     }
@@ -101,7 +72,7 @@ impl Book {
     pub(super) fn extend(&mut self, at: At, id: ReservationId, more: Nanos) -> Result<Vec<AlertRaised>, NotReserved> {
         match self {
             Self::Holder(holder) => Ok(holder.extend(at, id, more)?.alerts),
-            Self::Grantee(spender) => spender.grantee.extend(at.now, id, more).map(|()| Vec::new()).map_err(refused),
+            Self::Grantee(grantee) => grantee.extend(at.now, id, more).map(|()| Vec::new()).map_err(refused),
         }
     }
 
@@ -120,8 +91,8 @@ impl Book {
                 let entry = Write::Usage(record.clone());
                 Ok(Booked { record, entry, changes: settled.changes, alerts: settled.alerts, sequence: None })
             }
-            Self::Grantee(spender) => {
-                let entered = spender.grantee.settle(id, record)?;
+            Self::Grantee(grantee) => {
+                let entered = grantee.settle(id, record)?;
                 let (entry, sequence) = (journal::entry(&entered), Some(entered.sequence));
                 Ok(Booked { record: entered.record, entry, changes: Vec::new(), alerts: Vec::new(), sequence })
             }
@@ -131,21 +102,21 @@ impl Book {
     pub(super) fn release(&mut self, id: ReservationId) -> Result<Nanos, UnknownReservation> {
         match self {
             Self::Holder(holder) => holder.release(id),
-            Self::Grantee(spender) => spender.grantee.release(id),
+            Self::Grantee(grantee) => grantee.release(id),
         }
     }
 
     pub(super) fn would_pass(&self, at: At, subject: &Subject, amount: Nanos) -> bool {
         match self {
             Self::Holder(holder) => holder.would_pass(at, subject, amount).is_ok(),
-            Self::Grantee(spender) => spender.grantee.would_pass(at.now, subject, amount).is_ok(),
+            Self::Grantee(grantee) => grantee.would_pass(at.now, subject, amount).is_ok(),
         }
     }
 
     pub(super) fn open(&self) -> usize {
         match self {
             Self::Holder(holder) => holder.ledger().open(),
-            Self::Grantee(spender) => spender.grantee.reservations(),
+            Self::Grantee(grantee) => grantee.reservations(),
         }
     }
 }

@@ -17,7 +17,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::known::{Followed, KeyLog};
-use super::{Accounts, Bill, NotReserved, Order, Unsaved, journal};
+use super::saving::Entry;
+use super::{Accounts, Bill, NotReserved, Order, journal};
 
 /// Keys in one commit.
 const KEYS: usize = 2048;
@@ -124,7 +125,7 @@ impl Accounts {
             return Err(NotSynced::Store);
         }
         let at = self.at();
-        let (outcome, pending, unsaved, alerts) = {
+        let (outcome, sent, alerts) = {
             let mut book = shared.book();
             let Some(holder) = book.holder_mut() else { return Err(NotSynced::NotHolder) };
             match holder.sync(at, &tell.sync) {
@@ -132,21 +133,16 @@ impl Accounts {
                     if unheld.0 > 0 {
                         tracing::warn!("a coordinator has spent {} beyond its slice", protocol::money::Money(unheld));
                     }
-                    let mut writes: Vec<Write> = records.into_iter().map(Write::Usage).collect();
-                    let unsaved = Unsaved { writes: writes.clone(), sequence: None };
-                    writes.extend(changes.into_iter().map(Write::Spent));
-                    writes.push(journal::state(&state));
-                    (Ok(grant), Some(shared.writer.submit(writes)), unsaved, alerts)
+                    let entry = Entry { writes: records.into_iter().map(Write::Usage).collect(), sequence: None };
+                    let sent = shared.send(&mut book, entry, changes, Some(journal::state(&state)));
+                    (Ok(grant), Some(sent), alerts)
                 }
-                Err(refusal) => {
-                    let whole = Unsaved { writes: Vec::new(), sequence: None };
-                    (Err(refusal), None, whole, Vec::new())
-                }
+                Err(refusal) => (Err(refusal), None, Vec::new()),
             }
         };
         self.raise(alerts);
-        if let Some(pending) = pending
-            && !shared.confirm(pending, unsaved).await
+        if let Some(sent) = sent
+            && !shared.confirm(sent).await
         {
             return Err(NotSynced::Store);
         }
@@ -172,7 +168,7 @@ impl Accounts {
     /// Grantee: what to tell the holder now, if anything.
     pub fn tell(&self) -> Option<EscrowTell> {
         let now = self.at().now;
-        let sync = self.shared.book().spender_mut()?.grantee.poll(now)?;
+        let sync = self.shared.book().grantee_mut()?.poll(now)?;
         Some(EscrowTell { sync, keys: lock(&self.shared.escrow.followed).version() })
     }
 
@@ -180,7 +176,7 @@ impl Accounts {
     pub async fn due(&self) {
         loop {
             let woken = self.shared.escrow.wake.notified();
-            let Some(next) = self.shared.book().spender_mut().map(|spender| spender.grantee.next_poll()) else {
+            let Some(next) = self.shared.book().grantee_mut().map(|grantee| grantee.next_poll()) else {
                 return std::future::pending().await;
             };
             let left = next.saturating_sub(self.at().now);
@@ -215,9 +211,9 @@ impl Accounts {
         }
         let granted = {
             let mut book = shared.book();
-            let Some(spender) = book.spender_mut() else { return Ok(()) };
-            let before = spender.grantee.booked();
-            let granted = spender.grantee.on_answer(answer.serial, answer.outcome);
+            let Some(grantee) = book.grantee_mut() else { return Ok(()) };
+            let before = grantee.booked();
+            let granted = grantee.on_answer(answer.serial, answer.outcome);
             if let Answered::Granted { booked } = granted
                 && booked > before
             {
@@ -253,7 +249,7 @@ impl Accounts {
         let mut answers = self.shared.escrow.answers.subscribe();
         loop {
             answers.mark_unchanged();
-            let left = self.shared.book().spender_mut().map_or(0, |spender| spender.grantee.unbooked());
+            let left = self.shared.book().grantee_mut().map_or(0, |grantee| grantee.unbooked());
             if left == 0 || !matches!(timeout_at(until, answers.changed()).await, Ok(Ok(()))) {
                 return;
             }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use store::{Hard, OpenReservation, Store, Write};
 
 use super::OpenError;
-use super::book::{Book, Spender};
+use super::book::Book;
 
 /// How often a holder has started.
 const EPOCH: &str = "escrow/epoch";
@@ -133,13 +133,8 @@ pub(super) fn grantee(
             batches.push(vec![Write::RemoveBlob(name.clone())]);
             continue;
         }
-        let moved = Sequenced { sequence: next, record: read(name, bytes)? };
-        if sequence != next {
-            // One before it was lost with the disk's failure, and nobody was told of any behind that one.
-            batches.push(vec![entry(&moved), Write::RemoveBlob(name.clone())]);
-        }
-        entries.push(moved);
-        next = next.saturating_add(1);
+        entries.push(Sequenced { sequence, record: read(name, bytes)? });
+        next = sequence.saturating_add(1);
     }
     let open = std::mem::take(&mut hard.open);
     if !open.is_empty() {
@@ -155,7 +150,7 @@ pub(super) fn grantee(
         store.commit(&writes.concat())?;
     }
     let grantee = Grantee::new(settings, id, incarnation, booked, entries)?;
-    Ok(Book::Grantee(Box::new(Spender::new(grantee, next.saturating_sub(1)))))
+    Ok(Book::Grantee(Box::new(grantee)))
 }
 
 fn lost(request: RequestId, open: OpenReservation, now: UnixMillis) -> UsageRecord {

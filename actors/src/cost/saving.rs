@@ -1,0 +1,160 @@
+//! What is on its way to the store, and what becomes of it if the store fails.
+//!
+//! Rules: a record is remembered from when it is handed to the store until it is on disk. After a failure all that are
+//! remembered are written anew, together with the sums that rest on them (see [`super::steady`]). How many there can be
+//! is bounded by what is open: nothing new is let in meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use protocol::account::Spent;
+use store::{Pending, Write, WriterError};
+
+use super::book::Book;
+use super::steady::brings;
+use super::{Shared, journal};
+
+/// So many entries are written in a batch.
+const BATCH: usize = 2048;
+
+/// What must not be lost, though the store cannot be written.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) writes: Vec<Write>,
+    /// The place of its record in a grantee's journal.
+    pub(super) sequence: Option<u64>,
+}
+
+/// What is not known to be on disk, in order.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    entries: Mutex<(u64, BTreeMap<u64, Entry>)>,
+}
+
+/// An entry on its way.
+#[derive(Debug)]
+pub(super) struct Sent {
+    number: u64,
+    pending: Result<Pending, WriterError>,
+}
+
+impl Unsaved {
+    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Entry>)> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, entry: Entry) -> u64 {
+        let mut entries = self.lock();
+        entries.0 = entries.0.wrapping_add(1);
+        let number = entries.0;
+        entries.1.insert(number, entry);
+        number
+    }
+}
+
+impl Shared {
+    /// Hands an entry to the store, with sums that rest on it. `_book` is locked: amounts are absolute, so they go to
+    /// the store in the order in which they are booked.
+    pub(super) fn send(&self, _book: &mut Book, entry: Entry, changes: Vec<Spent>, more: Option<Write>) -> Sent {
+        let mut writes = entry.writes.clone();
+        writes.extend(changes.into_iter().map(Write::Spent));
+        writes.extend(more);
+        let number = self.unsaved.remember(entry);
+        let pending = self.writer.submit(writes);
+        if let Err(error) = &pending {
+            self.steady.missed(error);
+        }
+        Sent { number, pending }
+    }
+
+    /// Waits until it is on disk. False if it cannot be now; then it is written as soon as something can.
+    pub(super) async fn confirm(&self, sent: Sent) -> bool {
+        let outcome = match sent.pending {
+            Ok(pending) => pending.await.map(drop),
+            Err(error) => Err(error),
+        };
+        self.confirmed(sent.number, outcome)
+    }
+
+    /// Likewise, where nobody can wait but this thread.
+    pub(super) fn confirm_here(&self, sent: Sent) -> bool {
+        self.confirmed(sent.number, sent.pending.and_then(|pending| pending.wait().map(drop)))
+    }
+
+    fn confirmed(&self, number: u64, outcome: Result<(), WriterError>) -> bool {
+        match outcome {
+            Ok(()) => {
+                let entry = self.unsaved.lock().1.remove(&number);
+                self.on_disk(entry.into_iter().map(|entry| entry.sequence));
+                true
+            }
+            Err(error) => {
+                tracing::debug!("a record waits for the store: {error}");
+                // Perhaps it was written anew in the meantime.
+                !self.unsaved.lock().1.contains_key(&number)
+            }
+        }
+    }
+
+    /// Records of a grantee's journal stand there.
+    fn on_disk(&self, sequences: impl IntoIterator<Item = Option<u64>>) {
+        let mut sequences = sequences.into_iter().flatten().peekable();
+        if sequences.peek().is_some()
+            && let Some(grantee) = self.book().grantee_mut()
+        {
+            sequences.for_each(|sequence| grantee.journaled(sequence));
+        }
+    }
+
+    /// Waits until it is on disk; if the store has failed, tries whether it has recovered, unless others do.
+    pub(super) async fn settle(&self, sent: Sent) {
+        if !self.confirm(sent).await
+            && let Ok(turn) = self.saving.try_lock()
+        {
+            self.save_all(turn).await;
+        }
+    }
+
+    /// If the store has failed, tries to write all that it lacks. True if it lacks nothing.
+    pub(super) async fn save(&self) -> bool {
+        let turn = self.saving.lock().await;
+        self.save_all(turn).await
+    }
+
+    async fn save_all(&self, _turn: tokio::sync::MutexGuard<'_, ()>) -> bool {
+        while self.steady.failed() {
+            let (entries, pending, whole) = {
+                let book = self.book();
+                let (entries, left) = {
+                    let unsaved = self.unsaved.lock();
+                    let some = unsaved.1.iter().take(BATCH).map(|(number, entry)| (*number, entry.clone()));
+                    (some.collect::<Vec<_>>(), unsaved.1.len().saturating_sub(BATCH))
+                };
+                let mut writes = vec![brings(left == 0)];
+                writes.extend(entries.iter().flat_map(|(_, entry)| entry.writes.iter().cloned()));
+                if let Some(holder) = book.holder().filter(|_| left == 0) {
+                    writes.extend(holder.ledger().all_spent().map(Write::Spent));
+                    writes.extend(holder.kept().iter().map(journal::state));
+                }
+                (entries, self.writer.submit(writes), left == 0)
+            };
+            let outcome = match pending {
+                Ok(pending) => pending.await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                tracing::debug!("the store is still not to be written: {error}");
+                return false;
+            }
+            let sequences: Vec<Option<u64>> = {
+                let mut unsaved = self.unsaved.lock();
+                entries.iter().filter_map(|(number, _)| Some(unsaved.1.remove(number)?.sequence)).collect()
+            };
+            self.on_disk(sequences);
+            if whole {
+                tracing::info!("{} records were written that had waited for the store", entries.len());
+            }
+        }
+        true
+    }
+}

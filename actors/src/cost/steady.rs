@@ -1,0 +1,122 @@
+//! A store that stops at its first failure.
+//!
+//! Rules: what was spent of a budget is written as a sum, and the sum that is written after a failure has that in it
+//! whose record the failure has cost. So after one nothing is written, until a batch comes that brings all that is
+//! missing: then records and sums agree on disk at every moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::ids::RequestId;
+use protocol::manage::UsageQuery;
+use protocol::units::UnixMillis;
+use store::{Compacted, Grouping, Hard, Receipt, Store, StoreError, Total, UsagePage, Write, WriterError};
+
+/// A batch with this write brings a part of what is missing.
+const PART: &str = "accounts/part";
+/// A batch with this write brings the rest.
+const WHOLE: &str = "accounts/whole";
+
+/// Stops at its first failure.
+#[derive(Debug)]
+pub(super) struct Steady {
+    inner: Arc<dyn Store>,
+    failed: Mutex<Option<StoreError>>,
+}
+
+/// Lets a batch through after a failure; with the last of what is missing, all that come later too.
+pub(super) fn brings(whole: bool) -> Write {
+    Write::RemoveBlob(if whole { WHOLE } else { PART }.to_owned())
+}
+
+fn has(batch: &[Write], mark: &str) -> bool {
+    batch.iter().any(|write| matches!(write, Write::RemoveBlob(name) if name == mark))
+}
+
+impl Steady {
+    pub(super) fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, failed: Mutex::new(None) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something is missing on disk.
+    pub(super) fn failed(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// A batch did not even come to the store.
+    pub(super) fn missed(&self, error: &WriterError) {
+        let error = match error {
+            WriterError::Store(error) => error.clone(),
+            other => StoreError::Disk { path: "the writer's queue".into(), why: other.to_string() },
+        };
+        self.fail(error);
+    }
+
+    fn fail(&self, error: StoreError) {
+        let mut failed = self.lock();
+        if failed.is_none() {
+            tracing::error!("usage cannot be recorded, nothing new is taken in until it can: {error}");
+        }
+        *failed = Some(error);
+    }
+}
+
+impl Store for Steady {
+    fn load(&self) -> Result<Hard, StoreError> {
+        self.inner.load()
+    }
+
+    fn commit(&self, batch: &[Write]) -> Result<Receipt, StoreError> {
+        let whole = has(batch, WHOLE);
+        if !whole
+            && !has(batch, PART)
+            && let Some(error) = self.lock().clone()
+        {
+            return Err(error);
+        }
+        match self.inner.commit(batch) {
+            Ok(receipt) => {
+                if whole && self.lock().take().is_some() {
+                    tracing::info!("usage is recorded again");
+                }
+                Ok(receipt)
+            }
+            Err(error) => {
+                // Of a group that is refused, each batch is tried alone.
+                if !matches!(error, StoreError::Refused(_)) {
+                    self.fail(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+        self.inner.usage(query)
+    }
+
+    fn totals(
+        &self,
+        since: Option<UnixMillis>,
+        until: Option<UnixMillis>,
+        by: Grouping,
+    ) -> Result<BTreeMap<String, Total>, StoreError> {
+        self.inner.totals(since, until, by)
+    }
+
+    fn compact(&self, before: UnixMillis) -> Result<Compacted, StoreError> {
+        self.inner.compact(before)
+    }
+
+    fn usage_exists(&self, request: RequestId) -> Result<bool, StoreError> {
+        self.inner.usage_exists(request)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
