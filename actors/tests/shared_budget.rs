@@ -65,7 +65,7 @@ async fn a_request_waits_for_a_larger_slice_and_not_for_ever() {
         seats.exchange(1).await;
         tokio::task::yield_now().await;
     }
-    waiting.await.unwrap().unwrap().give_back();
+    waiting.await.unwrap().unwrap().give_back().await;
     let refused = grantee.reserve_within(order(2, limit().0 / 2), Duration::from_millis(1)).await;
     assert!(matches!(refused, Err(NotReserved::Escrow(Refused::Slice { .. }))), "{refused:?}");
     let over = grantee.reserve_within(order(3, limit().0 + 1), Duration::from_secs(30)).await;
@@ -135,6 +135,25 @@ async fn regression_no_sum_is_written_past_a_record_that_the_disk_refused() {
 }
 
 #[tokio::test]
+async fn regression_what_is_given_back_while_the_disk_fails_is_not_spent_after_a_kill() {
+    for at in [0, 1] {
+        let mut seats = Seats::open(2).await;
+        let mut bill = seats.bill(at, 1, 10).await;
+        bill.journal().await.unwrap();
+        seats.seat(at).disk().fail(true);
+        bill.give_back().await;
+        let refused = seats.seat(at).accounts().reserve(order(2, 10));
+        assert!(matches!(refused, Err(NotReserved::Store(_))), "{refused:?}");
+        seats.seat(at).disk().fail(false);
+        seats.seat(at).accounts().flush().await;
+        assert_eq!(seats.seat(at).accounts().open_reservations(), 0);
+        seats.kill(at);
+        seats.exchange(1).await;
+        assert_eq!(seats.stands().settled, Nanos::ZERO, "seat {at}");
+    }
+}
+
+#[tokio::test]
 async fn those_that_are_there_share_the_limits_of_keys() {
     let seats = Seats::open(3).await;
     let answers = [seats.answer(1).await, seats.answer(2).await, seats.answer(1).await];
@@ -178,7 +197,7 @@ async fn random(seed: u64, steps: usize) {
                     known.most.insert(request, bound);
                     match bill.journal().await {
                         Ok(()) => open.push(Open { at, request, bill, bound }),
-                        Err(_) => bill.give_back(),
+                        Err(_) => bill.give_back().await,
                     }
                 }
             }
@@ -190,7 +209,7 @@ async fn random(seed: u64, steps: usize) {
                 }
             }
             60..65 if !open.is_empty() => {
-                open.swap_remove(draw(open.len() as u64) as usize).bill.give_back();
+                open.swap_remove(draw(open.len() as u64) as usize).bill.give_back().await;
             }
             65..90 => {
                 let at = 1 + draw(2) as usize;
@@ -239,7 +258,7 @@ async fn random(seed: u64, steps: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_or_counted_twice_and_no_budget_exceeded_whatever_fails(seed in any::<u64>()) {

@@ -108,17 +108,23 @@ impl Bill {
     }
 
     /// Nothing was used, and somebody else is to answer: gives the money back without a record.
-    pub fn give_back(mut self) {
+    pub async fn give_back(mut self) {
         self.open = false;
         let id = ReservationId(self.order.request.0);
-        let released = self.accounts.shared.book().release(id);
-        if let Err(error) = released {
-            tracing::error!("request {}: {error}", self.order.request);
-        }
-        if self.journaled
-            && let Err(error) = self.accounts.shared.writer.submit(vec![Write::Close(self.order.request)])
-        {
-            tracing::error!("request {}: its reservation stays in the journal: {error}", self.order.request);
+        let sent = {
+            let shared = &self.accounts.shared;
+            let mut book = shared.book();
+            // What stands in a grantee's journal is spent if it is lost now: it is free once it stands there no more.
+            let later = self.journaled && book.holder().is_none();
+            if !later && let Err(error) = book.release(id) {
+                tracing::error!("request {}: {error}", self.order.request);
+            }
+            let writes = vec![Write::Close(self.order.request)];
+            let entry = Entry { writes, sequence: None, release: later.then_some(id) };
+            self.journaled.then(|| shared.send(&mut book, entry, Vec::new(), None))
+        };
+        if let Some(sent) = sent {
+            self.accounts.settle(sent).await;
         }
     }
 
@@ -126,7 +132,7 @@ impl Bill {
     pub async fn settle(mut self, used: &Usage, outcome: Outcome) -> Nanos {
         (self.used, self.outcome) = (*used, outcome);
         let Some((cost, sent)) = self.close() else { return Nanos::ZERO };
-        self.accounts.shared.settle(sent).await;
+        self.accounts.settle(sent).await;
         cost
     }
 
@@ -163,7 +169,7 @@ impl Bill {
         if self.journaled {
             writes.push(Write::Close(self.order.request));
         }
-        let sent = shared.send(&mut book, Entry { writes, sequence }, changes, None);
+        let sent = shared.send(&mut book, Entry { writes, sequence, release: None }, changes, None);
         drop(book);
         shared.metrics.billed(&record);
         self.accounts.raise(alerts);

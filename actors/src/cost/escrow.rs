@@ -133,7 +133,7 @@ impl Accounts {
                     if unheld.0 > 0 {
                         tracing::warn!("a coordinator has spent {} beyond its slice", protocol::money::Money(unheld));
                     }
-                    let entry = Entry { writes: records.into_iter().map(Write::Usage).collect(), sequence: None };
+                    let entry = Entry { writes: records.into_iter().map(Write::Usage).collect(), ..Entry::default() };
                     let sent = shared.send(&mut book, entry, changes, Some(journal::state(&state)));
                     (Ok(grant), Some(sent), alerts)
                 }

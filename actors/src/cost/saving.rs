@@ -7,22 +7,25 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use policy::ledger::ReservationId;
 use protocol::account::Spent;
 use store::{Pending, Write, WriterError};
 
 use super::book::Book;
 use super::steady::brings;
-use super::{Shared, journal};
+use super::{Accounts, Shared, journal};
 
 /// So many entries are written in a batch.
 const BATCH: usize = 2048;
 
 /// What must not be lost, though the store cannot be written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
     pub(super) writes: Vec<Write>,
     /// The place of its record in a grantee's journal.
     pub(super) sequence: Option<u64>,
+    /// A grantee's reservation that is free then.
+    pub(super) release: Option<ReservationId>,
 }
 
 /// What is not known to be on disk, in order.
@@ -49,6 +52,16 @@ impl Unsaved {
         let number = entries.0;
         entries.1.insert(number, entry);
         number
+    }
+}
+
+impl Accounts {
+    /// Waits until it is on disk; it comes there though nobody waits any more.
+    pub(super) async fn settle(&self, sent: Sent) {
+        let accounts = self.clone();
+        let settling = tokio::spawn(async move { accounts.shared.settle(sent).await });
+        // An error says that the runtime ends, and with it the process.
+        let _ = settling.await;
     }
 }
 
@@ -85,7 +98,7 @@ impl Shared {
         match outcome {
             Ok(()) => {
                 let entry = self.unsaved.lock().1.remove(&number);
-                self.on_disk(entry.into_iter().map(|entry| entry.sequence));
+                self.on_disk(entry);
                 true
             }
             Err(error) => {
@@ -96,13 +109,23 @@ impl Shared {
         }
     }
 
-    /// Records of a grantee's journal stand there.
-    fn on_disk(&self, sequences: impl IntoIterator<Item = Option<u64>>) {
-        let mut sequences = sequences.into_iter().flatten().peekable();
-        if sequences.peek().is_some()
-            && let Some(grantee) = self.book().grantee_mut()
-        {
-            sequences.for_each(|sequence| grantee.journaled(sequence));
+    /// A grantee counts on what stands in its journal.
+    fn on_disk(&self, entries: impl IntoIterator<Item = Entry>) {
+        let mut entries = entries.into_iter().filter(|e| e.sequence.is_some() || e.release.is_some()).peekable();
+        if entries.peek().is_none() {
+            return;
+        }
+        let mut book = self.book();
+        let Some(grantee) = book.grantee_mut() else { return };
+        for Entry { sequence, release, .. } in entries {
+            if let Some(sequence) = sequence {
+                grantee.journaled(sequence);
+            }
+            if let Some(id) = release
+                && let Err(error) = grantee.release(id)
+            {
+                tracing::error!("a request that was given back: {error}");
+            }
         }
     }
 
@@ -146,11 +169,11 @@ impl Shared {
                 tracing::debug!("the store is still not to be written: {error}");
                 return false;
             }
-            let sequences: Vec<Option<u64>> = {
+            let saved: Vec<Entry> = {
                 let mut unsaved = self.unsaved.lock();
-                entries.iter().filter_map(|(number, _)| Some(unsaved.1.remove(number)?.sequence)).collect()
+                entries.iter().filter_map(|(number, _)| unsaved.1.remove(number)).collect()
             };
-            self.on_disk(sequences);
+            self.on_disk(saved);
             if whole {
                 tracing::info!("{} records were written that had waited for the store", entries.len());
             }

@@ -91,7 +91,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         Err(error) => {
             // Nothing was used.
             if let Some(bill) = task.bill.take() {
-                bill.give_back();
+                bill.give_back().await;
             }
             return match error {
                 Some(error) => fail(error, answers),

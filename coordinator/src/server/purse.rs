@@ -132,7 +132,7 @@ impl Purse {
 /// It cannot be written; then nobody may be asked.
 pub(super) async fn journal(mut bill: Bill) -> Result<Bill, JobError> {
     let Err(error) = bill.journal().await else { return Ok(bill) };
-    bill.give_back();
+    bill.give_back().await;
     let message = format!("the request cannot be recorded, so nobody is asked: {error}");
     Err(JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY))
 }

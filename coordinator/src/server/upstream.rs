@@ -112,7 +112,7 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
     let stream = match started {
         None => {
             // What the provider did until now, if anything, nobody knows.
-            bill.give_back();
+            bill.give_back().await;
             answers.leave();
             return Ok(Ended::Left);
         }
@@ -211,7 +211,7 @@ async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) {
             let own = Own { prompt_estimate: size.prompt, completion_estimate: Tokens::ZERO, bound: size.bound };
             settle(bill, going, Some(claimed), own, Outcome::Failed).await;
         }
-        _ => bill.give_back(),
+        _ => bill.give_back().await,
     }
 }
 
