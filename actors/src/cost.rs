@@ -15,6 +15,8 @@
 //!
 //! Left to others: prices, who may ask at all ([`keys`]), how fast ([`pace`]), and where alerts go.
 
+#![expect(clippy::disallowed_types, reason = "held for arithmetic alone, never across an await")]
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use actors::cost::escrow::NotSynced;
 use actors::cost::{Bill, NotReserved};
-use bed::{FIRST, Seats, limit, order};
+use bed::{FIRST, LEASE, Seats, limit, order};
 use policy::escrow::grantee::Refused;
 use policy::restart::Jitter;
 use proptest::prelude::*;
-use protocol::account::{KeyRecord, Outcome};
+use protocol::account::{KeyLimits, KeyRecord, Outcome};
 use protocol::answer::Usage;
 use protocol::ids::RequestId;
 use protocol::units::{Nanos, Tokens};
@@ -153,15 +153,23 @@ async fn regression_what_is_given_back_while_the_disk_fails_is_not_spent_after_a
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn those_that_are_there_share_the_limits_of_keys() {
     let seats = Seats::open(3).await;
-    let answers = [seats.answer(1).await, seats.answer(2).await, seats.answer(1).await];
-    let shares = answers.map(|answer| (answer.share.index, answer.share.coordinators));
-    assert_eq!(shares[0], (1, 2), "the other has not come yet");
-    let mut both = [shares[1], shares[2]];
-    both.sort_unstable();
-    assert_eq!(both, [(1, 3), (2, 3)]);
+    let limits = KeyLimits { requests_per_minute: Some(61), ..KeyLimits::default() };
+    let part = |at: usize| seats.seat(at).accounts().pace().state("key-1", &limits).requests.unwrap().limit;
+    seats.exchange(1).await;
+    assert_eq!((part(0), part(1)), (31, 30), "the other has not come yet");
+    seats.exchange(2).await;
+    seats.exchange(1).await;
+    let mut parts = [part(0), part(1), part(2)];
+    assert_eq!(parts.iter().sum::<u64>(), 61);
+    parts.sort_unstable();
+    assert_eq!(parts, [20, 20, 21]);
+    // One is not heard of for the lease: the others have its part.
+    tokio::time::advance(LEASE).await;
+    seats.exchange(1).await;
+    assert_eq!((part(0), part(1)), (31, 30));
 }
 
 /// A reservation, and what is known of it.

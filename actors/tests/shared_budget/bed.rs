@@ -19,6 +19,8 @@ use store::{Compacted, Grouping, Hard, MemoryStore, Receipt, Store, StoreError, 
 pub(crate) const FIRST: u128 = 1_000_000;
 /// What a million tokens cost: a token costs a nano.
 const MILLION: Nanos = Nanos(1_000_000);
+/// How long a grant is good, and a coordinator counts as there.
+pub(crate) const LEASE: Duration = Duration::from_secs(3600);
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 /// The budget that all share.
@@ -109,8 +111,8 @@ fn settings() -> Settings {
         interval: Duration::ZERO,
         pause: Duration::ZERO,
         patience: Duration::ZERO,
-        ttl: Duration::from_secs(3600),
-        lease: Duration::from_secs(3600),
+        ttl: LEASE,
+        lease: LEASE,
         chunk: Nanos(500),
         records: 7,
         ..Settings::default()
