@@ -5,7 +5,7 @@
 //! What operators ask of keys, budgets and usage goes the same way.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::cost::{Accounts, Part};
@@ -18,6 +18,7 @@ use protocol::frame::Frame;
 use protocol::manage::{AskManage, Manage, Managed};
 use protocol::message::{Answered, ClientHello, ClientRefused};
 use protocol::version::Versions;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use transport::connection::Connection;
 use transport::pki::{PkiError, read_secret};
@@ -68,7 +69,7 @@ pub struct Upward {
     /// How long it may take to be taken in, and to be answered.
     handshake: Duration,
     patience: Duration,
-    link: Mutex<Option<Arc<QuicConnection>>>,
+    link: watch::Sender<Option<Arc<QuicConnection>>>,
 }
 
 /// Why there is no way, or no more.
@@ -101,7 +102,7 @@ impl Upward {
             admin_key: state.admin_key_file(),
             handshake: config.wire.handshake.0,
             patience,
-            link: Mutex::new(None),
+            link: watch::Sender::default(),
         }))
     }
 
@@ -115,9 +116,9 @@ impl Upward {
                 Ok(Ok(connection)) => {
                     tracing::info!("connected with {}, which has the budgets", self.address);
                     let connection = Arc::new(connection);
-                    *self.link() = Some(Arc::clone(&connection));
+                    self.link.send_replace(Some(Arc::clone(&connection)));
                     let broken = self.talk(&connection, &mut attempt).await;
-                    *self.link() = None;
+                    self.link.send_replace(None);
                     broken
                 }
             };
@@ -180,7 +181,7 @@ impl Upward {
             );
             JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY)
         };
-        let connection = self.link().clone();
+        let connection = self.link.borrow().clone();
         let connection = connection.ok_or_else(|| unreachable("there is no connection".to_owned()))?;
         let answer = match timeout(MANAGE, ask(&connection, AskManage { manage })).await {
             Err(_) => return Err(unreachable(format!("no answer within {MANAGE:?}, perhaps it is done all the same"))),
@@ -193,10 +194,6 @@ impl Upward {
             self.accounts.learn(record.clone());
         }
         Ok(answer)
-    }
-
-    fn link(&self) -> MutexGuard<'_, Option<Arc<QuicConnection>>> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is on its way to the store, and what becomes of it if the store fails.
 //!
 //! Rules: a record is remembered from when it is handed to the store until it is on disk. After a failure all that are
-//! remembered are written anew, together with the sums that rest on them (see [`super::steady`]). How many there can be
-//! is bounded by what is open: nothing new is let in meanwhile.
+//! remembered are written anew, together with the sums that rest on them (see [`super::steady`]): in one batch, unless
+//! there are hundreds. How many there can be is bounded by what is open: nothing new is let in meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,8 @@ use super::book::Book;
 use super::steady::brings;
 use super::{Accounts, Shared, journal};
 
-/// So many entries are written in a batch.
-const BATCH: usize = 2048;
+/// So many writes go in a batch, however large each is.
+const BATCH: usize = 500;
 
 /// What must not be lost, though the store cannot be written.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +74,14 @@ impl Shared {
         writes.extend(more);
         let number = self.unsaved.remember(entry);
         let pending = self.writer.submit(writes);
-        if let Err(error) = &pending {
-            self.steady.missed(error);
+        match &pending {
+            Ok(_) => {}
+            Err(error @ WriterError::Refused(_)) => {
+                // It would be refused for ever, and all that comes after it.
+                tracing::error!("a record can never be written, only what it cost is booked: {error}");
+                self.unsaved.lock().1.remove(&number);
+            }
+            Err(error) => self.steady.missed(error),
         }
         Sent { number, pending }
     }
@@ -145,23 +151,35 @@ impl Shared {
     }
 
     async fn save_all(&self, _turn: tokio::sync::MutexGuard<'_, ()>) -> bool {
-        while self.steady.failed() {
-            let (entries, pending, whole) = {
-                let book = self.book();
-                let (entries, left) = {
-                    let unsaved = self.unsaved.lock();
-                    let some = unsaved.1.iter().take(BATCH).map(|(number, entry)| (*number, entry.clone()));
-                    (some.collect::<Vec<_>>(), unsaved.1.len().saturating_sub(BATCH))
-                };
-                let mut writes = vec![brings(left == 0)];
-                writes.extend(entries.iter().flat_map(|(_, entry)| entry.writes.iter().cloned()));
-                if let Some(holder) = book.holder().filter(|_| left == 0) {
-                    writes.extend(holder.ledger().all_spent().map(Write::Spent));
-                    writes.extend(holder.kept().iter().map(journal::state));
+        if !self.steady.failed() {
+            return true;
+        }
+        let (entries, batches) = {
+            let book = self.book();
+            let entries: Vec<(u64, Entry)> =
+                self.unsaved.lock().1.iter().map(|(number, entry)| (*number, entry.clone())).collect();
+            let mut writes: Vec<Write> = entries.iter().flat_map(|(_, entry)| entry.writes.iter().cloned()).collect();
+            if let Some(holder) = book.holder() {
+                writes.extend(holder.ledger().all_spent().map(Write::Spent));
+                writes.extend(holder.kept().iter().map(journal::state));
+            }
+            let last = writes.len().saturating_sub(1) / BATCH;
+            let mut batches = Vec::new();
+            for number in 0..=last {
+                let mut batch = brings(number == 0, number == last);
+                batch.extend(writes.iter().skip(number * BATCH).take(BATCH).cloned());
+                let sent = self.writer.submit(batch);
+                let failed = sent.is_err();
+                batches.push(sent);
+                // Without this part the last one is of no use.
+                if failed {
+                    break;
                 }
-                (entries, self.writer.submit(writes), left == 0)
-            };
-            let outcome = match pending {
+            }
+            (entries, batches)
+        };
+        for batch in batches {
+            let outcome = match batch {
                 Ok(pending) => pending.await.map(drop),
                 Err(error) => Err(error),
             };
@@ -169,15 +187,13 @@ impl Shared {
                 tracing::debug!("the store is still not to be written: {error}");
                 return false;
             }
-            let saved: Vec<Entry> = {
-                let mut unsaved = self.unsaved.lock();
-                entries.iter().filter_map(|(number, _)| unsaved.1.remove(number)).collect()
-            };
-            self.on_disk(saved);
-            if whole {
-                tracing::info!("{} records were written that had waited for the store", entries.len());
-            }
         }
-        true
+        let saved: Vec<Entry> = {
+            let mut unsaved = self.unsaved.lock();
+            entries.iter().filter_map(|(number, _)| unsaved.1.remove(number)).collect()
+        };
+        tracing::info!("{} records were written that had waited for the store", saved.len());
+        self.on_disk(saved);
+        !self.steady.failed()
     }
 }

@@ -5,6 +5,7 @@
 //! missing: then records and sums agree on disk at every moment.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::ids::RequestId;
@@ -14,19 +15,24 @@ use store::{Compacted, Grouping, Hard, Receipt, Store, StoreError, Total, UsageP
 
 /// A batch with this write brings a part of what is missing.
 const PART: &str = "accounts/part";
-/// A batch with this write brings the rest.
-const WHOLE: &str = "accounts/whole";
+/// It is the first part.
+const FIRST: &str = "accounts/first";
+/// It is the last.
+const LAST: &str = "accounts/last";
 
 /// Stops at its first failure.
 #[derive(Debug)]
 pub(super) struct Steady {
     inner: Arc<dyn Store>,
     failed: Mutex<Option<StoreError>>,
+    /// A part of what was missing could not be written: the last part is of no use.
+    spoiled: AtomicBool,
 }
 
-/// Lets a batch through after a failure; with the last of what is missing, all that come later too.
-pub(super) fn brings(whole: bool) -> Write {
-    Write::RemoveBlob(if whole { WHOLE } else { PART }.to_owned())
+/// What lets a batch through after a failure; with the last of what is missing, all that come later too.
+pub(super) fn brings(first: bool, last: bool) -> Vec<Write> {
+    let marks = [(true, PART), (first, FIRST), (last, LAST)];
+    marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| Write::RemoveBlob(mark.to_owned())).collect()
 }
 
 fn has(batch: &[Write], mark: &str) -> bool {
@@ -35,7 +41,7 @@ fn has(batch: &[Write], mark: &str) -> bool {
 
 impl Steady {
     pub(super) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, failed: Mutex::new(None) }
+        Self { inner, failed: Mutex::new(None), spoiled: AtomicBool::new(false) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<StoreError>> {
@@ -71,21 +77,24 @@ impl Store for Steady {
     }
 
     fn commit(&self, batch: &[Write]) -> Result<Receipt, StoreError> {
-        let whole = has(batch, WHOLE);
-        if !whole
-            && !has(batch, PART)
+        let (part, last) = (has(batch, PART), has(batch, LAST));
+        if has(batch, FIRST) {
+            self.spoiled.store(false, Ordering::Release);
+        }
+        if (!part || self.spoiled.load(Ordering::Acquire))
             && let Some(error) = self.lock().clone()
         {
             return Err(error);
         }
         match self.inner.commit(batch) {
             Ok(receipt) => {
-                if whole && self.lock().take().is_some() {
+                if last && self.lock().take().is_some() {
                     tracing::info!("usage is recorded again");
                 }
                 Ok(receipt)
             }
             Err(error) => {
+                self.spoiled.fetch_or(part, Ordering::AcqRel);
                 // Of a group that is refused, each batch is tried alone.
                 if !matches!(error, StoreError::Refused(_)) {
                     self.fail(error.clone());
@@ -120,3 +129,6 @@ impl Store for Steady {
         self.inner.close()
     }
 }
+
+#[cfg(test)]
+mod tests;
