@@ -135,6 +135,32 @@ async fn regression_no_sum_is_written_past_a_record_that_the_disk_refused() {
 }
 
 #[tokio::test]
+async fn hundreds_of_records_that_waited_for_the_disk_are_all_written() {
+    let mut seats = Seats::open(2).await;
+    for at in [0, 1] {
+        let mut bills = Vec::new();
+        for number in 0..600 {
+            bills.push(seats.bill(at, 1 + number + 1000 * at as u128, 5).await);
+        }
+        seats.seat(at).disk().fail(true);
+        for bill in bills {
+            bill.settle(&used(3), Outcome::Done).await;
+        }
+        seats.seat(at).disk().fail(false);
+        seats.seat(at).accounts().flush().await;
+        seats.kill(at);
+    }
+    assert_eq!((seats.records().await.len(), seats.stands().settled), (600, Nanos(1800)));
+    // A message has few of them.
+    while seats.stands().settled < Nanos(3600) {
+        seats.exchange(1).await;
+    }
+    let records = seats.records().await;
+    assert_eq!(records.len(), 1000, "a page is full");
+    assert!(records.iter().all(|record| record.cost == Nanos(3)));
+}
+
+#[tokio::test]
 async fn regression_what_is_given_back_while_the_disk_fails_is_not_spent_after_a_kill() {
     for at in [0, 1] {
         let mut seats = Seats::open(2).await;

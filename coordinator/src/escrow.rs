@@ -30,6 +30,8 @@ use crate::state::State;
 pub const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an operator's wish may take at the holder.
 const MANAGE: Duration = Duration::from_secs(10);
+/// How long one try to reach the holder may take.
+const DIAL: Duration = Duration::from_secs(1);
 /// Between two tries to reach the holder.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
 /// Records in a message: with the most tags that one can have, they fit.
@@ -67,7 +69,7 @@ pub struct Upward {
     authority: PathBuf,
     admin_key: PathBuf,
     /// How long it may take to be taken in, and to be answered.
-    handshake: Duration,
+    dial: Duration,
     patience: Duration,
     link: watch::Sender<Option<Arc<QuicConnection>>>,
 }
@@ -100,7 +102,8 @@ impl Upward {
             dialler: Dialler::new(timing),
             authority: state.ca_file(),
             admin_key: state.admin_key_file(),
-            handshake: config.wire.handshake.0,
+            // A holder that comes back is noticed by a new try sooner than by an old one.
+            dial: config.wire.handshake.0.min(DIAL),
             patience,
             link: watch::Sender::default(),
         }))
@@ -110,8 +113,8 @@ impl Upward {
     pub async fn run(self: Arc<Self>) {
         let (mut attempt, mut jitter) = (0_u32, Jitter::new(getrandom::u64().unwrap_or_default()));
         loop {
-            let why = match timeout(self.handshake, self.connect()).await {
-                Err(_) => Broken::Late(self.handshake),
+            let why = match timeout(self.dial, self.connect()).await {
+                Err(_) => Broken::Late(self.dial),
                 Ok(Err(broken)) => broken,
                 Ok(Ok(connection)) => {
                     tracing::info!("connected with {}, which has the budgets", self.address);

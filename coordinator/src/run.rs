@@ -193,7 +193,7 @@ pub async fn run(
         () = hub_gone(&server.hub) => Err(RunError::GivenUp),
     };
     // What it has used and not told is told after its next start, else.
-    accounts.told(config.accounts.settle_every.0 + GRACE).await;
+    accounts.told(config.accounts.settle_every.0.min(GRACE) + GRACE).await;
     tree.stop(None);
     gone(&tree).await;
     accounts.flush().await;

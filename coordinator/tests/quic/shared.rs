@@ -24,6 +24,9 @@ fn quick(config: &mut Config) {
     config.accounts.settle_every = Span(Duration::from_millis(50));
 }
 
+/// The same, as a file says it.
+const QUICK: &str = "settle_every = \"50ms\"\n";
+
 async fn budget(client: &QuicConnection, limit: Nanos) {
     let budget = Budget { id: "all".into(), limit, ..Budget::default() };
     let put = manage(client, Manage::PutBudget(budget)).await;
@@ -161,6 +164,53 @@ async fn three_coordinators_under_load_never_spend_more_than_the_budget() {
 }
 
 #[tokio::test]
+async fn a_kill_in_the_middle_of_the_load_leaves_the_budget_whole() {
+    let limit = Nanos(60_000_000);
+    let holder = Bed::start_with(quick).await;
+    let admin = holder.client().await;
+    budget(&admin, limit).await;
+    let folder = holder.share();
+    let (second, third) = (holder.follower(quick).await, Apart::start(folder.path(), &holder, QUICK).await);
+    let _nodes = (holder.node(1, PACE).await, second.node(2, PACE).await);
+    let node = third.node(3, Duration::from_millis(3)).await;
+    let clients = [holder.client().await, second.client().await, third.client().await].map(Arc::new);
+    let mut asks = JoinSet::new();
+    for number in 0..300_u32 {
+        let client = Arc::clone(&clients[number as usize % clients.len()]);
+        asks.spawn(async move { crate::bed::try_ask(&client, request(100 + number)).await });
+    }
+    let (mut third, mut told) = (Some((third, node)), Vec::new());
+    while !asks.is_empty() {
+        let state = stands(&admin).await;
+        assert!(state.settled + state.reserved <= limit, "{state:?}");
+        while let Some(asked) = asks.try_join_next() {
+            if let Some(Answer::Done { usage }) = asked.unwrap() {
+                told.push(usage.cost);
+            }
+        }
+        if told.len() >= 20 {
+            drop(third.take());
+        }
+    }
+    assert!(third.is_none());
+    let _again = Apart::start(folder.path(), &holder, QUICK).await;
+    let records = until(async || {
+        let (records, state) = (usage(&admin).await, stands(&admin).await);
+        assert!(state.settled + state.reserved <= limit, "{state:?}");
+        let sum: Nanos = records.iter().map(|record| record.cost).sum();
+        (state.reserved == Nanos::ZERO && sum == state.settled).then_some(records)
+    })
+    .await;
+    assert!(records.iter().any(|record| record.outcome == Outcome::Lost), "it had nothing open when it was killed");
+    let mut done: Vec<Nanos> =
+        records.iter().filter(|record| record.outcome == Outcome::Done).map(|record| record.cost).collect();
+    for cost in told {
+        let place = done.iter().position(|found| *found == cost);
+        done.remove(place.expect("what a client was told is booked"));
+    }
+}
+
+#[tokio::test]
 async fn without_its_holder_a_follower_refuses_and_with_it_serves_again() {
     fn short(config: &mut Config) {
         quick(config);
@@ -195,13 +245,12 @@ async fn without_its_holder_a_follower_refuses_and_with_it_serves_again() {
 
 #[tokio::test]
 async fn a_follower_that_is_killed_loses_nothing_and_tells_nothing_twice() {
-    const ACCOUNTS: &str = "settle_every = \"50ms\"\n";
     let limit = Nanos(1_000_000_000);
     let holder = Bed::start_with(quick).await;
     let admin = holder.client().await;
     budget(&admin, limit).await;
     let folder = holder.share();
-    let first = Apart::start(folder.path(), &holder, ACCOUNTS).await;
+    let first = Apart::start(folder.path(), &holder, QUICK).await;
     let node = first.node(2, Duration::from_millis(2)).await;
     let asking = Arc::new(first.client().await);
     answered(&asking, 5).await;
@@ -227,7 +276,7 @@ async fn a_follower_that_is_killed_loses_nothing_and_tells_nothing_twice() {
     assert!(done.len() < 41, "it was killed too late");
     let state = stands(&admin).await;
     assert!(state.settled + state.reserved <= limit, "{state:?}");
-    let again = Apart::start(folder.path(), &holder, ACCOUNTS).await;
+    let again = Apart::start(folder.path(), &holder, QUICK).await;
     // All that was asked is told: what was answered as it was, what was cut off as it was reserved.
     let records = until(async || {
         let records = usage(&admin).await;
