@@ -16,6 +16,11 @@ use crate::service::Caller;
 /// There is no such thing, it cannot be, or cannot be stored.
 pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Result<Managed, JobError> {
     caller.operator("manage keys, budgets and usage")?;
+    if let Some(upward) = &parts.upward
+        && !matches!(manage, Manage::Explain { .. } | Manage::Prices)
+    {
+        return upward.manage(manage).await;
+    }
     let accounts = &parts.accounts;
     let managed = match manage {
         Manage::CreateKey(settings) => {
@@ -85,7 +90,7 @@ fn failed(error: NotChanged) -> JobError {
     match error {
         NotChanged::NoKey(_) => JobError::new(ErrorKind::Invalid, message).field("key"),
         NotChanged::NoBudget(_) => JobError::new(ErrorKind::Invalid, message).field("budget"),
-        NotChanged::TooManyKeys(_) => JobError::new(ErrorKind::Invalid, message),
+        NotChanged::TooManyKeys(_) | NotChanged::Elsewhere => JobError::new(ErrorKind::Invalid, message),
         NotChanged::Budget(_) => JobError::new(ErrorKind::Invalid, message).field("budget"),
         NotChanged::Store(_) | NotChanged::Read(_) => {
             JobError::new(ErrorKind::Overloaded, message).retry_after(std::time::Duration::from_secs(1))

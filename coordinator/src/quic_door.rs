@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::answer::{Answer, ErrorKind, JobError};
+use protocol::escrow::{EscrowAnswer, EscrowTell};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
 use protocol::manage::{AnswerManage, AskManage, Managed, UsagePlace};
@@ -123,6 +124,10 @@ async fn one(
             // The answer to this question has no place for a refusal.
             Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
         },
+        Ok(Frame::EscrowTell(tell)) => match synced(tell, service, caller).await {
+            Ok(answer) => writer.send(answer).await?,
+            Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
+        },
         Ok(Frame::AskManage(ask)) => tell(&mut writer, managed(ask, service, caller).await).await?,
         Ok(other) => {
             writer.reset(Code::Unexpected);
@@ -169,6 +174,12 @@ fn shorter(answer: AnswerManage, why: &str) -> Result<Managed, JobError> {
         Ok(_) => Err(failed("the answer is too long for a frame")),
         Err(_) => Err(failed("the refusal is too long for a frame")),
     }
+}
+
+/// What another coordinator may spend.
+async fn synced(tell: EscrowTell, service: &dyn Service, caller: &Caller) -> Result<EscrowAnswer, JobError> {
+    caller.operator("spend shared budgets as a coordinator does")?;
+    service.sync(tell).await
 }
 
 /// Passes the answer on until it ends or the client leaves.

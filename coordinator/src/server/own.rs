@@ -18,7 +18,7 @@ use protocol::request::Request;
 use protocol::units::{Nanos, Tokens};
 use text::Special;
 
-use super::purse::{About, price};
+use super::purse::{About, journal, price};
 use super::way::{Slot, Way};
 use super::{Parts, ready, words};
 use crate::pipeline::{Bend, Origin, no_room, question};
@@ -82,7 +82,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         return fail(error, answers);
     }
     tell(&task, level);
-    if let Err(error) = pay(way, &mut task) {
+    if let Err(error) = pay(way, &mut task).await {
         return fail(error, answers);
     }
     let model = task.model.clone();
@@ -91,7 +91,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         Err(error) => {
             // Nothing was used.
             if let Some(bill) = task.bill.take() {
-                bill.give_back();
+                bill.give_back().await;
             }
             return match error {
                 Some(error) => fail(error, answers),
@@ -108,13 +108,17 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
 }
 
 /// Sets the money aside, and the key's part of the minute.
-fn pay(way: &mut Way, task: &mut Task) -> Result<(), JobError> {
+async fn pay(way: &mut Way, task: &mut Task) -> Result<(), JobError> {
     let answers = Tokens(task.limits.max_tokens.0.saturating_mul(task.choices.into()));
     let prompt = Tokens::of(task.prompt.len());
     let about = About { model: &task.model, provider: None, prompt, answers };
     let priced = price(&way.parts.pricing, &task.model, None)?;
     let going = way.purse.admit(prompt + answers)?;
-    let bill = way.purse.reserve(about, &priced)?;
+    let mut bill = way.purse.reserve(about, &priced, way.deadline).await?;
+    if way.parts.accounts.journals() && bill.reserved() > Nanos::ZERO {
+        // A slice that was spent when this coordinator is lost is spent all the same.
+        bill = journal(bill).await?;
+    }
     way.explain.reserved(bill.reserved());
     (task.bill, task.going) = (Some(bill), Some(going));
     Ok(())

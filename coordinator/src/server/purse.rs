@@ -16,7 +16,9 @@ use protocol::answer::{ErrorKind, JobError};
 use protocol::ids::RequestId;
 use protocol::money::TooCostly;
 use protocol::units::{Nanos, Tokens};
+use tokio::time::Instant;
 
+use crate::escrow::PATIENCE;
 use crate::pricing::Pricing;
 use crate::service::Caller;
 
@@ -82,11 +84,12 @@ impl Purse {
         }
     }
 
-    /// Sets aside what an attempt may cost at most.
+    /// Sets aside what an attempt may cost at most. Where another coordinator has the budgets and has granted too
+    /// little, waits for more, not beyond `deadline`.
     ///
     /// # Errors
     /// There is no price, no room in a budget, or nothing can be recorded.
-    pub(super) fn reserve(&self, about: About<'_>, priced: &Priced) -> Result<Bill, JobError> {
+    pub(super) async fn reserve(&self, about: About<'_>, priced: &Priced, deadline: Instant) -> Result<Bill, JobError> {
         let bound = if self.free { Nanos::ZERO } else { bound(priced, &about)? };
         let order = Order {
             request: RequestId(self.request.0 ^ u128::from(self.billed)),
@@ -96,7 +99,9 @@ impl Purse {
             bound,
             free: self.free,
         };
-        self.accounts.reserve(order).map_err(|error| refused(error, &self.accounts))
+        let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
+        let reserved = self.accounts.reserve_within(order, patience).await;
+        reserved.map_err(|error| refused(error, &self.accounts))
     }
 
     /// Its part of what the key may use in a minute. However many are asked, it is one request.
@@ -125,6 +130,17 @@ impl Purse {
         };
         self.accounts.reserve(order).ok()
     }
+}
+
+/// Writes down what is set aside: whatever becomes of this coordinator, it counts.
+///
+/// # Errors
+/// It cannot be written; then nobody may be asked.
+pub(super) async fn journal(mut bill: Bill) -> Result<Bill, JobError> {
+    let Err(error) = bill.journal().await else { return Ok(bill) };
+    bill.give_back().await;
+    let message = format!("the request cannot be recorded, so nobody is asked: {error}");
+    Err(JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY))
 }
 
 /// What an attempt costs at most.
@@ -172,7 +188,7 @@ fn refused(error: NotReserved, accounts: &Accounts) -> JobError {
         NotReserved::Ledger(ReserveError::Duplicate(_) | ReserveError::Unknown(_)) => {
             JobError::new(ErrorKind::Internal, message)
         }
-        NotReserved::Ledger(ReserveError::TooMany { .. }) | NotReserved::Store(_) => {
+        NotReserved::Ledger(ReserveError::TooMany { .. }) | NotReserved::Store(_) | NotReserved::Escrow(_) => {
             JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY)
         }
     }

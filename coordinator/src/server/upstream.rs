@@ -20,7 +20,7 @@ use providers::{Answering, Call, Failure, Piece, Served};
 use tokio::time::Instant;
 
 use super::plan::rough;
-use super::purse::{About, price};
+use super::purse::{About, journal, price};
 use super::way::{Broken, Way};
 
 /// The longest answer where the client names no limit: something must be reserved.
@@ -95,15 +95,10 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
         go_on(&mut request, begun.clone());
     }
     let size = size(&request, Tokens(max_tokens.0.saturating_mul(choices.into())));
-    let (mut bill, going) = match pay(way, served, &request.model, size) {
+    let (bill, going) = match pay(way, served, &request.model, size).await {
         Ok(paid) => paid,
         Err(error) => return Err(Broken::early(error, answers)),
     };
-    if let Err(error) = bill.journal().await {
-        bill.give_back();
-        let message = format!("the request cannot be recorded, so no provider is asked: {error}");
-        return Err(Broken::early(JobError::new(ErrorKind::Overloaded, message), answers));
-    }
     way.explain.reserved(bill.reserved());
     let (deadline, begun) = (way.deadline.saturating_duration_since(Instant::now()), Instant::now());
     let (model, shown) = (request.model.clone(), request.params.logprobs.is_some());
@@ -202,13 +197,13 @@ fn size(request: &Request, completion: Tokens) -> Size {
     Size { prompt, bound: Bound { prompt: prompt + prompt, completion } }
 }
 
-fn pay(way: &mut Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
+async fn pay(way: &mut Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
     let Bound { prompt, completion } = size.bound;
     let priced = price(&way.parts.pricing, &served.upstream, Some(&served.provider))?;
     let about = About { model, provider: Some(&served.provider), prompt, answers: completion };
     let going = way.purse.admit(size.prompt + completion)?;
-    let bill = way.purse.reserve(about, &priced)?;
-    Ok((bill, going))
+    let bill = way.purse.reserve(about, &priced, way.deadline).await?;
+    Ok((journal(bill).await?, going))
 }
 
 /// What was billed stays so, and another attempt has a record of its own.
@@ -225,7 +220,7 @@ async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) -> Opti
             Some(settle(bill, going, Some(claimed), own, Outcome::Failed).await)
         }
         _ => {
-            bill.give_back();
+            bill.give_back().await;
             None
         }
     }

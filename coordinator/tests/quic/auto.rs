@@ -1,19 +1,17 @@
 //! Models that the cluster chooses, of nodes and of a provider, and who stands in for whom.
 
 use protocol::account::{Budget, Period, Scope, UsageRecord, Window};
-use protocol::answer::{Answer, ErrorKind, JobError, Started, Usage};
+use protocol::answer::{Answer, ErrorKind, Started, Usage};
 use protocol::config::{Config, Fallbacks, ModelPrice, ProviderKind, Tier};
-use protocol::frame::Frame;
-use protocol::manage::{AskManage, Explanation, Manage, Managed, UsageQuery};
+use protocol::manage::{Explanation, Manage, Managed, UsageQuery};
 use protocol::money::Money;
 use protocol::request::{ChatMessage, Input, Params, Request};
 use protocol::units::{Nanos, Tokens};
 use providers::mock::{Mock, Reply};
-use transport::connection::Connection as _;
 use transport::quic::QuicConnection;
 
 use crate::PACE;
-use crate::bed::{Bed, ask, next};
+use crate::bed::{Bed, ask, manage};
 
 /// Of a provider.
 const BIG: &str = "big";
@@ -55,15 +53,6 @@ fn told(answers: &[Answer]) -> Told {
         _ => None,
     });
     Told { started: started.clone(), text: text.collect(), usage: *usage }
-}
-
-pub(crate) async fn manage(client: &QuicConnection, manage: Manage) -> Result<Managed, JobError> {
-    let (mut writer, mut reader) = client.open().await.unwrap();
-    writer.send(AskManage { manage }).await.unwrap();
-    match next(&mut reader).await {
-        Frame::AnswerManage(answer) => answer.outcome,
-        other => panic!("expected an answer: {other:?}"),
-    }
 }
 
 async fn records(client: &QuicConnection) -> Vec<UsageRecord> {

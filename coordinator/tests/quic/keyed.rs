@@ -12,8 +12,7 @@ use protocol::version::Versions;
 use transport::quic::QuicConnection;
 
 use crate::PACE;
-use crate::auto::manage;
-use crate::bed::{Bed, ask, request};
+use crate::bed::{Bed, ask, manage, request};
 
 async fn made(admin: &QuicConnection, settings: KeySettings) -> (KeyRecord, String) {
     match manage(admin, Manage::CreateKey(settings)).await {
