@@ -120,6 +120,8 @@ struct Shared {
     unsaved: saving::Unsaved,
     /// One at a time tries to write what it could not take.
     saving: tokio::sync::Mutex<()>,
+    /// Keys are changed by one at a time.
+    changing: tokio::sync::Mutex<()>,
     metrics: CostMetrics,
 }
 
@@ -165,6 +167,7 @@ impl Accounts {
             steady,
             unsaved: saving::Unsaved::default(),
             saving: tokio::sync::Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
             metrics: CostMetrics::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, raised))

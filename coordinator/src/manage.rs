@@ -33,16 +33,12 @@ pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Re
         Manage::ListKeys => Managed::Keys(accounts.keys().all().iter().map(|key| (**key).clone()).collect()),
         Manage::UpdateKey { key, settings } => {
             check(&settings)?;
-            let mut record = (*accounts.key(&key).map_err(failed)?).clone();
-            record.settings = settings;
-            let record = accounts.put_key(record).await.map_err(failed)?;
+            let record = accounts.change_key(&key, |record| record.settings = settings).await.map_err(failed)?;
             tracing::info!("{} has changed the key {}", caller.key, record.id);
             Managed::Key((*record).clone())
         }
         Manage::RevokeKey { key } => {
-            let mut record = (*accounts.key(&key).map_err(failed)?).clone();
-            record.revoked = true;
-            let record = accounts.put_key(record).await.map_err(failed)?;
+            let record = accounts.change_key(&key, |record| record.revoked = true).await.map_err(failed)?;
             tracing::info!("{} has revoked the key {}", caller.key, record.id);
             Managed::Key((*record).clone())
         }

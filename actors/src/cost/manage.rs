@@ -56,6 +56,21 @@ impl Accounts {
         Ok(record)
     }
 
+    /// A key changes. One at a time: a change that waits for the disk is not undone by another.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be stored.
+    pub async fn change_key(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut KeyRecord) + Send,
+    ) -> Result<Arc<KeyRecord>, NotChanged> {
+        let _turn = self.shared.changing.lock().await;
+        let mut record = (*self.key(id)?).clone();
+        change(&mut record);
+        self.put_key(record).await
+    }
+
     /// A key as it is.
     ///
     /// # Errors

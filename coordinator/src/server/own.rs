@@ -62,10 +62,16 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
     };
     let waits = level < 5 || asked.bend.reaches(5);
     let fail = |error, answers| Err(Box::new(Unanswered { error, answers }));
+    let named = request.params.max_tokens.is_some();
     let mut task = match next(&parts, request, asked, card.clone(), &way.slot).await {
         Ok(Next::Run(task)) => *task,
         Ok(Next::Replay(found, task)) => {
             way.explain.step("a kept answer was served");
+            // It is a request like any other, though nothing is computed for it.
+            let _going = match way.purse.admit(Tokens::ZERO) {
+                Ok(going) => going,
+                Err(error) => return fail(error, answers),
+            };
             let bill = way.purse.nothing(&task.model);
             let usage = replay(found, *task, route, answers, parts.shared.settings.client_stall).await;
             if let Some(bill) = bill {
@@ -82,6 +88,9 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         return fail(error, answers);
     }
     tell(&task, level);
+    if !named && let Err(error) = fit(way, &mut task) {
+        return fail(error, answers);
+    }
     if let Err(error) = pay(way, &mut task).await {
         return fail(error, answers);
     }
@@ -105,6 +114,16 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
     let outcome = run(task, answers, parts.shared.clone()).await;
     parts.shared.waiting.room(&model, 1);
     outcome
+}
+
+/// An answer without a limit of its own is as long as the key's tokens a minute allow.
+fn fit(way: &Way, task: &mut Task) -> Result<(), JobError> {
+    let prompt = Tokens::of(task.prompt.len());
+    let choices = u64::from(task.choices.max(1));
+    let most = Tokens(task.limits.max_tokens.0.saturating_mul(choices));
+    let all = way.purse.longest(prompt, most)?;
+    task.limits.max_tokens = Tokens((all.0 / choices).max(1)).min(task.limits.max_tokens);
+    Ok(())
 }
 
 /// Sets the money aside, and the key's part of the minute.
@@ -190,7 +209,7 @@ fn kept(parts: &Parts, task: &Task, card: &Card, asked: &Asked, slot: &Slot) -> 
     let found = parts.answering.get(&key, asked.bend.reaches(4));
     if found.is_none() && !asked.bend.reaches(1) && !asked.bend.reaches(2) {
         // What is answered under overload is not worth keeping.
-        let _ = slot.set(key);
+        slot.lock().question = Some(key);
     }
     let outcome = if found.is_some() { "hit" } else { "miss" };
     metrics::counter!("troupe_answer_cache_total", "outcome" => outcome).increment(1);

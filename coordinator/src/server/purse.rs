@@ -35,8 +35,6 @@ pub(super) struct Purse {
     request: RequestId,
     asked: String,
     tags: Vec<String>,
-    /// It was paid for before.
-    free: bool,
     /// Attempts that have a record.
     billed: u8,
     /// It counts among the key's requests already.
@@ -60,12 +58,12 @@ impl Purse {
     pub(super) fn new(accounts: Accounts, caller: Caller, request: RequestId, asked: &str, tags: &[String]) -> Self {
         let mut all = caller.settings.tags.clone();
         all.extend(tags.iter().filter(|tag| !caller.settings.tags.contains(tag)).cloned());
-        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, free: false, billed: 0, admitted: false }
+        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, billed: 0, admitted: false }
     }
 
-    /// It was paid for before.
-    pub(super) fn set_free(&mut self) {
-        self.free = true;
+    /// The id of the record that the next attempt gets.
+    pub(super) fn record(&self) -> RequestId {
+        RequestId(self.request.0 ^ u128::from(self.billed))
     }
 
     /// The next attempt is billed beside the last one.
@@ -90,14 +88,14 @@ impl Purse {
     /// # Errors
     /// There is no price, no room in a budget, or nothing can be recorded.
     pub(super) async fn reserve(&self, about: About<'_>, priced: &Priced, deadline: Instant) -> Result<Bill, JobError> {
-        let bound = if self.free { Nanos::ZERO } else { bound(priced, &about)? };
+        let bound = bound(priced, &about)?;
         let order = Order {
-            request: RequestId(self.request.0 ^ u128::from(self.billed)),
+            request: self.record(),
             subject: self.subject(&about),
             asked: self.asked.clone(),
             price: priced.price,
             bound,
-            free: self.free,
+            free: false,
         };
         let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
         let reserved = self.accounts.reserve_within(order, patience).await;
@@ -117,11 +115,19 @@ impl Purse {
         Ok(going)
     }
 
+    /// How long answers may be together where the client says nothing.
+    ///
+    /// # Errors
+    /// The key's tokens a minute hold less than the prompt.
+    pub(super) fn longest(&self, prompt: Tokens, most: Tokens) -> Result<Tokens, JobError> {
+        policy::limits::answer(&self.caller.settings.limits, prompt, None, most).map_err(limited)
+    }
+
     /// What a free answer is recorded as: nothing was computed.
     pub(super) fn nothing(&self, model: &str) -> Option<Bill> {
         let about = About { model, provider: None, prompt: Tokens::ZERO, answers: Tokens::ZERO };
         let order = Order {
-            request: RequestId(self.request.0 ^ u128::from(self.billed)),
+            request: self.record(),
             subject: self.subject(&about),
             asked: self.asked.clone(),
             price: protocol::money::Price::default(),
