@@ -9,35 +9,48 @@
 //! - While the store cannot be written, nothing new is let in: what is not recorded would be free.
 //! - A request that goes to a provider is written down before it is sent ([`Bill::journal`]): if this process
 //!   is killed, the provider bills all the same, and the reservation counts as spent when the process is back.
+//! - Where several coordinators share the budgets, one of them has the ledger and the others spend slices of it
+//!   ([`escrow`]); for whoever asks here, it is the same.
 //! - A lock is held for the ledger's own work alone, never across an await.
 //!
 //! Left to others: prices, who may ask at all ([`keys`]), how fast ([`pace`]), and where alerts go.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use policy::escrow::grantee::{BadJournal, Refused};
+use policy::escrow::holder::At;
 use policy::ledger::{AlertRaised, BudgetError, Ledger, ReservationId, ReserveError};
-use protocol::account::{Budget, Outcome, Spent, Subject, UsageRecord};
-use protocol::ids::RequestId;
+use protocol::account::{Budget, Subject};
 use protocol::money::Price;
 use protocol::units::{Nanos, UnixMillis};
-use store::{OpenReservation, Pending, Store, StoreError, Write, Writer, WriterError};
+use store::{Store, StoreError, Write, Writer, WriterError};
 use tokio::sync::mpsc;
 
+use crate::cluster::Clock;
+use crate::guarded::Guarded;
+
 mod bill;
+mod book;
+pub mod escrow;
+mod journal;
 pub mod keys;
+mod known;
 pub mod manage;
 mod metrics;
 pub mod pace;
+mod saving;
+mod steady;
 pub mod watch;
 
 pub use bill::{Bill, Order};
+pub use escrow::Part;
 
-use crate::guarded::Guarded;
+use book::Book;
+use known::KeyLog;
 use metrics::CostMetrics;
+use steady::Steady;
 
 /// The time of day.
 pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -46,8 +59,6 @@ pub type WallClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 const ALERTS: usize = 1024;
 /// How long settlements gather: their clients wait as long, once, at the end of an answer.
 const PAUSE: Duration = Duration::from_millis(3);
-/// Usage records that wait for a store which cannot be written.
-const UNSAVED: usize = 65_536;
 
 /// Why accounts cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +72,17 @@ pub enum OpenError {
     /// A budget in the store cannot be.
     #[error("the store holds a budget that cannot be: {0}")]
     Budget(#[from] BudgetError),
+    /// Records in the store do not follow each other.
+    #[error(transparent)]
+    Journal(#[from] BadJournal),
+    /// A state in the store cannot be read.
+    #[error("'{name}' in the store cannot be read ({problem}): restore the store from a copy")]
+    Blob {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// Why nothing was set aside.
@@ -69,6 +91,9 @@ pub enum NotReserved {
     /// The ledger refuses.
     #[error(transparent)]
     Ledger(#[from] ReserveError),
+    /// What this coordinator may spend of the budgets that another one has is too little, or nothing.
+    #[error(transparent)]
+    Escrow(Refused),
     /// Nothing can be recorded.
     #[error("usage cannot be recorded now, so nothing is taken in: {0}")]
     Store(String),
@@ -81,48 +106,68 @@ pub struct Accounts {
 }
 
 struct Shared {
-    book: Guarded<Ledger>,
+    book: Guarded<Book>,
+    ticks: Clock,
+    escrow: escrow::Shared,
     keys: keys::Keys,
     pace: pace::Pace,
     store: Arc<dyn Store>,
     writer: Writer,
     clock: WallClock,
     alerts: mpsc::Sender<AlertRaised>,
-    /// The store could not be written the last time.
-    failing: AtomicBool,
-    /// What it still has to take.
-    unsaved: Guarded<Vec<UsageRecord>>,
+    steady: Arc<Steady>,
+    /// What the store still has to take.
+    unsaved: saving::Unsaved,
+    /// One at a time tries to write what it could not take.
+    saving: tokio::sync::Mutex<()>,
+    /// Keys are changed by one at a time.
+    changing: tokio::sync::Mutex<()>,
     metrics: CostMetrics,
 }
 
 impl Accounts {
-    /// As the store holds them. What was written down for providers and never settled counts as spent from now on.
-    /// Alerts come out of the receiver.
+    /// As the store holds them, for a coordinator that has the budgets. What was written down for providers and never
+    /// settled counts as spent from now on. Alerts come out of the receiver.
     ///
     /// # Errors
     /// The store cannot be read or written, or holds what cannot be.
     pub fn open(store: Arc<dyn Store>, clock: WallClock) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
-        let hard = store.load()?;
-        let mut ledger = Ledger::new(hard.budgets.into_values(), hard.spent.into_values())?;
-        let lost = settle_lost(&mut ledger, hard.open, clock());
-        for writes in lost.chunks(256) {
-            store.commit(&writes.concat())?;
-        }
-        if !lost.is_empty() {
-            tracing::warn!("{} requests to providers were cut off: what was reserved for them is spent", lost.len());
-        }
+        Self::open_as(store, clock, Part::Holder(policy::escrow::Settings::default()))
+    }
+
+    /// Likewise, for either part. What a grantee had open when it was lost is told to the holder as spent.
+    ///
+    /// # Errors
+    /// As for [`Accounts::open`].
+    pub fn open_as(
+        store: Arc<dyn Store>,
+        clock: WallClock,
+        part: Part,
+    ) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
+        let mut hard = store.load()?;
+        let (book, epoch) = match part {
+            Part::Holder(settings) => journal::holder(&*store, &mut hard, settings, clock())?,
+            Part::Grantee { settings, id } => (journal::grantee(&*store, &mut hard, settings, id, clock())?, 0),
+        };
+        let keys = keys::Keys::of(hard.keys);
         let (alerts, raised) = mpsc::channel(ALERTS);
+        let steady = Arc::new(Steady::new(store));
+        let store = Arc::clone(&steady) as Arc<dyn Store>;
         let writer = Writer::start(Arc::clone(&store), store::Settings { pause: PAUSE, ..store::Settings::default() })?;
         let shared = Shared {
-            book: Guarded::new(ledger),
-            keys: keys::Keys::of(hard.keys),
+            book: Guarded::new(book),
+            ticks: Clock::start(),
+            escrow: escrow::Shared::new(KeyLog::new(epoch, &keys)),
+            keys,
             pace: pace::Pace::default(),
             store,
             writer,
             clock,
             alerts,
-            failing: AtomicBool::new(false),
-            unsaved: Guarded::default(),
+            steady,
+            unsaved: saving::Unsaved::default(),
+            saving: tokio::sync::Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
             metrics: CostMetrics::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, raised))
@@ -143,34 +188,47 @@ impl Accounts {
         (self.shared.clock)()
     }
 
+    /// Now, by both clocks.
+    fn at(&self) -> At {
+        At { now: self.shared.ticks.now(), wall: self.now() }
+    }
+
     /// Sets aside what a request may cost at most.
     ///
     /// # Errors
-    /// A budget has no room, or nothing can be recorded.
+    /// A budget has no room, nothing can be recorded, or the coordinator that has the budgets is silent.
     pub fn reserve(&self, order: Order) -> Result<Bill, NotReserved> {
-        if self.shared.failing.load(Ordering::Acquire) {
+        if self.shared.steady.failed() {
             return Err(NotReserved::Store("the store cannot be written, see the log".to_owned()));
         }
-        let now = self.now();
-        let id = ReservationId(order.request.0);
-        let reserved = self.shared.book().reserve(now, id, &order.subject, order.bound);
+        let (at, id) = (self.at(), ReservationId(order.request.0));
+        let (reserved, sooner) = {
+            let mut book = self.shared.book();
+            let before = book.grantee_mut().map(|grantee| grantee.next_poll());
+            let reserved = book.reserve(at, id, &order.subject, order.bound);
+            let after = book.grantee_mut().map(|grantee| grantee.next_poll());
+            (reserved, after < before)
+        };
+        if sooner {
+            self.hurry();
+        }
         match reserved {
-            Ok(reserved) => {
-                self.raise(reserved.alerts);
+            Ok(alerts) => {
+                self.raise(alerts);
                 Ok(Bill::new(self.clone(), order))
             }
             Err(error) => {
-                if let ReserveError::OverBudget { alerts, .. } = &error {
+                if let NotReserved::Ledger(ReserveError::OverBudget { alerts, .. }) = &error {
                     self.raise(alerts.clone());
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
     /// Whether so much could be set aside now.
     pub fn would_pass(&self, subject: &Subject, amount: Nanos) -> bool {
-        self.shared.book().would_pass(self.now(), subject, amount).is_ok()
+        self.shared.book().would_pass(self.at(), subject, amount)
     }
 
     /// What is reserved in all, and by how many.
@@ -186,7 +244,8 @@ impl Accounts {
         {
             // Amounts are absolute, so they go to the store in the ledger's order.
             let book = self.shared.book();
-            let spent = alerts.iter().filter_map(|alert| book.spent(&alert.budget)).map(Write::Spent).collect();
+            let spent = |alert: &AlertRaised| book.holder().and_then(|holder| holder.spent(&alert.budget));
+            let spent = alerts.iter().filter_map(spent).map(Write::Spent).collect();
             if let Err(error) = self.shared.writer.submit(spent) {
                 tracing::error!("the store does not take which alerts were raised: {error}");
             }
@@ -207,100 +266,9 @@ impl fmt::Debug for Accounts {
 }
 
 impl Shared {
-    fn book(&self) -> MutexGuard<'_, Ledger> {
+    fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
     }
-
-    fn unsaved(&self) -> MutexGuard<'_, Vec<UsageRecord>> {
-        self.unsaved.lock()
-    }
-
-    /// Waits until a settlement is on disk; if it cannot be, keeps the record for when it can.
-    async fn confirm(&self, pending: Result<Pending, WriterError>, record: UsageRecord) {
-        let outcome = match pending {
-            Ok(pending) => pending.await.map(drop),
-            Err(error) => Err(error),
-        };
-        self.confirmed(outcome, record);
-    }
-
-    fn confirmed(&self, outcome: Result<(), WriterError>, record: UsageRecord) {
-        let Err(error) = outcome else {
-            self.failing.store(false, Ordering::Release);
-            return;
-        };
-        if !self.failing.swap(true, Ordering::AcqRel) {
-            tracing::error!("usage cannot be recorded, nothing new is taken in until it can: {error}");
-        }
-        let mut unsaved = self.unsaved();
-        if unsaved.len() < UNSAVED {
-            unsaved.push(record);
-        } else {
-            tracing::error!("the usage of request {} is lost: {UNSAVED} records wait already", record.request);
-        }
-    }
-
-    /// Tries again to write what could not be written. True if nothing is left.
-    async fn save(&self) -> bool {
-        let records = std::mem::take(&mut *self.unsaved());
-        if records.is_empty() && !self.failing.load(Ordering::Acquire) {
-            return true;
-        }
-        let mut writes: Vec<Write> = records.iter().cloned().map(Write::Usage).collect();
-        let pending = {
-            let book = self.book();
-            // Amounts are absolute: only the newest may be written.
-            let budgets: BTreeMap<String, Spent> =
-                book.all_spent().map(|spent| (spent.budget.clone(), spent)).collect();
-            writes.extend(budgets.into_values().map(Write::Spent));
-            self.writer.submit(writes)
-        };
-        let outcome = match pending {
-            Ok(pending) => pending.await.map(drop),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => {
-                tracing::info!("usage is recorded again: {} records were written", records.len());
-                self.failing.store(false, Ordering::Release);
-                true
-            }
-            Err(error) => {
-                tracing::debug!("the store is still not to be written: {error}");
-                self.unsaved().extend(records);
-                false
-            }
-        }
-    }
-}
-
-/// What was written down for providers and never settled counts as spent. The writes, by request.
-fn settle_lost(ledger: &mut Ledger, open: BTreeMap<RequestId, OpenReservation>, now: UnixMillis) -> Vec<Vec<Write>> {
-    let mut all = Vec::new();
-    for (request, open) in open {
-        // A budget that was lowered since does not make the money come back.
-        let booked = match ledger.charge(now, &open.subject, open.amount) {
-            Ok(booked) => booked,
-            Err(error) => {
-                tracing::error!("the reservation of request {request} cannot be booked: {error}");
-                continue;
-            }
-        };
-        let record = UsageRecord {
-            request,
-            at: now,
-            asked: open.subject.model.clone(),
-            subject: open.subject,
-            reserved: open.amount,
-            cost: open.amount,
-            outcome: Outcome::Lost,
-            ..UsageRecord::default()
-        };
-        let mut writes = vec![Write::Usage(record), Write::Close(request)];
-        writes.extend(booked.changes.into_iter().map(Write::Spent));
-        all.push(writes);
-    }
-    all
 }
 
 /// A price and what it makes of tokens; a cost that does not fit is as much as was set aside.

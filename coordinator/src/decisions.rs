@@ -82,9 +82,9 @@ impl Explaining {
         });
     }
 
-    /// So much was set aside.
+    /// So much was set aside; of several attempts, the most counts.
     pub fn reserved(&self, amount: Nanos) {
-        self.change(|explanation| explanation.reserved += amount);
+        self.change(|explanation| explanation.reserved = explanation.reserved.max(amount));
     }
 
     /// Who could answer, and how the model was chosen.

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod decisions;
+pub mod escrow;
 pub mod http;
 pub mod keys;
 pub mod manage;

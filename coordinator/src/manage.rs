@@ -16,6 +16,11 @@ use crate::service::Caller;
 /// There is no such thing, it cannot be, or cannot be stored.
 pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Result<Managed, JobError> {
     caller.operator("manage keys, budgets and usage")?;
+    if let Some(upward) = &parts.upward
+        && !matches!(manage, Manage::Explain { .. } | Manage::Prices)
+    {
+        return upward.manage(manage).await;
+    }
     let accounts = &parts.accounts;
     let managed = match manage {
         Manage::CreateKey(settings) => {
@@ -28,16 +33,12 @@ pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Re
         Manage::ListKeys => Managed::Keys(accounts.keys().all().iter().map(|key| (**key).clone()).collect()),
         Manage::UpdateKey { key, settings } => {
             check(&settings)?;
-            let mut record = (*accounts.key(&key).map_err(failed)?).clone();
-            record.settings = settings;
-            let record = accounts.put_key(record).await.map_err(failed)?;
+            let record = accounts.change_key(&key, |record| record.settings = settings).await.map_err(failed)?;
             tracing::info!("{} has changed the key {}", caller.key, record.id);
             Managed::Key((*record).clone())
         }
         Manage::RevokeKey { key } => {
-            let mut record = (*accounts.key(&key).map_err(failed)?).clone();
-            record.revoked = true;
-            let record = accounts.put_key(record).await.map_err(failed)?;
+            let record = accounts.change_key(&key, |record| record.revoked = true).await.map_err(failed)?;
             tracing::info!("{} has revoked the key {}", caller.key, record.id);
             Managed::Key((*record).clone())
         }
@@ -85,7 +86,7 @@ fn failed(error: NotChanged) -> JobError {
     match error {
         NotChanged::NoKey(_) => JobError::new(ErrorKind::Invalid, message).field("key"),
         NotChanged::NoBudget(_) => JobError::new(ErrorKind::Invalid, message).field("budget"),
-        NotChanged::TooManyKeys(_) => JobError::new(ErrorKind::Invalid, message),
+        NotChanged::TooManyKeys(_) | NotChanged::Elsewhere => JobError::new(ErrorKind::Invalid, message),
         NotChanged::Budget(_) => JobError::new(ErrorKind::Invalid, message).field("budget"),
         NotChanged::Store(_) | NotChanged::Read(_) => {
             JobError::new(ErrorKind::Overloaded, message).retry_after(std::time::Duration::from_secs(1))

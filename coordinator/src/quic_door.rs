@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::answer::{Answer, ErrorKind, JobError};
+use protocol::escrow::{EscrowAnswer, EscrowTell};
 use protocol::frame::Frame;
 use protocol::ids::ClusterId;
 use protocol::manage::{AnswerManage, AskManage, Managed, UsagePlace};
@@ -40,7 +41,7 @@ pub async fn serve(
     refusals: Refusals,
 ) {
     let address = connection.peer().address.clone();
-    let Some(caller) = greet(&*connection, &*service, settings, &refusals).await else {
+    let Some((caller, key)) = greet(&*connection, &*service, settings, &refusals).await else {
         connection.close(Code::Refused, "no valid hello came");
         return;
     };
@@ -54,30 +55,31 @@ pub async fn serve(
             writer.reset(Code::Full);
             continue;
         };
-        let (service, caller) = (Arc::clone(&service), caller.clone());
+        // A key may be changed or revoked while its client is connected.
+        let (service, caller) = (Arc::clone(&service), service.authenticate(&key));
         asks.spawn(async move {
             let _place = place;
-            if let Err(error) = one(writer, reader, &*service, &caller, settings.patience).await {
+            if let Err(error) = one(writer, reader, &*service, caller, settings.patience).await {
                 tracing::debug!("a client's stream has ended: {error}");
             }
         });
     }
 }
 
-/// The hello: none if the client may not ask.
+/// The hello: who it is, and its key; none if the client may not ask.
 async fn greet(
     connection: &dyn Connection,
     service: &dyn Service,
     settings: DoorSettings,
     refusals: &Refusals,
-) -> Option<Caller> {
+) -> Option<(Caller, String)> {
     let (mut writer, mut reader) = tokio::time::timeout(settings.patience, connection.accept()).await.ok()?.ok()?;
     let Ok(Frame::ClientHello(hello)) = reader.recv_within(settings.patience, "a hello").await else { return None };
     match admit(&hello, service) {
         Ok((caller, version)) => {
             writer.send(ClientWelcome { version, cluster: settings.cluster }).await.ok()?;
             writer.finish();
-            Some(caller)
+            Some((caller, hello.key))
         }
         Err(refused) => {
             refusals.tell(&connection.peer().address, "a client", &refused).await;
@@ -108,10 +110,23 @@ async fn one(
     mut writer: FrameWriter,
     mut reader: FrameReader,
     service: &dyn Service,
-    caller: &Caller,
+    caller: Result<Caller, JobError>,
     patience: Duration,
 ) -> Result<(), DoorError> {
-    match reader.recv_within(patience, "a request").await {
+    let first = reader.recv_within(patience, "a request").await;
+    let caller = &match (&first, caller) {
+        (_, Ok(caller)) => caller,
+        (first, Err(error)) => {
+            match first {
+                Ok(Frame::OrderNode(_)) => writer.send(Ordered { outcome: Err(error) }).await?,
+                Ok(Frame::AskManage(_)) => writer.send(AnswerManage { outcome: Err(error) }).await?,
+                _ => writer.send(Answered { answer: Answer::Failed(error) }).await?,
+            }
+            writer.finish();
+            return Ok(());
+        }
+    };
+    match first {
         Ok(Frame::Ask(ask)) => answer(&mut writer, reader, ask, service, caller).await?,
         Ok(Frame::OrderNode(order)) => {
             let outcome = caller.operator("give orders to nodes");
@@ -121,6 +136,10 @@ async fn one(
         Ok(Frame::AskStatus(_)) => match caller.operator("see the cluster's status") {
             Ok(_) => writer.send(Status { status: service.status() }).await?,
             // The answer to this question has no place for a refusal.
+            Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
+        },
+        Ok(Frame::EscrowTell(tell)) => match synced(tell, service, caller).await {
+            Ok(answer) => writer.send(answer).await?,
             Err(error) => writer.send(Answered { answer: Answer::Failed(error) }).await?,
         },
         Ok(Frame::AskManage(ask)) => tell(&mut writer, managed(ask, service, caller).await).await?,
@@ -169,6 +188,12 @@ fn shorter(answer: AnswerManage, why: &str) -> Result<Managed, JobError> {
         Ok(_) => Err(failed("the answer is too long for a frame")),
         Err(_) => Err(failed("the refusal is too long for a frame")),
     }
+}
+
+/// What another coordinator may spend.
+async fn synced(tell: EscrowTell, service: &dyn Service, caller: &Caller) -> Result<EscrowAnswer, JobError> {
+    caller.operator("spend shared budgets as a coordinator does")?;
+    service.sync(tell).await
 }
 
 /// Passes the answer on until it ends or the client leaves.

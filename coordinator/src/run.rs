@@ -21,16 +21,15 @@ use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::cost::Accounts;
-use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs};
+use actors::supervisor::{Supervisor, SupervisorArgs};
 use actors::tree::{Branch, look};
-use futures_util::future::BoxFuture;
 use policy::ledger::AlertRaised;
 use policy::restart::{Backoff, Intensity};
 use protocol::config::Config;
 use protocol::tree::TreeLine;
 use protocol::units::{Tokens, UnixMillis};
 use providers::Pool;
-use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
+use ractor::{Actor, ActorRef, SpawnErr};
 use store::RedbStore;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -43,6 +42,7 @@ use transport::quic::{BindError, Incoming, Listener, Role, Timing};
 
 use crate::alerts;
 use crate::decisions::Decisions;
+use crate::escrow::{self, Upward};
 use crate::http::{Ending, HttpOptions, MetricsText, router, serve};
 use crate::pricing::Pricing;
 use crate::quic_door::{self, DoorSettings};
@@ -51,6 +51,10 @@ use crate::router::{Router, RouterError};
 use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
+
+mod looped;
+
+use looped::looped;
 
 /// Keys, budgets and usage, in the state folder.
 const STORE: &str = "store.redb";
@@ -94,6 +98,9 @@ pub enum RunError {
     /// Keys, budgets and usage.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The system has no randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     /// What the store holds.
     #[error(transparent)]
     Accounts(#[from] actors::cost::OpenError),
@@ -185,6 +192,8 @@ pub async fn run(
         // Without the hub nothing is served: better to end, and be started anew.
         () = hub_gone(&server.hub) => Err(RunError::GivenUp),
     };
+    // What it has used and not told is told after its next start, else.
+    accounts.told(config.accounts.settle_every.0.min(GRACE) + GRACE).await;
     tree.stop(None);
     gone(&tree).await;
     accounts.flush().await;
@@ -209,13 +218,14 @@ struct Running {
     wishing: Arc<Wishing>,
     accounts: Accounts,
     pricing: Arc<Pricing>,
+    upward: Option<Arc<Upward>>,
 }
 
 /// Keys, budgets and usage, as the store holds them.
 fn accounts(config: &Config) -> Result<(Accounts, mpsc::Receiver<AlertRaised>), RunError> {
     let path = config.accounts.store.clone().unwrap_or_else(|| config.coordinator.state.join(STORE));
-    let opened = RedbStore::open(path)?;
-    Ok(Accounts::open(Arc::new(opened), Arc::new(|| UnixMillis(unix_millis())))?)
+    let opened = Arc::new(RedbStore::open(path)?);
+    Ok(Accounts::open_as(opened, Arc::new(|| UnixMillis(unix_millis())), escrow::part(config)?)?)
 }
 
 async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Result<Running, RunError> {
@@ -228,6 +238,7 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
     let rules = config.degrade.enabled.then(|| (&config.degrade).into());
     let degrading = Arc::new(Degrading::new(rules));
     let pricing = Arc::new(Pricing::new(config));
+    let upward = Upward::new(config, state, &accounts);
     let pool = Arc::new(Pool::new(&config.providers, &config.breaker, |name| std::env::var(name).ok())?);
     let door = Server::new(Parts {
         name: config.cluster.name.clone(),
@@ -254,9 +265,10 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
         expected: Tokens(config.placement.answer.into()),
         decisions: Arc::new(Decisions::new(config.accounts.explanations as usize)),
         once: Once::new(&config.accounts),
+        upward: upward.clone(),
     });
     let wishing = Arc::new(Wishing::new(config.loading.enabled.then(|| (&config.loading).into())));
-    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading, wishing, accounts, pricing })
+    Ok(Running { shown, door, hub, directory, texts, index, waiting, degrading, wishing, accounts, pricing, upward })
 }
 
 async fn tree(
@@ -284,11 +296,14 @@ async fn tree(
     };
     let (listener, looks) = (Arc::clone(listener), Looks::of(running));
     let (accounts, keep) = (running.accounts.clone(), config.accounts.keep.0);
-    let children = vec![
+    let mut children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
         looped("health", move || Box::pin(looks.clone().sweep())),
         looped("cost", move || Box::pin(accounts.clone().watch(keep))),
     ];
+    if let Some(upward) = running.upward.clone() {
+        children.push(looped("escrow", move || Box::pin(Arc::clone(&upward).run())));
+    }
     let args = SupervisorArgs { intensity, children, seed: u64::from(std::process::id()), grace: GRACE };
     let (tree, _) = Actor::spawn(None, Supervisor, args).await?;
     running.hub.get_cell().link(tree.get_cell());
@@ -417,43 +432,6 @@ impl Doors {
                 Work { name: "client", future: Box::pin(quic_door::serve(connection, service, settings, refusals)) }
             }
         }
-    }
-}
-
-/// A child that runs a future, which must not end: if it does, that is a failure.
-fn looped(name: &'static str, make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> ChildSpec {
-    let make = Arc::new(make);
-    ChildSpec::new(name, move |parent| {
-        let make = Arc::clone(&make);
-        async move { Actor::spawn_linked(None, Loop { name }, make(), parent).await.map(|(actor, _)| actor.get_cell()) }
-    })
-}
-
-struct Loop {
-    name: &'static str,
-}
-
-struct Go;
-
-impl Actor for Loop {
-    type Msg = Go;
-    type State = Option<BoxFuture<'static, ()>>;
-    type Arguments = BoxFuture<'static, ()>;
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Go>,
-        work: BoxFuture<'static, ()>,
-    ) -> Result<Self::State, ActorProcessingErr> {
-        myself.cast(Go)?;
-        Ok(Some(work))
-    }
-
-    async fn handle(&self, _myself: ActorRef<Go>, _go: Go, work: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        if let Some(work) = work.take() {
-            work.await;
-        }
-        Err(format!("{} has come to an end", self.name).into())
     }
 }
 

@@ -9,10 +9,12 @@ use actors::cluster::hub::{Hub, Work};
 use actors::cluster::job::{Answers, Shared};
 use actors::cluster::texts::Texts;
 use actors::cost::Accounts;
+use actors::cost::escrow::NotSynced;
 use futures_util::future::BoxFuture;
 use protocol::answer::{ClusterStatus, ErrorKind, JobError};
 use protocol::config::{AUTO, Degrade, FallbackTable, is_auto};
 use protocol::engine::Card;
+use protocol::escrow::{EscrowAnswer, EscrowTell};
 use protocol::ids::RequestId;
 use protocol::manage::{Manage, Managed};
 use protocol::message::OrderAction;
@@ -26,6 +28,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::decisions::Decisions;
+use crate::escrow::Upward;
 use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
 use crate::pricing::Pricing;
 use crate::router::Router;
@@ -89,6 +92,8 @@ pub struct Parts {
     pub decisions: Arc<Decisions>,
     /// Requests that may be submitted twice.
     pub once: Once,
+    /// The way to the coordinator that has keys, budgets and usage, if this one has not.
+    pub upward: Option<Arc<Upward>>,
 }
 
 /// The coordinator.
@@ -130,7 +135,13 @@ impl Server {
 impl Service for Server {
     fn authenticate(&self, key: &str) -> Result<Caller, JobError> {
         let accounts = &self.parts.accounts;
-        self.parts.state.keys.authenticate(key, accounts.keys(), accounts.now())
+        let known = self.parts.state.keys.authenticate(key, accounts.keys(), accounts.now());
+        if known.is_err() && accounts.is_new() {
+            let message =
+                "the keys are not known here yet, since the coordinator that has them has not answered: try again";
+            return Err(JobError::new(ErrorKind::Overloaded, message).retry_after(FULL_RETRY));
+        }
+        known
     }
 
     fn ask(&self, caller: &Caller, mut request: Request) -> Result<AnswerStream, JobError> {
@@ -177,6 +188,19 @@ impl Service for Server {
     fn manage(&self, caller: &Caller, manage: Manage) -> BoxFuture<'static, Result<Managed, JobError>> {
         let (parts, caller) = (Arc::clone(&self.parts), caller.clone());
         Box::pin(async move { crate::manage::manage(&parts, &caller, manage).await })
+    }
+
+    fn sync(&self, tell: EscrowTell) -> BoxFuture<'static, Result<EscrowAnswer, JobError>> {
+        let accounts = self.parts.accounts.clone();
+        Box::pin(async move {
+            accounts.sync(&tell).await.map_err(|error| {
+                let kind = match error {
+                    NotSynced::NotHolder => ErrorKind::Invalid,
+                    NotSynced::Store => ErrorKind::Overloaded,
+                };
+                JobError::new(kind, error.to_string())
+            })
+        })
     }
 
     fn rates(&self, caller: &Caller) -> RateState {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use protocol::account::KeySettings;
 use protocol::answer::{Answer, ClusterStatus, ErrorKind, JobError};
+use protocol::escrow::{EscrowAnswer, EscrowTell};
 use protocol::manage::{Manage, Managed};
 use protocol::message::OrderAction;
 use protocol::request::Request;
@@ -59,6 +60,15 @@ pub trait Service: Send + Sync + 'static {
     /// There is no such thing, or it cannot be kept, or another coordinator keeps it and cannot be reached.
     fn manage(&self, _caller: &Caller, _manage: Manage) -> BoxFuture<'static, Result<Managed, JobError>> {
         let message = "keys, budgets and usage are not kept here: ask the coordinator that holds the store";
+        Box::pin(std::future::ready(Err(JobError::new(ErrorKind::Invalid, message))))
+    }
+
+    /// Hears what another coordinator has spent of shared budgets. A door asks only for callers with `admin`.
+    ///
+    /// # Errors
+    /// There are no budgets here, or nothing can be recorded.
+    fn sync(&self, _tell: EscrowTell) -> BoxFuture<'static, Result<EscrowAnswer, JobError>> {
+        let message = "budgets are not kept here: ask the coordinator that holds the store";
         Box::pin(std::future::ready(Err(JobError::new(ErrorKind::Invalid, message))))
     }
 

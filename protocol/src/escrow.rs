@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Budget, UsageRecord};
+use crate::account::{Budget, KeyRecord, UsageRecord};
 use crate::ids::Incarnation;
 use crate::units::{Nanos, UnixMillis};
 
@@ -167,6 +167,59 @@ pub struct EscrowState {
     pub applied: u64,
     /// What is set aside for it, by budget.
     pub holds: BTreeMap<String, Nanos>,
+}
+
+/// A state of the list of keys: which start of the holder, and which change since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeysVersion {
+    /// Grows with each start of the holder.
+    pub epoch: u64,
+    /// Grows with each change; 0 before the first.
+    pub number: u64,
+}
+
+/// A grantee's message to the holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowTell {
+    /// What was spent and what it needs.
+    pub sync: EscrowSync,
+    /// The keys that it knows.
+    pub keys: KeysVersion,
+}
+
+/// Keys that a grantee does not know yet, or not as they are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChanges {
+    /// They come after this one; if its number is 0, these and those that follow are all that there are.
+    pub after: KeysVersion,
+    /// With them this is what it knows.
+    pub version: KeysVersion,
+    /// The keys.
+    pub records: Vec<KeyRecord>,
+    /// No more follow.
+    pub last: bool,
+}
+
+/// Which part of every key's limits a coordinator may give away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceShare {
+    /// Which coordinator it is, from 0; that is the holder.
+    pub index: u32,
+    /// How many there are.
+    pub coordinators: u32,
+}
+
+/// The holder's answer to a grantee's message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowAnswer {
+    /// Which message it answers.
+    pub serial: u64,
+    /// What may be spent.
+    pub outcome: Result<EscrowGrant, EscrowRefusal>,
+    /// Keys that have changed; none if none have.
+    pub keys: Option<KeyChanges>,
+    /// Its part of every key's limits.
+    pub share: PaceShare,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod fuzz;
 
 use crate::cache::{CacheBatch, CacheResync};
 use crate::codec::{self, DecodeError, EncodeError};
+use crate::escrow::{EscrowAnswer, EscrowTell};
 use crate::files::{FileChunk, FileEnd, FileList, FileWanted, FilesRefused, FilesWanted, MAX_CHUNK};
 use crate::manage::{AnswerManage, AskManage};
 use crate::message::{
@@ -166,6 +167,10 @@ frames! {
     89 AskManage(AskManage), 256 * KIB;
     /// Client: what came of it.
     90 AnswerManage(AnswerManage), 8 * MIB;
+    /// Client: another coordinator tells what it has spent of shared budgets.
+    91 EscrowTell(EscrowTell), 8 * MIB;
+    /// Client: what it may spend from now on.
+    92 EscrowAnswer(EscrowAnswer), 8 * MIB;
     // Blocks between nodes, 96 to 103.
     /// Pull: a node wants cached blocks.
     96 PullBlocks(PullBlocks), 256 * KIB;

@@ -8,7 +8,7 @@
 //! | text | coordinator | `FetchText`, then `TextChunk`… |
 //! | join | joining node | `Join`, then `Joined` or `JoinRefused` |
 //! | client hello | client, first | `ClientHello`, then `ClientWelcome` or `Failed`-style refusal |
-//! | ask | client | `Ask`, then `Answered`…; `AskStatus`, then `Status`; or `OrderNode`, then `Ordered` |
+//! | ask | client | `Ask`, then `Answered`…; `AskStatus`, then `Status`; `OrderNode`, then `Ordered`; `AskManage`, then `AnswerManage`; or [`crate::escrow::EscrowTell`], then [`crate::escrow::EscrowAnswer`] |
 //!
 //! To cancel an attempt or an ask is to reset its stream.
 

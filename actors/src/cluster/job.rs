@@ -198,7 +198,7 @@ pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result
     match (outcome, bill) {
         (Err(Over::Failed(error)), bill) if !begun => {
             if let Some(bill) = bill {
-                bill.give_back();
+                bill.give_back().await;
             }
             return Err(Box::new(Unanswered { error, answers }));
         }

@@ -6,8 +6,10 @@ use protocol::answer::Usage;
 use protocol::ids::RequestId;
 use protocol::money::Price;
 use protocol::units::{Nanos, Tokens};
-use store::{OpenReservation, Pending, Write, WriterError};
+use store::{OpenReservation, Write, WriterError};
 
+use super::book::Booked;
+use super::saving::{Entry, Sent};
 use super::{Accounts, NotReserved, cost_of};
 
 /// What is to be set aside.
@@ -73,18 +75,18 @@ impl Bill {
         self.accounts.shared.writer.submit(vec![Write::Open(open)])?.await.map(drop)
     }
 
-    /// Sets more aside for a request that goes on.
+    /// Sets more aside for a request that goes on. What is to be journaled is to be journaled again.
     ///
     /// # Errors
     /// A budget has no room; what was set aside stays so.
     pub fn extend(&mut self, more: Nanos) -> Result<(), NotReserved> {
-        let (now, id) = (self.accounts.now(), ReservationId(self.order.request.0));
+        let (at, id) = (self.accounts.at(), ReservationId(self.order.request.0));
         let sum = self.reserved.checked_add(more);
         let sum =
             sum.ok_or_else(|| ReserveError::Overflow { of: format!("request {}", self.order.request), asked: more })?;
-        let reserved = self.accounts.shared.book().extend(now, id, more)?;
+        let alerts = self.accounts.shared.book().extend(at, id, more)?;
         self.reserved = sum;
-        self.accounts.raise(reserved.alerts);
+        self.accounts.raise(alerts);
         Ok(())
     }
 
@@ -106,80 +108,85 @@ impl Bill {
     }
 
     /// Nothing was used, and somebody else is to answer: gives the money back without a record.
-    pub fn give_back(mut self) {
+    pub async fn give_back(mut self) {
         self.open = false;
         let id = ReservationId(self.order.request.0);
-        let released = self.accounts.shared.book().release(id);
-        if let Err(error) = released {
-            tracing::error!("request {}: {error}", self.order.request);
-        }
-        if self.journaled
-            && let Err(error) = self.accounts.shared.writer.submit(vec![Write::Close(self.order.request)])
-        {
-            tracing::error!("request {}: its reservation stays in the journal: {error}", self.order.request);
+        let sent = {
+            let shared = &self.accounts.shared;
+            let mut book = shared.book();
+            // What stands in a grantee's journal is spent if it is lost now: it is free once it stands there no more.
+            let later = self.journaled && book.holder().is_none();
+            if !later && let Err(error) = book.release(id) {
+                tracing::error!("request {}: {error}", self.order.request);
+            }
+            let writes = vec![Write::Close(self.order.request)];
+            let entry = Entry { writes, sequence: None, release: later.then_some(id) };
+            self.journaled.then(|| shared.send(&mut book, entry, Vec::new(), None))
+        };
+        if let Some(sent) = sent {
+            self.accounts.settle(sent).await;
         }
     }
 
     /// It has used so much. Returns what it cost, once that is on disk.
     pub async fn settle(mut self, used: &Usage, outcome: Outcome) -> Nanos {
         (self.used, self.outcome) = (*used, outcome);
-        let Some((record, pending)) = self.close() else { return Nanos::ZERO };
-        let cost = record.cost;
-        self.accounts.shared.confirm(pending, record).await;
+        let Some((cost, sent)) = self.close() else { return Nanos::ZERO };
+        self.accounts.settle(sent).await;
         cost
     }
 
     /// Books it. None if it was booked before.
-    fn close(&mut self) -> Option<(UsageRecord, Result<Pending, WriterError>)> {
+    fn close(&mut self) -> Option<(Nanos, Sent)> {
         if !std::mem::replace(&mut self.open, false) {
             return None;
         }
         let shared = &self.accounts.shared;
-        let (now, id) = (self.accounts.now(), ReservationId(self.order.request.0));
+        let (at, id) = (self.accounts.at(), ReservationId(self.order.request.0));
         let claimed = if self.order.free { Nanos::ZERO } else { cost_of(&self.order.price, &self.used, self.reserved) };
-        let mut book = shared.book();
-        let settled = match book.settle(now, id, claimed) {
-            Ok(settled) => settled,
-            Err(error) => {
-                tracing::error!("request {}: {error}", self.order.request);
-                return None;
-            }
-        };
         let record = UsageRecord {
             request: self.order.request,
-            at: now,
+            at: at.wall,
             subject: self.order.subject.clone(),
             asked: self.order.asked.clone(),
             prompt: self.used.prompt,
             cached: self.used.cached,
             completion: self.used.completion,
             reserved: self.reserved,
-            cost: settled.booked,
-            disputed: settled.disputed + self.disputed,
+            cost: claimed,
+            disputed: self.disputed,
             outcome: self.outcome,
         };
-        let mut writes = vec![Write::Usage(record.clone())];
-        writes.extend(settled.changes.into_iter().map(Write::Spent));
+        let mut book = shared.book();
+        let Booked { record, entry, changes, alerts, sequence } = match book.settle(at, id, record) {
+            Ok(booked) => booked,
+            Err(error) => {
+                tracing::error!("request {}: {error}", self.order.request);
+                return None;
+            }
+        };
+        let mut writes = vec![entry];
         if self.journaled {
             writes.push(Write::Close(self.order.request));
         }
-        // In the ledger's order: amounts are absolute, and the last must be the newest.
-        let pending = shared.writer.submit(writes);
+        let sent = shared.send(&mut book, Entry { writes, sequence, release: None }, changes, None);
         drop(book);
         shared.metrics.billed(&record);
-        self.accounts.raise(settled.alerts);
-        Some((record, pending))
+        self.accounts.raise(alerts);
+        Some((record.cost, sent))
     }
 }
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        if let Some((record, pending)) = self.close() {
+        if let Some((_, sent)) = self.close() {
             let accounts = self.accounts.clone();
             match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(async move { accounts.shared.confirm(pending, record).await })),
+                Ok(runtime) => drop(runtime.spawn(async move { accounts.shared.settle(sent).await })),
                 // Without a runtime there is nobody who could wait for longer.
-                Err(_) => accounts.shared.confirmed(pending.and_then(|pending| pending.wait().map(drop)), record),
+                Err(_) => {
+                    accounts.shared.confirm_here(sent);
+                }
             }
         }
     }

@@ -25,6 +25,9 @@ pub enum NotChanged {
     /// No more fit.
     #[error("there are {0} keys, the most that may be: revoke some")]
     TooManyKeys(usize),
+    /// Another coordinator has them.
+    #[error("another coordinator keeps keys, budgets and usage: ask the one that accounts.holder names")]
+    Elsewhere,
     /// It cannot be.
     #[error(transparent)]
     Budget(#[from] BudgetError),
@@ -42,11 +45,30 @@ impl Accounts {
     /// # Errors
     /// There are too many, or it cannot be stored.
     pub async fn put_key(&self, record: KeyRecord) -> Result<Arc<KeyRecord>, NotChanged> {
+        self.kept_here()?;
         if self.keys().get(&record.id).is_none() && self.keys().count() >= MOST_KEYS {
             return Err(NotChanged::TooManyKeys(MOST_KEYS));
         }
         self.write(vec![Write::PutKey(record.clone())]).await?;
-        Ok(self.keys().put(record))
+        let id = record.id.clone();
+        let record = self.keys().put(record);
+        self.shared.escrow.log.lock().changed(&id);
+        Ok(record)
+    }
+
+    /// A key changes. One at a time: a change that waits for the disk is not undone by another.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be stored.
+    pub async fn change_key(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut KeyRecord) + Send,
+    ) -> Result<Arc<KeyRecord>, NotChanged> {
+        let _turn = self.shared.changing.lock().await;
+        let mut record = (*self.key(id)?).clone();
+        change(&mut record);
+        self.put_key(record).await
     }
 
     /// A key as it is.
@@ -63,10 +85,10 @@ impl Accounts {
     /// It cannot be, or cannot be stored: then it counts only until the next start.
     pub async fn put_budget(&self, budget: Budget) -> Result<BudgetState, NotChanged> {
         checked(&budget)?;
-        let (id, now) = (budget.id.clone(), self.now());
+        let (id, at) = (budget.id.clone(), self.at());
         let (pending, alerts) = {
             let mut book = self.shared.book();
-            let put = book.put_budget(now, budget.clone())?;
+            let put = book.holder_mut().ok_or(NotChanged::Elsewhere)?.put_budget(at, budget.clone())?;
             (self.shared.writer.submit(vec![Write::PutBudget(budget), Write::Spent(put.spent)]), put.alerts)
         };
         pending?.await?;
@@ -81,7 +103,7 @@ impl Accounts {
     pub async fn remove_budget(&self, id: &str) -> Result<(), NotChanged> {
         let pending = {
             let mut book = self.shared.book();
-            if !book.remove_budget(id) {
+            if !book.holder_mut().ok_or(NotChanged::Elsewhere)?.remove_budget(id) {
                 return Err(NotChanged::NoBudget(shown(id)));
             }
             self.shared.writer.submit(vec![Write::RemoveBudget(id.to_owned())])
@@ -95,12 +117,18 @@ impl Accounts {
     /// # Errors
     /// There is none.
     pub fn budget(&self, id: &str) -> Result<BudgetState, NotChanged> {
-        self.shared.book().state(self.now(), id).ok_or_else(|| NotChanged::NoBudget(shown(id)))
+        let book = self.shared.book();
+        let ledger = book.holder().ok_or(NotChanged::Elsewhere)?.ledger();
+        ledger.state(self.now(), id).ok_or_else(|| NotChanged::NoBudget(shown(id)))
     }
 
-    /// All budgets as they stand, by id.
+    /// All budgets as they stand, by id; none where another coordinator has them.
     pub fn budgets(&self) -> Vec<BudgetState> {
-        self.shared.book().states(self.now())
+        self.shared.book().holder().map(|holder| holder.ledger().states(self.now())).unwrap_or_default()
+    }
+
+    fn kept_here(&self) -> Result<(), NotChanged> {
+        if self.journals() { Err(NotChanged::Elsewhere) } else { Ok(()) }
     }
 
     /// What requests have used.
@@ -108,6 +136,7 @@ impl Accounts {
     /// # Errors
     /// The store cannot be read.
     pub async fn usage(&self, query: UsageQuery) -> Result<UsagePage, NotChanged> {
+        self.kept_here()?;
         let store = Arc::clone(&self.shared.store);
         let page = tokio::task::spawn_blocking(move || store.usage(&query)).await;
         Ok(page.map_err(|_| StoreError::Closed)??)

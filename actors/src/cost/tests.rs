@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use protocol::account::{Budget, KeyRecord, Period, Window};
+use protocol::account::{KeyRecord, Outcome, Period, UsageRecord, Window};
 use protocol::answer::Usage;
+use protocol::ids::RequestId;
 use protocol::manage::{BudgetState, UsageQuery};
 use protocol::units::Tokens;
 use store::{Compacted, Grouping, Hard, MemoryStore, Receipt, Total, UsagePage};
@@ -94,7 +96,7 @@ async fn a_bill_that_is_dropped_settles_what_is_known_to_be_used() {
 async fn what_goes_to_somebody_else_leaves_no_record_and_its_id_can_be_used_again() {
     let (accounts, _alerts) = open(&MemoryStore::default());
     accounts.put_budget(budget("all", 100)).await.unwrap();
-    accounts.reserve(order(1, 60)).unwrap().give_back();
+    accounts.reserve(order(1, 60)).unwrap().give_back().await;
     assert_eq!(state(&accounts).reserved, Nanos(0));
     accounts.reserve(order(1, 90)).unwrap().settle(&used(1, 0, 0), Outcome::Done).await;
     assert_eq!(records(&accounts).await.len(), 1);
@@ -152,7 +154,7 @@ async fn what_a_provider_may_have_computed_counts_after_a_loss() {
     settled.settle(&used(5, 0, 0), Outcome::Done).await;
     let mut refused = accounts.reserve(order(4, 20)).unwrap();
     refused.journal().await.unwrap();
-    refused.give_back();
+    refused.give_back().await;
     accounts.flush().await;
     // As a kill does: nobody settles.
     std::mem::forget((own, sent));

@@ -24,6 +24,9 @@ impl Accounts {
             tokio::select! {
                 _ = ticks.tick() => {
                     self.shared.metrics.budgets(&self.budgets());
+                    if !self.journals() {
+                        self.share(None);
+                    }
                     self.shared.save().await;
                 }
                 _ = folds.tick() => self.fold(keep).await,

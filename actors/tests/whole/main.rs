@@ -1,7 +1,7 @@
 //! A coordinator's inside and whole nodes with mock engines, over memory, in paused time: what clients see when
 //! nodes go in the middle of answers, and what the index knows.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod bed;
 mod bills;

@@ -1,15 +1,15 @@
 //! A lower tier's answer is held back until it is known how sure the model was of it: sure enough, and the client
 //! gets it; if not, the next tier is asked.
 //!
-//! Rules: what was computed is billed, also what is thrown away. Nothing is held back for longer than the settings
-//! allow, and nothing is thrown away where the next tier would cost more than they allow. Whoever did not ask for
-//! log-probabilities does not get them.
+//! Rules: what was computed is billed, also what is thrown away. An answer that took longer than the settings allow is
+//! not thrown away, nor is one where the next tier would cost more than they allow. Where the next tier cannot answer,
+//! the one that was held back is given after all. Whoever did not ask for log-probabilities does not get them.
 
 use actors::cluster::job::{Answers, Ended};
 use policy::complexity::tiers::{Cascade, Left, Next, Verdict, cascade, mean_probability};
 use protocol::answer::{Answer, ErrorKind, JobError, Route, Usage};
 use protocol::request::Request;
-use protocol::units::Tokens;
+use protocol::units::{Nanos, Tokens};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -21,11 +21,14 @@ use crate::service::AnswerStream;
 /// Pieces of a held answer on their way.
 const PIECES: usize = 64;
 
-/// What was held back.
+/// An answer that was held back.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     pieces: Vec<Answer>,
     logprobs: Vec<f32>,
+    usage: Usage,
+    /// Whether the client wants log-probabilities.
+    shown: bool,
 }
 
 /// Asks a tier, and hands its answer on if it is sure enough.
@@ -73,7 +76,7 @@ pub(super) async fn serve(
         };
         tokio::join!(attempt, reading)
     };
-    let (usage, held) = match outcome {
+    let (usage, mut held) = match outcome {
         (Ok(Ended::Done(usage)), held) => (usage, held),
         (Ok(Ended::Left), _) => {
             answers.leave();
@@ -101,6 +104,11 @@ pub(super) async fn serve(
         _ => None,
     });
     let usage = Usage { cost: told.map_or(usage.cost, |told| told.cost), ..usage };
+    (held.usage, held.shown) = (usage, shown);
+    if !shown {
+        // Without its log-probabilities it is no answer to the question that it was asked as.
+        way.slot.lock().question = None;
+    }
     let mean = mean_probability(held.logprobs.iter().copied());
     let settings = Cascade { threshold: way.parts.router.config().unsure, ..Cascade::default() };
     // An answer that took long was waited for already: its client does not wait for a second one.
@@ -117,13 +125,14 @@ pub(super) async fn serve(
     metrics::counter!("troupe_cascades_total", "outcome" => word).increment(1);
     way.explain.step(format!("the answer of {} has a mean token probability of {mean:?}: {word}", target.model));
     if verdict != Verdict::Escalate {
-        return Ok(hand_on(way, held, usage, shown, answers).await);
+        return Ok(hand_on(way, held, answers).await);
     }
     // It is billed beside the answer that the client gets, and the client is told the cost of both.
     answers.carry(Usage { cost: usage.cost, ..Usage::default() }, false);
+    held.usage.cost = Nanos::ZERO;
     way.purse.next();
     let error = JobError::new(ErrorKind::NodeLost, format!("{} was not sure of its answer", target.model));
-    Err(Box::new(Broken { unsure: true, ..*Broken::early(error, answers) }))
+    Err(Box::new(Broken { unsure: Some(Box::new(held)), ..*Broken::early(error, answers) }))
 }
 
 /// What the next tier may take.
@@ -135,7 +144,7 @@ fn next_takes(way: &Way, next: &Target, request: &Request) -> Next {
     let answers = request.params.max_tokens.map_or(way.parts.expected, |most| Tokens(most.into()));
     let about = About { model, provider, prompt: rough(request), answers };
     let money = price(&way.parts.pricing, model, provider).and_then(|priced| bound(&priced, &about));
-    Next { money: money.unwrap_or(protocol::units::Nanos(u64::MAX)), ..Next::default() }
+    Next { money: money.unwrap_or(Nanos(u64::MAX)), ..Next::default() }
 }
 
 async fn hold(mut stream: AnswerStream) -> Held {
@@ -150,10 +159,11 @@ async fn hold(mut stream: AnswerStream) -> Held {
 }
 
 /// The client gets what was held back.
-async fn hand_on(way: &Way, held: Held, usage: Usage, shown: bool, answers: Answers) -> Ended {
+pub(super) async fn hand_on(way: &Way, held: Held, answers: Answers) -> Ended {
+    let Held { pieces: all, usage, shown, .. } = held;
     let mut started = None;
     let mut pieces = Vec::new();
-    for piece in held.pieces {
+    for piece in all {
         match piece {
             Answer::Started(first) => started = Some(first),
             Answer::Delta(mut delta) => {

@@ -1,8 +1,9 @@
 //! Requests that are submitted twice under one idempotency key: answered twice, billed once.
 //!
 //! Rules: the key belongs to the API key that sent it, and to one request: the same key with another body is refused.
-//! While the first runs, the second is told to come again. When it is done, its answer is said again if it is still
-//! kept; if not, it is computed again. Neither costs anything. One that failed, or whose client left, is forgotten.
+//! While the first runs, the second is told to come again. When it is done, its answer is said again, for nothing, as
+//! long as it is kept; later it is computed again and billed, or it could be had for nothing for ever. One that failed,
+//! or whose client left, is forgotten. All of it is in memory: a restart, or another coordinator, knows nothing of it.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -16,7 +17,7 @@ use protocol::answer::{ErrorKind, JobError, Started, Usage};
 use protocol::codec;
 use protocol::ids::RequestId;
 use protocol::request::Request;
-use protocol::units::Nanos;
+use protocol::units::{Nanos, Tokens};
 
 use super::Parts;
 use super::purse::Purse;
@@ -97,11 +98,18 @@ pub(super) fn claim(
 pub(super) async fn replay(
     parts: &Parts,
     origin: &Origin,
-    purse: &Purse,
+    purse: &mut Purse,
     key: Key,
     answers: Answers,
 ) -> Option<Answers> {
     let Some(found) = parts.answering.get(&key, true) else { return Some(answers) };
+    let _going = match purse.admit(Tokens::ZERO) {
+        Ok(going) => going,
+        Err(error) => {
+            answers.fail(error);
+            return None;
+        }
+    };
     let answer = found.answer;
     let usage = Usage { cost: Nanos::ZERO, ..answer.usage };
     let started = Started { request: origin.request, replayed: true, ..answer.started.clone() };

@@ -18,7 +18,7 @@ use protocol::request::Request;
 use protocol::units::{Nanos, Tokens};
 use text::Special;
 
-use super::purse::{About, price};
+use super::purse::{About, journal, price};
 use super::way::{Slot, Way};
 use super::{Parts, ready, words};
 use crate::pipeline::{Bend, Origin, no_room, question};
@@ -62,10 +62,16 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
     };
     let waits = level < 5 || asked.bend.reaches(5);
     let fail = |error, answers| Err(Box::new(Unanswered { error, answers }));
+    let named = request.params.max_tokens.is_some();
     let mut task = match next(&parts, request, asked, card.clone(), &way.slot).await {
         Ok(Next::Run(task)) => *task,
         Ok(Next::Replay(found, task)) => {
             way.explain.step("a kept answer was served");
+            // It is a request like any other, though nothing is computed for it.
+            let _going = match way.purse.admit(Tokens::ZERO) {
+                Ok(going) => going,
+                Err(error) => return fail(error, answers),
+            };
             let bill = way.purse.nothing(&task.model);
             let usage = replay(found, *task, route, answers, parts.shared.settings.client_stall).await;
             if let Some(bill) = bill {
@@ -82,7 +88,10 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         return fail(error, answers);
     }
     tell(&task, level);
-    if let Err(error) = pay(way, &mut task) {
+    if !named && let Err(error) = fit(way, &mut task) {
+        return fail(error, answers);
+    }
+    if let Err(error) = pay(way, &mut task).await {
         return fail(error, answers);
     }
     let model = task.model.clone();
@@ -91,7 +100,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
         Err(error) => {
             // Nothing was used.
             if let Some(bill) = task.bill.take() {
-                bill.give_back();
+                bill.give_back().await;
             }
             return match error {
                 Some(error) => fail(error, answers),
@@ -107,14 +116,28 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
     outcome
 }
 
+/// An answer without a limit of its own is as long as the key's tokens a minute allow.
+fn fit(way: &Way, task: &mut Task) -> Result<(), JobError> {
+    let prompt = Tokens::of(task.prompt.len());
+    let choices = u64::from(task.choices.max(1));
+    let most = Tokens(task.limits.max_tokens.0.saturating_mul(choices));
+    let all = way.purse.longest(prompt, most)?;
+    task.limits.max_tokens = Tokens((all.0 / choices).max(1)).min(task.limits.max_tokens);
+    Ok(())
+}
+
 /// Sets the money aside, and the key's part of the minute.
-fn pay(way: &mut Way, task: &mut Task) -> Result<(), JobError> {
+async fn pay(way: &mut Way, task: &mut Task) -> Result<(), JobError> {
     let answers = Tokens(task.limits.max_tokens.0.saturating_mul(task.choices.into()));
     let prompt = Tokens::of(task.prompt.len());
     let about = About { model: &task.model, provider: None, prompt, answers };
     let priced = price(&way.parts.pricing, &task.model, None)?;
     let going = way.purse.admit(prompt + answers)?;
-    let bill = way.purse.reserve(about, &priced)?;
+    let mut bill = way.purse.reserve(about, &priced, way.deadline).await?;
+    if way.parts.accounts.journals() && bill.reserved() > Nanos::ZERO {
+        // A slice that was spent when this coordinator is lost is spent all the same.
+        bill = journal(bill).await?;
+    }
     way.explain.reserved(bill.reserved());
     (task.bill, task.going) = (Some(bill), Some(going));
     Ok(())
@@ -186,7 +209,7 @@ fn kept(parts: &Parts, task: &Task, card: &Card, asked: &Asked, slot: &Slot) -> 
     let found = parts.answering.get(&key, asked.bend.reaches(4));
     if found.is_none() && !asked.bend.reaches(1) && !asked.bend.reaches(2) {
         // What is answered under overload is not worth keeping.
-        let _ = slot.set(key);
+        slot.lock().question = Some(key);
     }
     let outcome = if found.is_some() { "hit" } else { "miss" };
     metrics::counter!("troupe_answer_cache_total", "outcome" => outcome).increment(1);

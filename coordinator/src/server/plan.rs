@@ -4,18 +4,22 @@
 //! enough and in time, whether nodes or providers serve them; what is cached and where counts. Whoever is left is
 //! asked when the first cannot answer.
 
+use std::sync::Arc;
+
 use actors::cluster::placing::Want;
 use policy::choice::{Candidate, Need, Ranked, rank};
 use protocol::answer::{ErrorKind, JobError, Route};
 use protocol::engine::{BlockHash, Card};
+use protocol::ids::TokenId;
 use protocol::manage;
 use protocol::money::Price;
 use protocol::request::{Input, Request};
 use protocol::units::{Nanos, Tokens};
+use text::{Special, Text};
 
 use super::purse::price;
 use super::way::Way;
-use super::{Parts, no_model, words};
+use super::{Parts, SMALL, no_model, size, words};
 use crate::pipeline::{needs_tools, no_tools};
 use crate::router::Decided;
 
@@ -41,6 +45,8 @@ pub(super) struct Target {
 pub(super) struct Planned {
     /// At least one, the best first.
     pub(super) targets: Vec<Target>,
+    /// Models that are not good enough, the best first: for when nothing better can be paid.
+    pub(super) lower: Vec<Target>,
     pub(super) decided: Option<Decided>,
 }
 
@@ -83,7 +89,7 @@ pub(super) async fn plan(way: &Way, request: &Request) -> Result<Planned, JobErr
         if needs_tools(request) && matches!(target.place, Place::Own(_)) {
             return Err(no_tools(&request.model));
         }
-        return Ok(Planned { targets: vec![target], decided: None });
+        return Ok(Planned { targets: vec![target], lower: Vec::new(), decided: None });
     };
     let decided = parts.router.decide(&way.origin.caller, request, mode);
     let targets = candidates(parts, request);
@@ -103,6 +109,9 @@ pub(super) async fn plan(way: &Way, request: &Request) -> Result<Planned, JobErr
     let ranked = rank(&list, &need).map_err(|error| JobError::new(ErrorKind::Invalid, error.to_string()))?;
     tell(way, &decided, &estimates, &ranked);
     let mut decided = decided;
+    let mut lower: Vec<Target> =
+        targets.iter().filter(|target| target.tier.unwrap_or(0) < need.tier).cloned().collect();
+    lower.sort_by_key(|target| std::cmp::Reverse(target.tier));
     let targets: Vec<Target> = ranked.iter().filter_map(|ranked| targets.get(ranked.at).cloned()).collect();
     if let Some(tier) = targets.first().and_then(|target| target.tier)
         && tier != decided.tier
@@ -110,7 +119,7 @@ pub(super) async fn plan(way: &Way, request: &Request) -> Result<Planned, JobErr
         decided.route.tier = parts.router.name(tier);
         decided.route.because.push(if tier > decided.tier { "cheaper" } else { "available" }.to_owned());
     }
-    Ok(Planned { targets, decided: Some(decided) })
+    Ok(Planned { targets, lower, decided: Some(decided) })
 }
 
 /// All models of all tiers that are served and can do what is asked.
@@ -153,7 +162,7 @@ async fn estimate(way: &Way, request: &Request, target: &Target) -> Estimate {
             if candidate.closed.is_none() {
                 candidate.closed = parts.pool.closed(&served.provider);
             }
-            candidate.time = parts.pool.expected(&served.provider, &served.upstream);
+            candidate.time = parts.pool.expected(&served.provider, &target.model);
             served.provider.clone()
         }
     };
@@ -167,12 +176,7 @@ async fn own(way: &Way, request: &Request, card: &Card, candidate: &mut Candidat
         candidate.closed = Some("its tokenizer cannot be had now".to_owned());
         return String::new();
     };
-    let prompt = match &request.input {
-        Input::Chat(messages) => text.chat(messages),
-        Input::Text(prompt) => text.encode(prompt, text::Special::Parse),
-        Input::Tokens(tokens) => Ok(tokens.clone()),
-    };
-    let Ok(prompt) = prompt else {
+    let Some(prompt) = tokens(request, text).await else {
         candidate.closed = Some("it cannot read the prompt".to_owned());
         return String::new();
     };
@@ -204,6 +208,20 @@ async fn own(way: &Way, request: &Request, card: &Card, candidate: &mut Candidat
             String::new()
         }
     }
+}
+
+/// The prompt's tokens. A long one takes milliseconds: not for a runtime's thread.
+async fn tokens(request: &Request, text: Arc<Text>) -> Option<Vec<TokenId>> {
+    let read = |input: &Input, text: &Text| match input {
+        Input::Chat(messages) => text.chat(messages).ok(),
+        Input::Text(prompt) => text.encode(prompt, Special::Parse).ok(),
+        Input::Tokens(tokens) => Some(tokens.clone()),
+    };
+    if size(request) <= SMALL {
+        return read(&request.input, &text);
+    }
+    let input = request.input.clone();
+    tokio::task::spawn_blocking(move || read(&input, &text)).await.ok().flatten()
 }
 
 /// Tokens of a prompt, about, where its tokenizer is not here.

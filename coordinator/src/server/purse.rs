@@ -16,7 +16,9 @@ use protocol::answer::{ErrorKind, JobError};
 use protocol::ids::RequestId;
 use protocol::money::TooCostly;
 use protocol::units::{Nanos, Tokens};
+use tokio::time::Instant;
 
+use crate::escrow::PATIENCE;
 use crate::pricing::Pricing;
 use crate::service::Caller;
 
@@ -33,8 +35,6 @@ pub(super) struct Purse {
     request: RequestId,
     asked: String,
     tags: Vec<String>,
-    /// It was paid for before.
-    free: bool,
     /// Attempts that have a record.
     billed: u8,
     /// It counts among the key's requests already.
@@ -58,12 +58,12 @@ impl Purse {
     pub(super) fn new(accounts: Accounts, caller: Caller, request: RequestId, asked: &str, tags: &[String]) -> Self {
         let mut all = caller.settings.tags.clone();
         all.extend(tags.iter().filter(|tag| !caller.settings.tags.contains(tag)).cloned());
-        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, free: false, billed: 0, admitted: false }
+        Self { accounts, caller, request, asked: asked.to_owned(), tags: all, billed: 0, admitted: false }
     }
 
-    /// It was paid for before.
-    pub(super) fn set_free(&mut self) {
-        self.free = true;
+    /// The id of the record that the next attempt gets.
+    pub(super) fn record(&self) -> RequestId {
+        RequestId(self.request.0 ^ u128::from(self.billed))
     }
 
     /// The next attempt is billed beside the last one.
@@ -82,21 +82,24 @@ impl Purse {
         }
     }
 
-    /// Sets aside what an attempt may cost at most.
+    /// Sets aside what an attempt may cost at most. Where another coordinator has the budgets and has granted too
+    /// little, waits for more, not beyond `deadline`.
     ///
     /// # Errors
     /// There is no price, no room in a budget, or nothing can be recorded.
-    pub(super) fn reserve(&self, about: About<'_>, priced: &Priced) -> Result<Bill, JobError> {
-        let bound = if self.free { Nanos::ZERO } else { bound(priced, &about)? };
+    pub(super) async fn reserve(&self, about: About<'_>, priced: &Priced, deadline: Instant) -> Result<Bill, JobError> {
+        let bound = bound(priced, &about)?;
         let order = Order {
-            request: RequestId(self.request.0 ^ u128::from(self.billed)),
+            request: self.record(),
             subject: self.subject(&about),
             asked: self.asked.clone(),
             price: priced.price,
             bound,
-            free: self.free,
+            free: false,
         };
-        self.accounts.reserve(order).map_err(|error| refused(error, &self.accounts))
+        let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
+        let reserved = self.accounts.reserve_within(order, patience).await;
+        reserved.map_err(|error| refused(error, &self.accounts))
     }
 
     /// Its part of what the key may use in a minute. However many are asked, it is one request.
@@ -112,11 +115,19 @@ impl Purse {
         Ok(going)
     }
 
+    /// How long answers may be together where the client says nothing.
+    ///
+    /// # Errors
+    /// The key's tokens a minute hold less than the prompt.
+    pub(super) fn longest(&self, prompt: Tokens, most: Tokens) -> Result<Tokens, JobError> {
+        policy::limits::answer(&self.caller.settings.limits, prompt, None, most).map_err(limited)
+    }
+
     /// What a free answer is recorded as: nothing was computed.
     pub(super) fn nothing(&self, model: &str) -> Option<Bill> {
         let about = About { model, provider: None, prompt: Tokens::ZERO, answers: Tokens::ZERO };
         let order = Order {
-            request: RequestId(self.request.0 ^ u128::from(self.billed)),
+            request: self.record(),
             subject: self.subject(&about),
             asked: self.asked.clone(),
             price: protocol::money::Price::default(),
@@ -125,6 +136,17 @@ impl Purse {
         };
         self.accounts.reserve(order).ok()
     }
+}
+
+/// Writes down what is set aside: whatever becomes of this coordinator, it counts.
+///
+/// # Errors
+/// It cannot be written; then nobody may be asked.
+pub(super) async fn journal(mut bill: Bill) -> Result<Bill, JobError> {
+    let Err(error) = bill.journal().await else { return Ok(bill) };
+    bill.give_back().await;
+    let message = format!("the request cannot be recorded, so nobody is asked: {error}");
+    Err(JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY))
 }
 
 /// What an attempt costs at most.
@@ -172,7 +194,7 @@ fn refused(error: NotReserved, accounts: &Accounts) -> JobError {
         NotReserved::Ledger(ReserveError::Duplicate(_) | ReserveError::Unknown(_)) => {
             JobError::new(ErrorKind::Internal, message)
         }
-        NotReserved::Ledger(ReserveError::TooMany { .. }) | NotReserved::Store(_) => {
+        NotReserved::Ledger(ReserveError::TooMany { .. }) | NotReserved::Store(_) | NotReserved::Escrow(_) => {
             JobError::new(ErrorKind::Overloaded, message).retry_after(RETRY)
         }
     }

@@ -20,7 +20,7 @@ use providers::{Answering, Call, Failure, Piece, Served};
 use tokio::time::Instant;
 
 use super::plan::rough;
-use super::purse::{About, price};
+use super::purse::{About, journal, price};
 use super::way::{Broken, Way};
 
 /// The longest answer where the client names no limit: something must be reserved.
@@ -66,7 +66,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
             Err(broken) if broken.streamed == Streamed::Nothing && elsewhere(broken.kind) => {
                 way.explain.step(format!("provider {} could not answer: {}", served.provider, broken.error));
                 answers = broken.answers;
-                last = Some((broken.error, broken.kind));
+                last.get_or_insert((broken.error, broken.kind));
             }
             outcome => return outcome,
         }
@@ -75,7 +75,7 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, mut answers: Answers) -> Resu
         let message = format!("no provider has the model '{}' any more", ask.request.model);
         (JobError::new(ErrorKind::UnknownModel, message), Some(FailureKind::Down))
     });
-    Err(Box::new(Broken { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: false }))
+    Err(Box::new(Broken { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: None }))
 }
 
 /// Whether another provider of the same model may do what this one could not.
@@ -95,19 +95,17 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
         go_on(&mut request, begun.clone());
     }
     let size = size(&request, Tokens(max_tokens.0.saturating_mul(choices.into())));
-    let (mut bill, going) = match pay(way, served, &request.model, size) {
+    let (mut bill, going) = match pay(way, served, &request.model, size).await {
         Ok(paid) => paid,
         Err(error) => return Err(Broken::early(error, answers)),
     };
-    if let Err(error) = bill.journal().await {
-        bill.give_back();
-        let message = format!("the request cannot be recorded, so no provider is asked: {error}");
-        return Err(Broken::early(JobError::new(ErrorKind::Overloaded, message), answers));
-    }
     way.explain.reserved(bill.reserved());
+    // Should this task end before it settles, the provider has read the prompt at least.
+    bill.note(Usage { prompt: size.prompt, ..Usage::default() }, Outcome::Cancelled);
     let (deadline, begun) = (way.deadline.saturating_duration_since(Instant::now()), Instant::now());
     let (model, shown) = (request.model.clone(), request.params.logprobs.is_some());
-    let call = Call { request, max_tokens, deadline, idempotency: Some(way.origin.request.to_string()) };
+    let idempotency = Some(attempt_key(way, served, ask.begun.as_deref()));
+    let call = Call { request, max_tokens, deadline, idempotency };
     let closed = answers.closed();
     let started = tokio::select! {
         biased;
@@ -142,7 +140,17 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
         ..Started::default()
     };
     let limit = way.parts.shared.settings.client_stall;
-    let mut run = Run { stream, answers: &mut answers, limit, text: String::new(), claimed: None, shown };
+    let prompt = size.prompt;
+    let mut run = Run {
+        stream,
+        answers: &mut answers,
+        bill: &mut bill,
+        prompt,
+        limit,
+        text: String::new(),
+        claimed: None,
+        shown,
+    };
     let end = run.go(first).await;
     let (seen, claimed, text) = (run.stream.seen(), run.claimed.or(run.stream.usage()), std::mem::take(&mut run.text));
     // To drop it is to cancel it there.
@@ -175,6 +183,16 @@ async fn one(way: &mut Way, ask: &Ask, served: &Served, mut answers: Answers) ->
     }
 }
 
+/// By which a provider knows the same attempt again: another provider, another beginning or another record is another.
+fn attempt_key(way: &Way, served: &Served, begun: Option<&str>) -> String {
+    let mut hash = blake3::Hasher::new();
+    for part in [&way.purse.record().to_string(), &served.provider, &served.upstream, begun.unwrap_or_default()] {
+        hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    let hash = hash.finalize().to_hex();
+    hash.chars().take(32).collect()
+}
+
 /// The client has this beginning: the model is to go on behind it.
 fn go_on(request: &mut Request, begun: String) {
     match &mut request.input {
@@ -202,13 +220,13 @@ fn size(request: &Request, completion: Tokens) -> Size {
     Size { prompt, bound: Bound { prompt: prompt + prompt, completion } }
 }
 
-fn pay(way: &mut Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
+async fn pay(way: &mut Way, served: &Served, model: &str, size: Size) -> Result<(Bill, Going), JobError> {
     let Bound { prompt, completion } = size.bound;
     let priced = price(&way.parts.pricing, &served.upstream, Some(&served.provider))?;
     let about = About { model, provider: Some(&served.provider), prompt, answers: completion };
     let going = way.purse.admit(size.prompt + completion)?;
-    let bill = way.purse.reserve(about, &priced)?;
-    Ok((bill, going))
+    let bill = way.purse.reserve(about, &priced, way.deadline).await?;
+    Ok((journal(bill).await?, going))
 }
 
 /// What was billed stays so, and another attempt has a record of its own.
@@ -225,7 +243,7 @@ async fn refund(bill: Bill, going: Going, failure: &Failure, size: Size) -> Opti
             Some(settle(bill, going, Some(claimed), own, Outcome::Failed).await)
         }
         _ => {
-            bill.give_back();
+            bill.give_back().await;
             None
         }
     }
@@ -250,12 +268,14 @@ async fn settle(mut bill: Bill, going: Going, claimed: Option<ProviderUsage>, ow
 fn broken(failure: Failure, answers: Answers, streamed: Streamed, text: String) -> Box<Broken> {
     let Failure { kind, message, field, retry_after, .. } = failure;
     let error = JobError { kind: kind.error(), message, field, retry_after };
-    Box::new(Broken { error, kind: Some(kind), answers, streamed, text, unsure: false })
+    Box::new(Broken { error, kind: Some(kind), answers, streamed, text, unsure: None })
 }
 
 struct Run<'a> {
     stream: Answering,
     answers: &'a mut Answers,
+    bill: &'a mut Bill,
+    prompt: Tokens,
     limit: Duration,
     /// What the client has heard of the first answer.
     text: String,
@@ -295,6 +315,9 @@ impl Run<'_> {
                     if delta.choice == 0 {
                         self.text.push_str(&delta.text);
                     }
+                    let completion = self.stream.seen().estimate();
+                    let used = Usage { prompt: self.prompt, completion, ..Usage::default() };
+                    self.bill.note(used, Outcome::Cancelled);
                     Answer::Delta(delta)
                 }
             };

@@ -5,11 +5,12 @@
 //! model goes on, or the answer ends. A request that was submitted before under the same idempotency key is
 //! answered again and billed nothing.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::cluster::answering::Keeping;
 use actors::cluster::job::{Answers, Ended};
+use actors::guarded::Guarded;
 use policy::answers::Key;
 use policy::ledger::idempotency::Begun;
 use policy::restart::Jitter;
@@ -28,8 +29,17 @@ use crate::decisions::Explaining;
 use crate::pipeline::Origin;
 use crate::service::Tap;
 
-/// Where the question stands to which the answer is to be kept, once that is known.
-pub(super) type Slot = Arc<OnceLock<Key>>;
+/// Under what an answer is to be kept, once that is known.
+#[derive(Debug, Default)]
+pub(super) struct Keep {
+    /// It is submitted under an idempotency key.
+    claim: Option<Key>,
+    /// The question that the attempt which runs is an answer to.
+    pub(super) question: Option<Key>,
+}
+
+/// Where that stands.
+pub(super) type Slot = Arc<Guarded<Keep>>;
 
 /// When it is worth asking again for an answer that is on its way to somebody else.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -53,19 +63,19 @@ pub(super) struct Broken {
     /// What the client has heard.
     pub(super) text: String,
     /// It could answer, and was not sure enough: the next tier is asked.
-    pub(super) unsure: bool,
+    pub(super) unsure: Option<Box<cascade::Held>>,
 }
 
 impl Broken {
     /// Before anything was said.
     pub(super) fn early(error: JobError, answers: Answers) -> Box<Self> {
         let kind = kind(&error);
-        Box::new(Self { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: false })
+        Box::new(Self { error, kind, answers, streamed: Streamed::Nothing, text: String::new(), unsure: None })
     }
 }
 
 /// Serves a request to its end.
-pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, answers: Answers, slot: Slot) {
+pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, mut answers: Answers, slot: Slot) {
     let explain = parts.decisions.begin(Explanation {
         request: origin.request,
         at: parts.accounts.now(),
@@ -83,7 +93,7 @@ pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, a
     let mut claim = match claim {
         None => None,
         Some((claim, Begun::First)) => {
-            let _ = slot.set(claim.key());
+            slot.lock().claim = Some(claim.key());
             Some(claim)
         }
         Some((_, Begun::Running(other))) => {
@@ -92,14 +102,12 @@ pub(super) async fn serve(parts: Arc<Parts>, request: Request, origin: Origin, a
             return answers.fail(JobError::new(ErrorKind::Busy, message).retry_after(AGAIN));
         }
         Some((claim, Begun::Done(done))) => {
-            explain.step(format!("it was answered before as request {} and is free", done.request));
-            purse.set_free();
-            let _ = slot.set(claim.key());
-            if let Some(answers) = once::replay(&parts, &origin, &purse, claim.key(), answers).await {
-                let mut way = Way { parts, origin, purse, explain, slot, deadline };
-                way.go(request, answers).await;
-            }
-            return;
+            explain.step(format!("it was answered before, as request {}", done.request));
+            let Some(back) = once::replay(&parts, &origin, &mut purse, claim.key(), answers).await else { return };
+            // Its answer is kept no more: it is computed again, and billed, or it could be had for nothing for ever.
+            answers = back;
+            slot.lock().claim = Some(claim.key());
+            None
         }
     };
     let mut way = Way { parts, origin, purse, explain, slot, deadline };
@@ -130,8 +138,11 @@ impl Way {
         let mut fallback = Fallback::new(self.stand_in(&target.model), chain, settings);
         let mut jitter = Jitter::new(self.origin.random);
         let (mut answers, mut text, mut first) = (answers, String::new(), None);
+        let (mut streamed, mut spare) = (Streamed::Nothing, None);
         loop {
             self.explain.chosen(&target.model);
+            // What another model answers is no answer to this one's question.
+            self.slot.lock().question = None;
             let ask = Request { model: target.model.clone(), ..request.clone() };
             let begun = (!text.is_empty()).then(|| text.clone());
             let above = self.cascades(&planned, &target, &ask, begun.as_ref());
@@ -143,7 +154,8 @@ impl Way {
                 Ok(ended) => return Some(ended),
                 Err(broken) => *broken,
             };
-            if let (true, Some(above)) = (broken.unsure, above) {
+            if let (Some(held), Some(above)) = (broken.unsure, above) {
+                spare = Some(held);
                 if let (Some(decided), Some(tier)) = (&planned.decided, above.tier) {
                     self.parts.router.raise(decided, tier);
                     if let Some(route) = &mut route {
@@ -158,11 +170,11 @@ impl Way {
             self.explain.step(format!("{} could not answer: {}", target.model, broken.error));
             answers = broken.answers;
             text.push_str(&broken.text);
+            streamed = streamed.max(broken.streamed);
             let Some(kind) = broken.kind else {
-                answers.fail(broken.error);
-                return Some(Ended::Failed(Usage::default()));
+                return Some(self.give_up(broken.error, spare, streamed, answers).await);
             };
-            let failed = Failed { kind, retry_after: broken.error.retry_after, streamed: broken.streamed };
+            let failed = Failed { kind, retry_after: broken.error.retry_after, streamed };
             let error = first.get_or_insert(broken.error).clone();
             let left = self.deadline.saturating_duration_since(Instant::now());
             let random = jitter.draw();
@@ -172,18 +184,19 @@ impl Way {
                     Ok(found) => {
                         self.explain.step(format!("{} is asked instead ({})", next.model, because.as_str()));
                         metrics::counter!("troupe_fallbacks_total", "from" => target.model.clone(), "to" => next.model.clone(), "because" => because.as_str()).increment(1);
-                        let tier =
-                            planned.targets.iter().find(|known| known.model == next.model).and_then(|known| known.tier);
+                        let tier = planned
+                            .targets
+                            .iter()
+                            .chain(&planned.lower)
+                            .find(|known| known.model == next.model)
+                            .and_then(|known| known.tier);
                         note(&mut route, &request.model, &format!("fallback:{}", because.as_str()));
                         target = Target { tier, ..found };
                         if mode == Mode::Anew {
                             text.clear();
                         }
                     }
-                    Err(error) => {
-                        answers.fail(error);
-                        return Some(Ended::Failed(Usage::default()));
-                    }
+                    Err(error) => return Some(self.give_up(error, spare, streamed, answers).await),
                 },
                 Step::Retry { after, .. } => {
                     let closed = answers.closed();
@@ -196,10 +209,27 @@ impl Way {
                         () = tokio::time::sleep(after) => {}
                     }
                 }
-                Step::GiveUp { .. } => {
-                    answers.fail(error);
-                    return Some(Ended::Failed(Usage::default()));
-                }
+                Step::GiveUp { .. } => return Some(self.give_up(error, spare, streamed, answers).await),
+            }
+        }
+    }
+
+    /// Nobody is left. An answer that was not sure enough is better than none.
+    async fn give_up(
+        &self,
+        error: JobError,
+        spare: Option<Box<cascade::Held>>,
+        streamed: Streamed,
+        answers: Answers,
+    ) -> Ended {
+        match spare {
+            Some(held) if streamed == Streamed::Nothing => {
+                self.explain.step("the answer that was not sure enough is given after all");
+                cascade::hand_on(self, *held, answers).await
+            }
+            _ => {
+                answers.fail(error);
+                Ended::Failed(Usage::default())
             }
         }
     }
@@ -253,6 +283,7 @@ impl Way {
         let named = own.get(&request.model).or_else(|| own.get(model)).into_iter().flatten();
         let mut budget: Vec<fallback::Target> = named.map(|name| self.stand_in(name)).collect();
         budget.append(&mut chain.budget);
+        budget.extend(planned.lower.iter().map(|target| self.stand_in(&target.model)));
         chain.budget = budget;
         chain.any.extend(planned.targets.iter().skip(1).map(|target| self.stand_in(&target.model)));
         chain
@@ -297,7 +328,9 @@ pub(super) fn tap(parts: Arc<Parts>, model: String, slot: Slot) -> Tap {
     Box::new(move |piece| {
         match piece {
             Answer::Started(started) => {
-                keeping = slot.get().map(|key| parts.answering.keep(*key));
+                let keep = slot.lock();
+                keeping = keep.claim.or(keep.question).map(|key| parts.answering.keep(key));
+                drop(keep);
                 if !started.replayed && started.provider.is_none() {
                     // A node took one: perhaps it takes another.
                     parts.shared.waiting.room(&started.model, 1);

@@ -1,19 +1,17 @@
 //! Models that the cluster chooses, of nodes and of a provider, and who stands in for whom.
 
 use protocol::account::{Budget, Period, Scope, UsageRecord, Window};
-use protocol::answer::{Answer, ErrorKind, JobError, Started, Usage};
+use protocol::answer::{Answer, ErrorKind, Started, Usage};
 use protocol::config::{Config, Fallbacks, ModelPrice, ProviderKind, Tier};
-use protocol::frame::Frame;
-use protocol::manage::{AskManage, Explanation, Manage, Managed, UsageQuery};
+use protocol::manage::{Explanation, Manage, Managed, UsageQuery};
 use protocol::money::Money;
 use protocol::request::{ChatMessage, Input, Params, Request};
 use protocol::units::{Nanos, Tokens};
 use providers::mock::{Mock, Reply};
-use transport::connection::Connection as _;
 use transport::quic::QuicConnection;
 
 use crate::PACE;
-use crate::bed::{Bed, ask, next};
+use crate::bed::{Bed, ask, manage};
 
 /// Of a provider.
 const BIG: &str = "big";
@@ -55,15 +53,6 @@ fn told(answers: &[Answer]) -> Told {
         _ => None,
     });
     Told { started: started.clone(), text: text.collect(), usage: *usage }
-}
-
-pub(crate) async fn manage(client: &QuicConnection, manage: Manage) -> Result<Managed, JobError> {
-    let (mut writer, mut reader) = client.open().await.unwrap();
-    writer.send(AskManage { manage }).await.unwrap();
-    match next(&mut reader).await {
-        Frame::AnswerManage(answer) => answer.outcome,
-        other => panic!("expected an answer: {other:?}"),
-    }
 }
 
 async fn records(client: &QuicConnection) -> Vec<UsageRecord> {
@@ -213,4 +202,82 @@ async fn a_node_goes_on_where_a_provider_broke_off_and_both_are_billed() {
     assert_eq!(all.iter().map(|record| record.subject.model.as_str()).collect::<Vec<_>>(), [BIG, "mock"]);
     assert_eq!(answer.usage.cost, Nanos(all.iter().map(|record| record.cost.0).sum()));
     assert!(all[0].completion >= Tokens(2) && all[0].request != all[1].request, "{all:?}");
+}
+
+#[tokio::test]
+async fn an_unsure_answer_is_given_after_all_where_the_next_tier_cannot_answer() {
+    let mock = Mock::start().await.unwrap();
+    let bed = Bed::start_with(|config| {
+        tiers(config, &mock);
+        config.routing.unsure = 0.6;
+        if let Some(provider) = config.providers.get_mut("acme") {
+            provider.retries = 0;
+        }
+    })
+    .await;
+    let _node = bed.node(5, PACE).await;
+    let client = bed.client().await;
+    mock.always(Reply::status(500, "{}"));
+    let answer = told(&ask(&client, chat("auto:cheap")).await);
+    assert_eq!(answer.started.model, "mock");
+    assert!(!answer.text.is_empty() && !mock.asked().is_empty());
+    let all = records(&client).await;
+    assert_eq!((all.len(), answer.usage.cost), (1, all[0].cost), "it is billed once");
+}
+
+#[tokio::test]
+async fn regression_an_answer_that_two_stand_ins_go_on_with_is_begun_once() {
+    let mock = Mock::start().await.unwrap();
+    let bed = Bed::start_with(|config| {
+        tiers(config, &mock);
+        let mut second = mock.config(ProviderKind::OpenAi, "second", "gpt-8");
+        second.prefill = true;
+        second.retries = 0;
+        config.providers.insert("other".into(), second);
+        let chain = Fallbacks { down: vec!["second".into(), "mock".into()], ..Fallbacks::default() };
+        config.fallbacks.insert(BIG.into(), chain);
+        if let Some(provider) = config.providers.get_mut("acme") {
+            provider.retries = 0;
+        }
+    })
+    .await;
+    let _node = bed.node(5, PACE).await;
+    let client = bed.client().await;
+    use providers::mock::Beat;
+    mock.push(Reply::beats(vec![Beat::Text("one ".into()), Beat::Text("two ".into()), Beat::Cut]));
+    mock.push(Reply::status(500, "{}"));
+    let answer = told(&ask(&client, chat(BIG)).await);
+    assert_eq!(answer.text.matches("one two").count(), 1, "{:?}", answer.text);
+    // The node was given the beginning: what it says is what follows, not an answer of its own from the start.
+    let alone = told(&ask(&client, chat("mock")).await);
+    assert_ne!(answer.text.strip_prefix("one two ").unwrap(), alone.text);
+}
+
+#[tokio::test]
+async fn regression_an_answer_of_a_stand_in_is_not_kept_as_the_others() {
+    let mock = Mock::start().await.unwrap();
+    let bed = Bed::start_with(|config| {
+        tiers(config, &mock);
+        let chain = Fallbacks { down: vec![BIG.into()], any: vec![BIG.into()], ..Fallbacks::default() };
+        config.fallbacks.insert("mock".into(), chain);
+        config.accounts.explanations = 8;
+    })
+    .await;
+    let node = bed.node(5, PACE).await;
+    let client = bed.client().await;
+    let kept = || Request { care: protocol::request::Care::default(), ..chat("mock") };
+    let budget = Budget {
+        id: "mock".into(),
+        scope: Scope { model: Some("mock".into()), ..Scope::default() },
+        limit: Nanos(1),
+        window: Window { every: Period::Total, zone: None },
+        ..Budget::default()
+    };
+    manage(&client, Manage::PutBudget(budget)).await.unwrap();
+    let stood_in = told(&ask(&client, kept()).await);
+    assert_eq!(stood_in.text, "Hello there");
+    manage(&client, Manage::RemoveBudget { id: "mock".into() }).await.unwrap();
+    let own = told(&ask(&client, kept()).await);
+    assert!(!own.started.replayed && own.text != "Hello there", "{:?}", own.text);
+    drop(node);
 }

@@ -1,6 +1,9 @@
 //! A whole coordinator on free ports, and a node with a mock that joins it, all in this process.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +11,11 @@ use actors::mock::{MockEngine, MockOptions, Timing as Pace, bundle};
 use actors::node::{Dialer, Node, NodeSettings};
 use actors::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use actors::worker::{Drive, Loaded, WorkerMetrics, worker};
-use coordinator::run::{RunError, run};
+use coordinator::run::{RunError, run, unix_now};
+use coordinator::state::authority;
 use policy::restart::{Backoff, Intensity};
 use protocol::account::UsageRecord;
-use protocol::answer::{Answer, ClusterStatus};
+use protocol::answer::{Answer, ClusterStatus, JobError};
 use protocol::config::Config;
 use protocol::frame::Frame;
 use protocol::ids::{Incarnation, NodeId};
@@ -40,9 +44,36 @@ const LOOK: Duration = Duration::from_millis(10);
 /// A running coordinator.
 pub(crate) struct Bed {
     folder: TempDir,
-    ready: serde_json::Value,
+    reach: Reach,
     stop: CancellationToken,
     running: JoinHandle<Result<(), RunError>>,
+}
+
+/// A coordinator that does not run.
+pub(crate) struct Stopped {
+    folder: TempDir,
+    quic: SocketAddr,
+}
+
+impl Stopped {
+    /// Starts it, where it was reached before.
+    pub(crate) async fn start(self, change: impl FnOnce(&mut Config)) -> Bed {
+        let quic = self.quic;
+        let change = |config: &mut Config| {
+            config.coordinator.quic = quic;
+            change(config);
+        };
+        Bed::start_in(self.folder, change).await
+    }
+}
+
+/// On free ports, in a folder.
+fn config(folder: &TempDir) -> Config {
+    let mut config = Config::default();
+    config.coordinator.http = ([127, 0, 0, 1], 0).into();
+    config.coordinator.quic = ([127, 0, 0, 1], 0).into();
+    config.coordinator.state = folder.path().join("state");
+    config
 }
 
 /// A node; to drop it is to lose it.
@@ -85,22 +116,76 @@ impl Bed {
         Self::start_with(|_| {}).await
     }
 
-    /// With other settings.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
+        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn start_in(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(&folder);
         change(&mut config);
-        config.coordinator.http = ([127, 0, 0, 1], 0).into();
-        config.coordinator.quic = ([127, 0, 0, 1], 0).into();
-        config.coordinator.state = folder.path().join("state");
         let stop = CancellationToken::new();
         let ready = folder.path().join("ready.json");
         let running = tokio::spawn(run(config, Some(ready.clone()), Arc::new(String::new), stop.clone()));
         let told = until(async || std::fs::read_to_string(&ready).ok()).await;
-        Self { folder, ready: serde_json::from_str(&told).unwrap(), stop, running }
+        Self { folder, reach: Reach { ready: serde_json::from_str(&told).unwrap() }, stop, running }
     }
 
-    fn told(&self, field: &str) -> &str {
+    /// A folder for another coordinator of the same cluster.
+    pub(crate) fn share(&self) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("authority.json");
+        authority::export(&self.folder.path().join("state"), &file).unwrap();
+        authority::import(&folder.path().join("state"), &file, unix_now()).unwrap();
+        folder
+    }
+
+    /// Another coordinator, which spends slices of this one's budgets.
+    pub(crate) async fn follower(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let holder = self.told("quic").to_owned();
+        let change = |config: &mut Config| {
+            config.accounts.holder = Some(holder);
+            change(config);
+        };
+        Self::start_in(self.share(), change).await
+    }
+
+    /// Stops it, and gives what makes it start where it was.
+    pub(crate) async fn stopped(self) -> Stopped {
+        self.stop.cancel();
+        let quic = self.told("quic").parse().unwrap();
+        timeout(LONG, self.running).await.unwrap().unwrap().unwrap();
+        std::fs::remove_file(self.folder.path().join("ready.json")).unwrap();
+        Stopped { folder: self.folder, quic }
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn ended(self) -> Result<(), RunError> {
+        let ended = timeout(LONG, self.running).await.unwrap().unwrap();
+        drop(self.folder);
+        ended
+    }
+}
+
+impl Deref for Bed {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.reach
+    }
+}
+
+/// Where a coordinator is reached, in this process or in another.
+pub(crate) struct Reach {
+    ready: serde_json::Value,
+}
+
+impl Reach {
+    pub(crate) fn told(&self, field: &str) -> &str {
         self.ready[field].as_str().unwrap()
     }
 
@@ -146,7 +231,7 @@ impl Bed {
             name: format!("node-{id}"),
             incarnation: Incarnation(1),
             build: "test".to_owned(),
-            streams: 8,
+            streams: 512,
             patience: LONG,
             backoff: Backoff { first: LOOK, longest: Duration::from_secs(1) },
             seed: id,
@@ -166,17 +251,44 @@ impl Bed {
         .await;
         Guest { _node: node, _trees: [links, workers] }
     }
+}
 
-    /// Tells it to stop.
-    pub(crate) fn stop(&self) {
-        self.stop.cancel();
+/// A coordinator in a process of its own; to drop it is to kill it.
+pub(crate) struct Apart {
+    reach: Reach,
+    child: Child,
+}
+
+impl Apart {
+    /// Starts one that spends slices of the holder's budgets, in a folder that was shared.
+    pub(crate) async fn start(folder: &Path, holder: &Bed, accounts: &str) -> Self {
+        let file = folder.join("cluster.toml");
+        let text = format!("[accounts]\nholder = \"{}\"\n{accounts}", holder.told("quic"));
+        std::fs::write(&file, text).unwrap();
+        let ready = folder.join("ready.json");
+        // An error says that there is none.
+        let _ = std::fs::remove_file(&ready);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_troupe-coordinator"));
+        command.args(["--http", "127.0.0.1:0", "--quic", "127.0.0.1:0", "--config"]).arg(&file);
+        command.arg("--state").arg(folder.join("state")).arg("--ready-file").arg(&ready);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let told = until(async || std::fs::read_to_string(&ready).ok()).await;
+        Self { reach: Reach { ready: serde_json::from_str(&told).unwrap() }, child }
     }
+}
 
-    /// Waits until it has stopped.
-    pub(crate) async fn ended(self) -> Result<(), RunError> {
-        let ended = timeout(LONG, self.running).await.unwrap().unwrap();
-        drop(self.folder);
-        ended
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Deref for Apart {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.reach
     }
 }
 
@@ -197,6 +309,16 @@ pub(crate) async fn next(reader: &mut FrameReader) -> Frame {
     timeout(LONG, reader.recv()).await.unwrap().unwrap().unwrap()
 }
 
+/// Has an operator's wish done.
+pub(crate) async fn manage(client: &QuicConnection, manage: Manage) -> Result<Managed, JobError> {
+    let (mut writer, mut reader) = client.open().await.unwrap();
+    writer.send(AskManage { manage }).await.unwrap();
+    match next(&mut reader).await {
+        Frame::AnswerManage(answer) => answer.outcome,
+        other => panic!("expected an answer: {other:?}"),
+    }
+}
+
 pub(crate) async fn status(client: &QuicConnection) -> ClusterStatus {
     let (mut writer, mut reader) = client.open().await.unwrap();
     writer.send(AskStatus {}).await.unwrap();
@@ -206,20 +328,10 @@ pub(crate) async fn status(client: &QuicConnection) -> ClusterStatus {
     }
 }
 
-/// Does what an operator wants.
-pub(crate) async fn manage(client: &QuicConnection, manage: Manage) -> Managed {
-    let (mut writer, mut reader) = client.open().await.unwrap();
-    writer.send(AskManage { manage }).await.unwrap();
-    match next(&mut reader).await {
-        Frame::AnswerManage(answer) => answer.outcome.unwrap(),
-        other => panic!("expected an answer: {other:?}"),
-    }
-}
-
 /// All that was used, the oldest first.
 pub(crate) async fn usage(client: &QuicConnection) -> Vec<UsageRecord> {
     match manage(client, Manage::Usage(UsageQuery { limit: 1000, ..UsageQuery::default() })).await {
-        Managed::Usage { records, next: None } => records,
+        Ok(Managed::Usage { records, next: None }) => records,
         other => panic!("expected all usage: {other:?}"),
     }
 }
@@ -242,4 +354,15 @@ pub(crate) async fn ask(client: &QuicConnection, request: Request) -> Vec<Answer
         }
     }
     answers
+}
+
+/// Asks a coordinator that may be killed meanwhile; the last that it says.
+pub(crate) async fn try_ask(client: &QuicConnection, request: Request) -> Option<Answer> {
+    let (mut writer, mut reader) = client.open().await.ok()?;
+    writer.send(Ask { request }).await.ok()?;
+    let mut last = None;
+    while let Ok(Some(Frame::Answered(answered))) = timeout(LONG, reader.recv()).await.unwrap() {
+        last = Some(answered.answer);
+    }
+    last
 }

@@ -12,8 +12,7 @@ use protocol::version::Versions;
 use transport::quic::QuicConnection;
 
 use crate::PACE;
-use crate::auto::manage;
-use crate::bed::{Bed, ask, request};
+use crate::bed::{Bed, ask, manage, request};
 
 async fn made(admin: &QuicConnection, settings: KeySettings) -> (KeyRecord, String) {
     match manage(admin, Manage::CreateKey(settings)).await {
@@ -115,4 +114,32 @@ async fn a_request_that_is_submitted_twice_is_answered_twice_and_billed_once() {
     let error = failed(&ask(&admin, once(9)).await).clone();
     assert_eq!((error.kind, error.field.as_deref()), (ErrorKind::Invalid, Some("idempotency-key")));
     assert!(usage(&ask(&admin, request(8)).await).cost > Nanos::ZERO);
+}
+
+#[tokio::test]
+async fn regression_a_revoked_key_is_good_no_more_on_a_connection_that_it_has_open() {
+    let bed = Bed::start().await;
+    let _node = bed.node(5, PACE).await;
+    let admin = bed.client().await;
+    let (record, secret) = made(&admin, KeySettings { admin: true, ..KeySettings::default() }).await;
+    let client = with(&bed, &secret).await;
+    assert_eq!(usage(&ask(&client, request(3)).await).completion.0, 3);
+    manage(&admin, Manage::RevokeKey { key: record.id }).await.unwrap();
+    assert_eq!(failed(&ask(&client, request(3)).await).kind, ErrorKind::Unauthorized);
+    assert_eq!(manage(&client, Manage::ListKeys).await.unwrap_err().kind, ErrorKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_limit_is_as_long_as_the_keys_minute_allows() {
+    let bed = Bed::start().await;
+    let _node = bed.node(5, PACE).await;
+    let admin = bed.client().await;
+    let limits = KeyLimits { tokens_per_minute: Some(60), ..KeyLimits::default() };
+    let (_, secret) = made(&admin, KeySettings { limits, ..KeySettings::default() }).await;
+    let client = with(&bed, &secret).await;
+    let mut open = request(3);
+    open.params.max_tokens = None;
+    open.input = protocol::request::Input::Chat(vec![protocol::request::ChatMessage::new("user", "hi")]);
+    let used = usage(&ask(&client, open).await);
+    assert!(used.prompt.0 + used.completion.0 <= 60 && used.completion.0 > 0, "{used:?}");
 }

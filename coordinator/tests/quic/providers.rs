@@ -60,7 +60,7 @@ impl Stage {
         let (node, client) = (bed.node(5, PACE).await, bed.client().await);
         let window = Window { every: Period::Total, zone: None };
         let all = Budget { id: "all".to_owned(), limit: Nanos(1_000_000_000), window, ..Budget::default() };
-        manage(&client, Manage::PutBudget(all)).await;
+        manage(&client, Manage::PutBudget(all)).await.unwrap();
         Self { mock, bed, _node: node, client }
     }
 
@@ -70,7 +70,9 @@ impl Stage {
             let records = usage_of(&self.client, started).await;
             assert_eq!(usage.cost, sum(&records), "the client was told otherwise than what is booked: {records:?}");
         }
-        let Managed::Budgets(budgets) = manage(&self.client, Manage::ListBudgets).await else { panic!("no budgets") };
+        let Ok(Managed::Budgets(budgets)) = manage(&self.client, Manage::ListBudgets).await else {
+            panic!("no budgets")
+        };
         let records = usage(&self.client).await;
         assert_eq!((budgets[0].settled, budgets[0].reserved), (sum(&records), Nanos::ZERO), "{records:?}");
         told
@@ -480,7 +482,7 @@ async fn regression_a_request_that_went_on_elsewhere_counted_as_two_of_a_minute(
     let stage = Stage::of(ProviderKind::OpenAi, stands_in).await;
     let limits = KeyLimits { requests_per_minute: Some(2), ..KeyLimits::default() };
     let settings = KeySettings { name: "few".to_owned(), limits, ..KeySettings::default() };
-    let Managed::KeyCreated { secret, .. } = manage(&stage.client, Manage::CreateKey(settings)).await else {
+    let Ok(Managed::KeyCreated { secret, .. }) = manage(&stage.client, Manage::CreateKey(settings)).await else {
         panic!("no key")
     };
     let (client, _) = stage.bed.greet(&secret, Versions::OURS).await;

@@ -199,7 +199,8 @@ impl Grantee {
         reserved
     }
 
-    /// A request has cost `record.cost`. Fills in what is booked of it and returns what to write to the journal.
+    /// A request has cost `record.cost`. Fills in what is booked of it, adds the rest to what is disputed, and returns
+    /// what to write to the journal.
     /// Until [`Grantee::journaled`] says that it stands there, all that was reserved counts, since that is what
     /// would stand there if this coordinator were lost now.
     ///
@@ -209,7 +210,8 @@ impl Grantee {
         let unknown = UnknownReservation(id);
         let reserved = self.ledger.reserved(id).filter(|_| !self.closing.contains(&id)).ok_or(unknown)?;
         let booked = record.cost.min(reserved);
-        (record.reserved, record.disputed, record.cost) = (reserved, record.cost - booked, booked);
+        record.disputed += record.cost - booked;
+        (record.reserved, record.cost) = (reserved, booked);
         record.subject = self.ledger.subject(id).ok_or(unknown)?.clone();
         self.closing.insert(id);
         Ok(self.enter(Some(id), record))
@@ -410,6 +412,11 @@ impl Grantee {
     /// How many reservations are open, those too whose records the journal may not have.
     pub fn reservations(&self) -> usize {
         self.ledger.open()
+    }
+
+    /// The last record that the holder is known to have booked.
+    pub fn booked(&self) -> u64 {
+        self.booked
     }
 
     /// Records that the holder may not have booked.

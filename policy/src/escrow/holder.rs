@@ -166,26 +166,103 @@ impl Holder {
     /// Does what it is told. The same commands in the same order have the same outputs.
     pub fn apply(&mut self, at: At, command: Command) -> Output {
         match command {
-            Command::PutBudget(budget) => {
-                let put = self.ledger.put_budget(at.wall, budget);
-                self.version.number += u64::from(put.is_ok());
-                Output::Put(put)
-            }
-            Command::RemoveBudget(id) => {
-                let removed = self.ledger.remove_budget(&id);
-                self.version.number += u64::from(removed);
-                Output::Removed(removed)
-            }
-            Command::Reserve { id, subject, amount } => {
-                Output::Reserved(self.ledger.reserve(at.wall, id, &subject, amount))
-            }
-            Command::Extend { id, more } => Output::Reserved(self.ledger.extend(at.wall, id, more)),
-            Command::Settle { id, actual } => Output::Settled(self.ledger.settle(at.wall, id, actual)),
-            Command::Release(id) => Output::Released(self.ledger.release(id)),
+            Command::PutBudget(budget) => Output::Put(self.put_budget(at, budget)),
+            Command::RemoveBudget(id) => Output::Removed(self.remove_budget(&id)),
+            Command::Reserve { id, subject, amount } => Output::Reserved(self.reserve(at, id, &subject, amount)),
+            Command::Extend { id, more } => Output::Reserved(self.extend(at, id, more)),
+            Command::Settle { id, actual } => Output::Settled(self.settle(at, id, actual)),
+            Command::Release(id) => Output::Released(self.release(id)),
             Command::Charge { subject, cost } => Output::Charged(self.ledger.charge(at.wall, &subject, cost)),
             Command::Sync(sync) => Output::Synced(self.sync(at, &sync).map(Box::new)),
             Command::Forget(grantee) => Output::Removed(self.forget(at, grantee)),
         }
+    }
+
+    /// [`Command::PutBudget`].
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub fn put_budget(&mut self, at: At, budget: Budget) -> Result<BudgetPut, BudgetError> {
+        let put = self.ledger.put_budget(at.wall, budget);
+        self.version.number += u64::from(put.is_ok());
+        put
+    }
+
+    /// [`Command::RemoveBudget`].
+    pub fn remove_budget(&mut self, id: &str) -> bool {
+        let removed = self.ledger.remove_budget(id);
+        self.version.number += u64::from(removed);
+        removed
+    }
+
+    /// [`Command::Reserve`].
+    ///
+    /// # Errors
+    /// See [`Ledger::reserve`].
+    pub fn reserve(
+        &mut self,
+        at: At,
+        id: ReservationId,
+        subject: &Subject,
+        amount: Nanos,
+    ) -> Result<Reserved, ReserveError> {
+        self.ledger.reserve(at.wall, id, subject, amount)
+    }
+
+    /// [`Command::Extend`].
+    ///
+    /// # Errors
+    /// See [`Ledger::extend`].
+    pub fn extend(&mut self, at: At, id: ReservationId, more: Nanos) -> Result<Reserved, ReserveError> {
+        self.ledger.extend(at.wall, id, more)
+    }
+
+    /// [`Command::Settle`].
+    ///
+    /// # Errors
+    /// See [`Ledger::settle`].
+    pub fn settle(&mut self, at: At, id: ReservationId, actual: Nanos) -> Result<Settled, UnknownReservation> {
+        self.ledger.settle(at.wall, id, actual)
+    }
+
+    /// [`Command::Release`].
+    ///
+    /// # Errors
+    /// See [`Ledger::release`].
+    pub fn release(&mut self, id: ReservationId) -> Result<Nanos, UnknownReservation> {
+        self.ledger.release(id)
+    }
+
+    /// The budgets, to look at.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What a store keeps of all grantees, for when it was out of reach.
+    pub fn kept(&self) -> Vec<EscrowState> {
+        let state = |(id, known): (&GranteeId, &Known)| {
+            let Known { incarnation, serial, applied, .. } = *known;
+            EscrowState { grantee: *id, incarnation, serial, applied, holds: self.holds(*id, known) }
+        };
+        self.grantees.iter().map(state).collect()
+    }
+
+    /// Which of how many coordinators a grantee is, the holder being the first, as far as they are there; none if
+    /// it is not.
+    pub fn place(&self, now: Duration, grantee: GranteeId) -> Option<usize> {
+        self.live(now).position(|live| live == grantee).map(|place| place + 1)
+    }
+
+    /// How many coordinators are there, the holder among them.
+    pub fn coordinators(&self, now: Duration) -> usize {
+        self.live(now).count() + 1
+    }
+
+    /// Those that were heard of within the lease.
+    fn live(&self, now: Duration) -> impl Iterator<Item = GranteeId> + '_ {
+        let lease = self.settings.lease;
+        let there = move |known: &Known| known.heard.is_some_and(|heard| now.saturating_sub(heard) < lease);
+        self.grantees.iter().filter(move |(_, known)| there(known)).map(|(id, _)| *id)
     }
 
     /// Whether a request of its own would pass. See [`Ledger::would_pass`].
@@ -225,7 +302,11 @@ impl Holder {
         self.ledger.check()
     }
 
-    fn sync(&mut self, at: At, sync: &EscrowSync) -> Result<Synced, EscrowRefusal> {
+    /// [`Command::Sync`].
+    ///
+    /// # Errors
+    /// It does not follow what is known: nothing changes.
+    pub fn sync(&mut self, at: At, sync: &EscrowSync) -> Result<Synced, EscrowRefusal> {
         let mut known = self.admit(sync)?;
         let applied = known.applied;
         let new = sync.records.iter().filter(|entry| entry.sequence > applied);
@@ -308,8 +389,7 @@ impl Holder {
             let kept = if self.ledger.left(at.wall, budget).is_some() { kept } else { Nanos::ZERO };
             self.ledger.hold(at.wall, budget, owner, kept);
         }
-        let live = self.grantees.values().filter_map(|known| known.heard);
-        let live = live.filter(|heard| at.now.saturating_sub(*heard) < self.settings.lease).count() as u64;
+        let live = self.live(at.now).count() as u64;
         let mut slices = BTreeMap::new();
         for (budget, want) in wants {
             let Some(left) = self.ledger.left(at.wall, budget) else { continue };

@@ -19,6 +19,8 @@ pub struct Accounts {
     pub holder: Option<String>,
     /// How often usage goes to the holder.
     pub settle_every: Span,
+    /// How long a coordinator may spend of shared budgets without a word of the holder; then it refuses.
+    pub grant: Span,
     /// How long usage is kept request by request; then by day.
     pub keep: Span,
     /// Where alerts go, as a POST of JSON; only to the log if left out.
@@ -37,6 +39,7 @@ impl Default for Accounts {
             store: None,
             holder: None,
             settle_every: secs(1),
+            grant: secs(10),
             keep: secs(90 * 24 * 3600),
             webhook: None,
             idempotency_ttl: secs(24 * 3600),
@@ -51,12 +54,18 @@ impl Accounts {
         let year = secs(10 * 365 * 24 * 3600);
         for (key, value, least, most) in [
             ("settle_every", self.settle_every, super::millis(50), secs(60)),
+            ("grant", self.grant, super::millis(200), secs(600)),
             ("keep", self.keep, secs(24 * 3600), year),
             ("idempotency_ttl", self.idempotency_ttl, secs(1), secs(30 * 24 * 3600)),
         ] {
             if value < least || value > most {
                 found.push(fault(format!("accounts.{key}"), format!("is {value}: give {least} to {most}")));
             }
+        }
+        if self.grant.0 < self.settle_every.0.saturating_mul(2) {
+            let message =
+                format!("is {}: give at least twice accounts.settle_every ({})", self.grant, self.settle_every);
+            found.push(fault("accounts.grant", message));
         }
         count(found, "accounts.idempotency_keys".to_owned(), self.idempotency_keys, 16_777_216);
         count(found, "accounts.explanations".to_owned(), self.explanations, 1_048_576);

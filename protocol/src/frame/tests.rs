@@ -39,6 +39,8 @@ fn numbers_are_pinned() {
         (Kind::Ordered, 88),
         (Kind::AskManage, 89),
         (Kind::AnswerManage, 90),
+        (Kind::EscrowTell, 91),
+        (Kind::EscrowAnswer, 92),
         (Kind::PullBlocks, 96),
         (Kind::PulledBlock, 97),
         (Kind::PulledEnd, 98),

@@ -20,6 +20,7 @@ use protocol::tree::{ActorState, Tree, TreeLine};
 use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
+mod escrow;
 mod manage;
 
 const KEY: JobKey = JobKey { request: RequestId(0xabc), choice: 1, attempt: 2 };
@@ -279,6 +280,7 @@ fn client() -> Vec<Frame> {
     frames.push(Ordered { outcome: Ok("it drains".into()) }.into());
     frames.push(Ordered { outcome: Err(JobError::new(ErrorKind::Invalid, "no such node")) }.into());
     frames.extend(manage::all());
+    frames.extend(escrow::all());
     frames
 }
 

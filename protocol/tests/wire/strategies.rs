@@ -20,11 +20,13 @@ use protocol::units::{Blocks, Nanos, Tokens};
 use protocol::version::{Version, VersionMismatch, Versions};
 
 mod asking;
+mod escrow;
 mod manage;
 mod moved;
 mod people;
 
 use asking::{answer, job_error, request, route};
+use escrow::escrow;
 use manage::manage;
 use moved::{files, pull};
 use people::{line, place, status};
@@ -324,5 +326,5 @@ fn client() -> Any<Frame> {
 
 /// Any frame.
 pub(crate) fn frame() -> Any<Frame> {
-    prop_oneof![control(), attempt(), events(), join(), client(), manage(), pull(), files()].boxed()
+    prop_oneof![control(), attempt(), events(), join(), client(), manage(), escrow(), pull(), files()].boxed()
 }

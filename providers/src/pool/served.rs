@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use policy::breaker::excluded;
 use protocol::units::UnixMillis;
 
 use super::{Answering, Pool, Started};
@@ -63,9 +64,12 @@ impl Pool {
                 format_args!("'{model}' is no model of provider {}", served.provider),
             ));
         };
-        let Some(trial) = Trial::new(&self.breakers, provider.name(), false) else {
-            return Err(self.held_back(provider.name()));
-        };
+        // Of several, never more than half are held back.
+        let open: Vec<bool> = providers.iter().map(|other| !self.breakers.admits(other.name())).collect();
+        let left_out = if open.len() > 1 { excluded(&open) } else { open };
+        let held = providers.iter().zip(left_out).any(|(other, out)| out && other.name() == served.provider);
+        let trial = if held { None } else { Trial::new(&self.breakers, provider.name(), providers.len() > 1) };
+        let Some(trial) = trial else { return Err(self.held_back(provider.name())) };
         match provider.start(call, now).await {
             Ok(stream) => {
                 let stream = Answering { stream, trial: Some(trial) };

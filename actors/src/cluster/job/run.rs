@@ -57,7 +57,8 @@ pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &mut Answers
     let closed = answers.closed();
     let jitter = Jitter::new(task.random);
     let (choices, begun) = (Vec::new(), Instant::now());
-    let deadline = begun + shared.settings.timeout;
+    // In all: whatever was tried before this counts.
+    let deadline = task.arrived + shared.settings.timeout;
     let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false, bill };
     let outcome = tokio::select! {
         biased;

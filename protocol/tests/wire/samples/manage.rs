@@ -34,11 +34,11 @@ fn settings() -> KeySettings {
     }
 }
 
-fn record() -> KeyRecord {
+pub(super) fn record() -> KeyRecord {
     KeyRecord { id: "key-1".into(), hash: [7; 32], created: UnixMillis(5), revoked: true, settings: settings() }
 }
 
-fn budget() -> Budget {
+pub(super) fn budget() -> Budget {
     let scope = Scope {
         organisation: text("o"),
         team: text("t"),
@@ -68,7 +68,7 @@ fn state() -> BudgetState {
     }
 }
 
-fn usage() -> UsageRecord {
+pub(super) fn usage() -> UsageRecord {
     let subject = Subject {
         organisation: text("o"),
         team: text("t"),

@@ -9,11 +9,11 @@ use protocol::units::UnixMillis;
 
 use super::*;
 
-fn nanos() -> Any<Nanos> {
+pub(super) fn nanos() -> Any<Nanos> {
     any::<u64>().prop_map(Nanos).boxed()
 }
 
-fn moment() -> Any<UnixMillis> {
+pub(super) fn moment() -> Any<UnixMillis> {
     any::<u64>().prop_map(UnixMillis).boxed()
 }
 
@@ -57,13 +57,13 @@ fn settings() -> Any<KeySettings> {
         .boxed()
 }
 
-fn record() -> Any<KeyRecord> {
+pub(super) fn record() -> Any<KeyRecord> {
     (text(), any::<[u8; 32]>(), moment(), any::<bool>(), settings())
         .prop_map(|(id, hash, created, revoked, settings)| KeyRecord { id, hash, created, revoked, settings })
         .boxed()
 }
 
-fn budget() -> Any<Budget> {
+pub(super) fn budget() -> Any<Budget> {
     let scope = (maybe(), maybe(), maybe(), maybe(), maybe(), maybe()).prop_map(
         |(organisation, team, key, model, tag, provider)| Scope { organisation, team, key, model, tag, provider },
     );
@@ -93,7 +93,7 @@ fn place() -> Any<UsagePlace> {
     (moment(), any::<u128>()).prop_map(|(at, request)| UsagePlace { at, request: RequestId(request) }).boxed()
 }
 
-fn usage() -> Any<UsageRecord> {
+pub(super) fn usage() -> Any<UsageRecord> {
     use Outcome::{Cancelled, Done, Failed, Lost, Replayed};
     let subject = (maybe(), maybe(), text(), text(), texts(), maybe()).prop_map(
         |(organisation, team, key, model, tags, provider)| Subject { organisation, team, key, model, tags, provider },
