@@ -141,6 +141,21 @@ impl Cluster {
         command
     }
 
+    /// Starts nodes that join other coordinators of the cluster too, and waits until they serve.
+    ///
+    /// # Panics
+    /// They do not.
+    pub async fn join_all(&mut self, nodes: usize, others: &[&Reach]) {
+        for other in others {
+            self.plan.node_arguments.extend(["--join".to_owned(), other.quic.clone()]);
+        }
+        for index in self.nodes.len()..nodes {
+            let node = self.start_node(index);
+            self.nodes.push(Some(node));
+        }
+        self.ready(nodes).await;
+    }
+
     fn start_node(&self, index: usize) -> Process {
         Process::start(&format!("node-{}", index + 1), self.node_command(index), self.folder())
     }
@@ -209,9 +224,22 @@ impl Cluster {
     /// # Panics
     /// It does not start.
     pub async fn second_coordinator(&self) -> (Process, Reach) {
-        let (folder, file) = (self.folder().join("second"), self.folder().join("authority.json"));
+        self.another_coordinator("second", None).await
+    }
+
+    /// Likewise, by a name of its own, and with settings of its own.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn another_coordinator(&self, name: &str, config: Option<&str>) -> (Process, Reach) {
+        let (folder, file) = (self.folder().join(name), self.folder().join(format!("{name}.authority")));
         if let Err(error) = std::fs::create_dir(&folder) {
             panic!("{}: {error}", folder.display());
+        }
+        if let Some(config) = config
+            && let Err(error) = std::fs::write(folder.join(CONFIG), config)
+        {
+            panic!("the configuration cannot be written: {error}");
         }
         for (folder, verb) in [(self.folder(), "export"), (folder.as_path(), "import")] {
             let mut command = Command::new(build::program("troupe-coordinator"));
@@ -220,6 +248,14 @@ impl Cluster {
             assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
         }
         start_coordinator(&folder, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
+    /// Starts it again after its end, with its state and addresses.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn again(&self, name: &str, reach: &Reach) -> Process {
+        start_coordinator(&self.folder().join(name), &reach.http, &reach.quic).await.0
     }
 
     /// The cluster's HTTP, with the admin key.

@@ -11,7 +11,7 @@ use protocol::money::Money;
 use protocol::units::Nanos;
 use tokio::sync::watch;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Reach};
 use crate::wait;
 
 /// An operator, with a connection.
@@ -111,7 +111,12 @@ impl Operator {
 
 /// Options of a client of a cluster, with a key.
 pub fn options(cluster: &Cluster, key: &str) -> ConnectOptions {
-    ConnectOptions::new(&cluster.reach.quic, key, Trust::CaFile(cluster.reach.ca_file.clone()))
+    options_at(&cluster.reach, key)
+}
+
+/// Options of a client of one coordinator, with a key.
+pub fn options_at(reach: &Reach, key: &str) -> ConnectOptions {
+    ConnectOptions::new(&reach.quic, key, Trust::CaFile(reach.ca_file.clone()))
 }
 
 /// What clients were told that their requests cost.

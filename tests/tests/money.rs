@@ -16,7 +16,7 @@ use protocol::money::{Money, Price};
 use protocol::units::Nanos;
 use tests::cluster::{Cluster, Engine, MODEL, Plan};
 use tests::dice::Dice;
-use tests::money::{Operator, Seen, audit, options};
+use tests::money::{Operator, Seen, audit, options, options_at};
 use tests::wait;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -216,4 +216,53 @@ async fn a_thousand_requests_never_spend_more_than_there_is() {
     assert!(state.settled.0 > limit.0 * 3 / 4, "the budget was hardly used: {}", Money(state.settled));
     assert!(looks > 10 && highest.0 > limit.0 * 9 / 10, "{looks} looks, at most {}", Money(highest));
     cluster.idle().await;
+}
+
+#[tokio::test]
+async fn three_coordinators_spend_one_budget_and_one_is_killed() {
+    let mut plan = Plan::new(0, Engine::Mock);
+    plan.config = CONFIG.to_owned();
+    let mut cluster = Cluster::of(plan).await;
+    let holder = format!("{CONFIG}[accounts]\nholder = \"{}\"\n", cluster.reach.quic);
+    let (_second, second) = cluster.another_coordinator("second", Some(&holder)).await;
+    let (mut third, last) = cluster.another_coordinator("third", Some(&holder)).await;
+    cluster.join_all(2, &[&second, &last]).await;
+    let operator = Operator::of(&cluster).await;
+    let settings = KeySettings { name: "crowd".to_owned(), ..KeySettings::default() };
+    let (key, secret) = operator.key(settings).await;
+    let limit = operator.budget("five", Scope { key: Some(key.id.clone()), ..Scope::default() }, "5.00").await;
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = tokio::spawn(watch(Operator::of(&cluster).await, limit, Arc::clone(&over)));
+
+    let mut clients = Vec::new();
+    for number in 0..CONNECTIONS {
+        let reach = [&cluster.reach, &second, &last][number % 3];
+        let connected = wait::until("the key is known there", || async {
+            Client::connect(options_at(reach, &secret)).await.map_err(|error| error.to_string())
+        });
+        clients.push(connected.await);
+    }
+    let crowd = Arc::new(Crowd { seen: Seen::default(), broken: AtomicUsize::new(0) });
+    let mut requests = JoinSet::new();
+    for number in 0..REQUESTS {
+        requests.spawn(one(clients[number % CONNECTIONS].clone(), number, Arc::clone(&crowd)));
+    }
+    until(&operator, "something is spent", |state| state.settled.0 > limit.0 / 5).await;
+    third.signal(Signal::SIGKILL);
+    third.end().await;
+    third = cluster.again("third", &last).await;
+    let mut went = Vec::new();
+    while let Some(one) = requests.join_next().await {
+        went.push(one.unwrap());
+    }
+    let state = operator.settled("five").await;
+    over.store(true, Ordering::Relaxed);
+    let (looks, highest) = watcher.await.unwrap();
+    let records = operator.usage(&key.id).await.unwrap();
+    audit(&records, state.settled, &crowd.seen.all()).unwrap();
+    let done = went.iter().filter(|went| **went == Went::Done).count();
+    println!("{done} done, {looks} looks, highest {}, settled {}", Money(highest), Money(state.settled));
+    assert_eq!((went.len(), crowd.seen.all().len()), (REQUESTS, done));
+    assert!(done > REQUESTS / 10 && looks > 10 && highest <= limit, "{done} done, {looks} looks");
+    drop(third);
 }
