@@ -17,8 +17,6 @@ const LOW: u64 = 32;
 /// Who counts, in the middle of an answer, fewer than one token for so many of ours has not counted yet. Ours are bytes
 /// by three, and few texts have more than a dozen bytes to a token.
 const PARTIAL: u64 = 4;
-/// So few tokens are believed to be none: what is cut at a stop text, a call without arguments.
-const FEW: Tokens = Tokens(8);
 
 /// What a provider says it used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,7 +159,7 @@ pub fn unfinished(claimed: ProviderUsage, own: &Own) -> ProviderUsage {
 }
 
 fn is_low(claimed: Tokens, own: Tokens) -> bool {
-    own > FEW && claimed.0.saturating_mul(LOW) < own.0
+    claimed.0.saturating_mul(LOW) < own.0
 }
 
 #[cfg(test)]
