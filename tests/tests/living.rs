@@ -144,8 +144,16 @@ async fn people_see_who_runs_and_what_does_not() {
         if text.contains("model broken") { Ok(text) } else { Err(text) }
     })
     .await;
-    let lines =
-        ["supervisor", "├─ doors", "└─ health", "└─ link to node-1", "model smollm2", "└─ worker smollm2", "links"];
+    let lines = [
+        "supervisor",
+        "├─ doors",
+        "├─ health",
+        "└─ cost",
+        "└─ link to node-1",
+        "model smollm2",
+        "└─ worker smollm2",
+        "links",
+    ];
     for line in lines {
         assert!(tree.contains(line), "no line of {line}:\n{tree}");
     }
