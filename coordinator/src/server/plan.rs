@@ -89,6 +89,14 @@ pub(super) async fn plan(way: &Way, request: &Request) -> Result<Planned, JobErr
         if needs_tools(request) && matches!(target.place, Place::Own(_)) {
             return Err(no_tools(&request.model));
         }
+        way.explain.step(match &target.place {
+            Place::Own(_) => {
+                format!("it names '{}', which the cluster's own nodes serve: no other was weighed", target.model)
+            }
+            Place::Provider(served) => {
+                format!("it names '{}' of provider {}: no other was weighed", target.model, served.provider)
+            }
+        });
         return Ok(Planned { targets: vec![target], lower: Vec::new(), decided: None });
     };
     let decided = parts.router.decide(&way.origin.caller, request, mode);

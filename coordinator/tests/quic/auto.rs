@@ -101,6 +101,20 @@ async fn the_cheapest_model_that_is_good_enough_answers_and_says_why() {
 }
 
 #[tokio::test]
+async fn regression_a_request_that_names_its_model_is_not_said_to_have_found_nobody() {
+    let mock = Mock::start().await.unwrap();
+    let bed = Bed::start_with(|config| tiers(config, &mock)).await;
+    let _node = bed.node(5, PACE).await;
+    let client = bed.client().await;
+    for (model, by) in [("mock", "own nodes"), (BIG, "provider acme")] {
+        let answer = told(&ask(&client, chat(model)).await);
+        let why = explained(&client, &answer).await;
+        assert!(why.candidates.is_empty(), "nothing was compared: {why:?}");
+        assert!(why.steps[0].contains(model) && why.steps[0].contains(by), "{:?}", why.steps);
+    }
+}
+
+#[tokio::test]
 async fn an_unsure_answer_is_thrown_away_and_billed_and_a_sure_one_kept() {
     let mock = Mock::start().await.unwrap();
     // The mock node is sure of each token by a half.

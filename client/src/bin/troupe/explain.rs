@@ -89,7 +89,7 @@ fn told(explanation: &Explanation) -> String {
     };
     let rows: Vec<_> = explanation.candidates.iter().map(row).collect();
     let candidates = if rows.is_empty() {
-        "nobody could have answered\n".to_owned()
+        "no models were compared\n".to_owned()
     } else {
         table(["", "MODEL", "PLACE", "COST", "TIME", "CACHED", "WHY"], &[3, 4, 5], &rows)
     };
