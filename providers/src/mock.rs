@@ -23,9 +23,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+mod published;
 mod render;
 mod reply;
 
+pub use published::Specification;
 pub use reply::{Beat, Reply, Say};
 
 use render::Render;

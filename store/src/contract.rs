@@ -17,6 +17,7 @@ use protocol::units::{Nanos, Tokens, UnixMillis};
 use crate::{Grouping, MAX_NAME, Store, StoreError, Total, Write};
 
 mod changes;
+mod faulty;
 mod folding;
 mod lists;
 
@@ -24,6 +25,7 @@ pub use changes::{
     a_bad_batch_leaves_nothing, a_closed_store_refuses, all_comes_back, budgets_go_with_what_was_spent,
     later_writes_win, reservations_close, settled_requests_are_not_reserved, usage_counts_once,
 };
+pub use faulty::FaultyStore;
 pub use folding::{folded_records_stay_known, folding_keeps_totals, late_records_join_their_day};
 pub use lists::{counters_tell_the_ends, filters_hold, pages_are_in_order, spans_hold, totals_are_sums};
 

@@ -1,12 +1,10 @@
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use protocol::account::{KeyRecord, Outcome, Period, UsageRecord, Window};
 use protocol::answer::Usage;
 use protocol::ids::RequestId;
 use protocol::manage::{BudgetState, UsageQuery};
 use protocol::units::Tokens;
-use store::{Compacted, Grouping, Hard, MemoryStore, Receipt, Total, UsagePage};
+use store::MemoryStore;
+use store::contract::FaultyStore;
 
 use super::*;
 
@@ -192,65 +190,21 @@ async fn keys_are_stored_before_they_count() {
     assert!(again.key("key-b").unwrap_err().to_string().contains("troupe key list"));
 }
 
-/// A store whose disk fails on demand.
-#[derive(Debug, Default)]
-struct Failing {
-    inner: MemoryStore,
-    fails: AtomicBool,
-    commits: AtomicU64,
-}
-
-impl Store for Failing {
-    fn load(&self) -> Result<Hard, StoreError> {
-        self.inner.load()
-    }
-
-    fn commit(&self, batch: &[Write]) -> Result<Receipt, StoreError> {
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        if self.fails.load(Ordering::Relaxed) { Err(StoreError::Closed) } else { self.inner.commit(batch) }
-    }
-
-    fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-        self.inner.usage(query)
-    }
-
-    fn totals(
-        &self,
-        since: Option<UnixMillis>,
-        until: Option<UnixMillis>,
-        by: Grouping,
-    ) -> Result<BTreeMap<String, Total>, StoreError> {
-        self.inner.totals(since, until, by)
-    }
-
-    fn compact(&self, before: UnixMillis) -> Result<Compacted, StoreError> {
-        self.inner.compact(before)
-    }
-
-    fn usage_exists(&self, request: RequestId) -> Result<bool, StoreError> {
-        self.inner.usage_exists(request)
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.inner.close()
-    }
-}
-
 #[tokio::test]
 async fn while_nothing_can_be_recorded_nothing_is_let_in_and_nothing_is_lost() {
-    let store = Arc::new(Failing::default());
+    let store = Arc::new(FaultyStore::default());
     let (accounts, _alerts) = Accounts::open(Arc::clone(&store) as _, clock()).unwrap();
     accounts.put_budget(budget("all", 100)).await.unwrap();
     let (first, second) = (accounts.reserve(order(1, 20)).unwrap(), accounts.reserve(order(2, 20)).unwrap());
-    store.fails.store(true, Ordering::Relaxed);
+    store.fail(true);
     assert_eq!(first.settle(&used(10, 0, 0), Outcome::Done).await, Nanos(10), "the client is answered all the same");
     assert!(matches!(accounts.reserve(order(3, 1)), Err(NotReserved::Store(_))));
     second.settle(&used(5, 0, 0), Outcome::Done).await;
     accounts.flush().await;
     assert!(accounts.reserve(order(3, 1)).is_err());
-    store.fails.store(false, Ordering::Relaxed);
+    store.fail(false);
     let all = records(&accounts).await;
     assert_eq!(all.iter().map(|record| record.cost).collect::<Vec<_>>(), [Nanos(10), Nanos(5)]);
     accounts.reserve(order(3, 1)).unwrap();
-    assert_eq!(store.inner.load().unwrap().spent["all"].settled, Nanos(15));
+    assert_eq!(store.load().unwrap().spent["all"].settled, Nanos(15));
 }

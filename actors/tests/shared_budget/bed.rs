@@ -1,8 +1,6 @@
 //! Coordinators' accounts with stores that outlive them and fail on demand.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use actors::cost::{Accounts, Bill, Order, Part};
@@ -13,7 +11,8 @@ use protocol::ids::RequestId;
 use protocol::manage::{BudgetState, UsageQuery};
 use protocol::money::Price;
 use protocol::units::{Nanos, UnixMillis};
-use store::{Compacted, Grouping, Hard, MemoryStore, Receipt, Store, StoreError, Total, UsagePage, Write};
+use store::contract::FaultyStore;
+use store::{MemoryStore, Store};
 
 /// Requests are numbered from here.
 pub(crate) const FIRST: u128 = 1_000_000;
@@ -39,72 +38,6 @@ pub(crate) fn order(number: u128, bound: u64) -> Order {
     }
 }
 
-/// A disk that fails, at once or after so many writes.
-#[derive(Debug)]
-pub(crate) struct Disk {
-    inner: MemoryStore,
-    left: AtomicI64,
-}
-
-impl Disk {
-    fn on(inner: &MemoryStore) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), left: AtomicI64::new(i64::MAX) })
-    }
-
-    pub(crate) fn fail(&self, fails: bool) {
-        self.left.store(if fails { 0 } else { i64::MAX }, Ordering::SeqCst);
-    }
-
-    pub(crate) fn fail_after(&self, writes: u64) {
-        self.left.store(i64::try_from(writes).unwrap(), Ordering::SeqCst);
-    }
-
-    pub(crate) fn works(&self) -> bool {
-        self.left.load(Ordering::SeqCst) > 0
-    }
-
-    fn broken() -> StoreError {
-        StoreError::Disk { path: "disk".into(), why: "it fails".into() }
-    }
-}
-
-impl Store for Disk {
-    fn load(&self) -> Result<Hard, StoreError> {
-        self.inner.load()
-    }
-
-    fn commit(&self, batch: &[Write]) -> Result<Receipt, StoreError> {
-        let took = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));
-        took.map_err(|_| Self::broken())?;
-        self.inner.commit(batch)
-    }
-
-    fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-        self.inner.usage(query)
-    }
-
-    fn totals(
-        &self,
-        since: Option<UnixMillis>,
-        until: Option<UnixMillis>,
-        by: Grouping,
-    ) -> Result<BTreeMap<String, Total>, StoreError> {
-        self.inner.totals(since, until, by)
-    }
-
-    fn compact(&self, before: UnixMillis) -> Result<Compacted, StoreError> {
-        self.inner.compact(before)
-    }
-
-    fn usage_exists(&self, request: RequestId) -> Result<bool, StoreError> {
-        self.inner.usage_exists(request)
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.inner.close()
-    }
-}
-
 /// Messages are always due; slices may be as small as they come.
 fn settings() -> Settings {
     Settings {
@@ -123,13 +56,13 @@ fn settings() -> Settings {
 pub(crate) struct Seat {
     part: Part,
     memory: MemoryStore,
-    disk: Arc<Disk>,
+    disk: Arc<FaultyStore>,
     accounts: Accounts,
 }
 
 impl Seat {
     fn open(part: Part, memory: MemoryStore) -> Self {
-        let disk = Disk::on(&memory);
+        let disk = Arc::new(FaultyStore::on(&memory));
         let store = Arc::clone(&disk) as Arc<dyn Store>;
         let (accounts, _alerts) = Accounts::open_as(store, Arc::new(|| NOW), part).unwrap();
         Self { part, memory, disk, accounts }
@@ -143,7 +76,7 @@ impl Seat {
         &self.accounts
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
+    pub(crate) fn disk(&self) -> &FaultyStore {
         &self.disk
     }
 }

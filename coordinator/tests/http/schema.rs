@@ -1,54 +1,16 @@
 //! Responses and chunks against OpenAI's published schemas, where they are at hand.
 
-use std::path::PathBuf;
-
 use jsonschema::Validator;
 use protocol::answer::{ErrorKind, JobError};
+use providers::mock::Specification;
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Script};
 use crate::support::{CHAT, COMPLETIONS, body, door, get, post_json};
 use crate::tools::calling;
 
-/// OpenAI's specification. It is not ours to publish, so it lies beside the repository.
-fn specification() -> Option<Value> {
-    let shared = std::env::var_os("TROUPE_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let path = shared.unwrap_or_else(beside).join("openai/openapi_core.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
-        Err(error) => {
-            eprintln!("SKIPPED: {}: {error}; TROUPE_SHARED names the folder that holds openai/", path.display());
-            None
-        }
-    }
-}
-
-/// OpenAPI 3.0's `nullable` in the words of JSON Schema.
-fn modern(schema: Value) -> Value {
-    match schema {
-        Value::Object(fields) => {
-            let mut fields: serde_json::Map<_, _> = fields.into_iter().map(|(k, v)| (k, modern(v))).collect();
-            if fields.remove("nullable") == Some(Value::Bool(true)) {
-                json!({"anyOf": [Value::Object(fields), {"type": "null"}]})
-            } else {
-                Value::Object(fields)
-            }
-        }
-        Value::Array(list) => list.into_iter().map(modern).collect(),
-        other => other,
-    }
-}
-
-fn validator(specification: &Value, name: &str) -> Validator {
-    let components = modern(specification["components"].clone());
-    assert!(!components["schemas"][name].is_null(), "the specification has no {name}");
-    let schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$ref": format!("#/components/schemas/{name}"),
-        "components": components,
-    });
-    jsonschema::validator_for(&schema).unwrap()
+fn validator(specification: &Specification, name: &str) -> Validator {
+    jsonschema::validator_for(&specification.schema(name)).unwrap()
 }
 
 fn check(validator: &Validator, value: &Value) {
@@ -73,7 +35,7 @@ fn complete(chunk: &mut Value) {
 
 #[tokio::test]
 async fn responses_and_chunks_are_openais() {
-    let Some(specification) = specification() else { return };
+    let Some(specification) = Specification::openai() else { return };
     let (fake, _seen) = Fake::well();
     let door = door(&fake);
     let chat = validator(&specification, "CreateChatCompletionResponse");
@@ -100,7 +62,7 @@ async fn responses_and_chunks_are_openais() {
 
 #[tokio::test]
 async fn calls_are_openais() {
-    let Some(specification) = specification() else { return };
+    let Some(specification) = Specification::openai() else { return };
     let chat = validator(&specification, "CreateChatCompletionResponse");
     let chunk = validator(&specification, "CreateChatCompletionStreamResponse");
     for text in [None, Some("Let me see.")] {
@@ -115,7 +77,7 @@ async fn calls_are_openais() {
 
 #[tokio::test]
 async fn models_and_errors_are_openais() {
-    let Some(specification) = specification() else { return };
+    let Some(specification) = Specification::openai() else { return };
     let (fake, _seen) = Fake::well();
     let well = door(&fake);
     check(&validator(&specification, "ListModelsResponse"), &get(&well, "/v1/models").await.json());
@@ -131,7 +93,7 @@ async fn models_and_errors_are_openais() {
 /// Without this, a schema that takes everything would go unnoticed.
 #[tokio::test]
 async fn the_schemas_do_refuse_something() {
-    let Some(specification) = specification() else { return };
+    let Some(specification) = Specification::openai() else { return };
     let chat = validator(&specification, "CreateChatCompletionResponse");
     assert!(!chat.is_valid(&json!({"id": "x"})));
     let chunk = validator(&specification, "CreateChatCompletionStreamResponse");

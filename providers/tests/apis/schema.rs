@@ -1,55 +1,16 @@
 //! What is sent to OpenAI against its published schema, where that is at hand.
 
-use std::path::PathBuf;
-
 use jsonschema::Validator;
 use protocol::config::ProviderKind;
 use protocol::ids::TokenId;
 use protocol::request::{ChatMessage, Input, Params, Request, Tool, ToolCall, ToolChoice, Tools};
-use providers::mock::Mock;
+use providers::mock::{Mock, Specification};
 use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// OpenAI's specification. It is not ours to publish, so it lies beside the repository.
-fn specification() -> Option<Value> {
-    let shared = std::env::var_os("TROUPE_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let path = shared.unwrap_or_else(beside).join("openai/openapi_core.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
-        Err(error) => {
-            eprintln!("SKIPPED: {}: {error}; TROUPE_SHARED names the folder that holds openai/", path.display());
-            None
-        }
-    }
-}
-
-/// OpenAPI 3.0's `nullable` in the words of JSON Schema.
-fn modern(schema: Value) -> Value {
-    match schema {
-        Value::Object(fields) => {
-            let mut fields: serde_json::Map<_, _> = fields.into_iter().map(|(k, v)| (k, modern(v))).collect();
-            if fields.remove("nullable") == Some(Value::Bool(true)) {
-                json!({"anyOf": [Value::Object(fields), {"type": "null"}]})
-            } else {
-                Value::Object(fields)
-            }
-        }
-        Value::Array(list) => list.into_iter().map(modern).collect(),
-        other => other,
-    }
-}
-
-fn validator(specification: &Value, name: &str) -> Validator {
-    let components = modern(specification["components"].clone());
-    assert!(!components["schemas"][name].is_null(), "the specification has no {name}");
-    let schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$ref": format!("#/components/schemas/{name}"),
-        "components": components,
-    });
-    jsonschema::validator_for(&schema).unwrap()
+fn validator(specification: &Specification, name: &str) -> Validator {
+    jsonschema::validator_for(&specification.schema(name)).unwrap()
 }
 
 async fn sent(request: Request) -> Value {
@@ -92,7 +53,7 @@ fn rich() -> Request {
 
 #[tokio::test]
 async fn what_is_sent_is_openais() {
-    let Some(specification) = specification() else { return };
+    let Some(specification) = Specification::openai() else { return };
     let chat = validator(&specification, "CreateChatCompletionRequest");
     let completion = validator(&specification, "CreateCompletionRequest");
     let text = Request { input: Input::Text("Once".into()), ..hello().request };

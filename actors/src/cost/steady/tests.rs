@@ -1,58 +1,13 @@
-use std::sync::atomic::AtomicBool;
+use store::contract::FaultyStore;
 
 use super::*;
-
-/// Fails on demand.
-#[derive(Debug, Default)]
-struct Disk {
-    inner: store::MemoryStore,
-    fails: AtomicBool,
-}
-
-impl Store for Disk {
-    fn load(&self) -> Result<Hard, StoreError> {
-        self.inner.load()
-    }
-
-    fn commit(&self, batch: &[Write]) -> Result<Receipt, StoreError> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(StoreError::Disk { path: "disk".into(), why: "it fails".into() });
-        }
-        self.inner.commit(batch)
-    }
-
-    fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-        self.inner.usage(query)
-    }
-
-    fn totals(
-        &self,
-        since: Option<UnixMillis>,
-        until: Option<UnixMillis>,
-        by: Grouping,
-    ) -> Result<BTreeMap<String, Total>, StoreError> {
-        self.inner.totals(since, until, by)
-    }
-
-    fn compact(&self, before: UnixMillis) -> Result<Compacted, StoreError> {
-        self.inner.compact(before)
-    }
-
-    fn usage_exists(&self, request: RequestId) -> Result<bool, StoreError> {
-        self.inner.usage_exists(request)
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.inner.close()
-    }
-}
 
 fn write(name: &str) -> Write {
     Write::PutBlob { name: name.into(), bytes: vec![1] }
 }
 
-fn bed() -> (Arc<Disk>, Steady) {
-    let disk = Arc::new(Disk::default());
+fn bed() -> (Arc<FaultyStore>, Steady) {
+    let disk = Arc::new(FaultyStore::default());
     (Arc::clone(&disk), Steady::new(disk))
 }
 
@@ -66,9 +21,9 @@ fn batch(first: bool, last: bool, name: &str) -> Vec<Write> {
 fn after_a_failure_nothing_passes_until_what_is_missing_has_come() {
     let (disk, steady) = bed();
     steady.commit(&[write("a")]).unwrap();
-    disk.fails.store(true, Ordering::SeqCst);
+    disk.fail(true);
     steady.commit(&[write("b")]).unwrap_err();
-    disk.fails.store(false, Ordering::SeqCst);
+    disk.fail(false);
     steady.commit(&[write("c")]).unwrap_err();
     assert!(steady.failed());
     steady.commit(&batch(true, false, "b")).unwrap();
@@ -84,10 +39,10 @@ fn after_a_failure_nothing_passes_until_what_is_missing_has_come() {
 #[test]
 fn the_last_part_is_of_no_use_without_the_others() {
     let (disk, steady) = bed();
-    disk.fails.store(true, Ordering::SeqCst);
+    disk.fail(true);
     steady.commit(&[write("a")]).unwrap_err();
     steady.commit(&batch(true, false, "a")).unwrap_err();
-    disk.fails.store(false, Ordering::SeqCst);
+    disk.fail(false);
     steady.commit(&batch(false, true, "b")).unwrap_err();
     assert!(steady.failed());
     steady.commit(&batch(true, true, "a")).unwrap();
