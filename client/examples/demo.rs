@@ -1,8 +1,9 @@
 //! A few questions through the client library: what `cargo xtask demo` runs against its cluster.
 //!
-//! `demo ADDRESS KEY_FILE CA_FILE`. First one question alone, then two at once, then four at once that
-//! share a long system prompt with the two, so that its prefix is cached on both nodes by then. It
-//! ends well only if every job did, the capital of France is Paris, and two nodes served.
+//! `demo ADDRESS KEY_FILE CA_FILE`. First one question alone, then two at once with long system prompts that
+//! differ: the second finds a queue where the first went, and nothing cached anywhere, so that each node gets
+//! one. Then four at once, two with each of these prompts, which find its prefix cached where it was computed.
+//! It ends well only if every job did, the capital of France is Paris, and two nodes served.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -21,6 +22,13 @@ const GUIDE: &str = "You are a friendly guide for people who travel the world fo
     You name the place first, then one thing that a traveller should see there, and you stop. \
     You do not speak about prices, politics or the weather, and you do not ask questions back. \
     If you do not know a place, you say so and name the nearest place that you know well.";
+
+/// Likewise, with another beginning.
+const COOK: &str = "Answer as the cook of a small inn who has fed guests from everywhere for thirty years. \
+    Keep to one or two short sentences that a child could follow, and never write a list. \
+    Start with the name of a dish, go on with the one thing that makes it good, and then stop. \
+    Leave out prices, brands and diets, and do not put a question to the guest in return. \
+    If a dish is not known to you, say so and name the nearest one that you have cooked yourself.";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,15 +68,15 @@ async fn run() -> Result<(), Failure> {
     let key = std::fs::read_to_string(key).map_err(|error| format!("cannot read {key}: {error}"))?;
     let client = Client::connect(ConnectOptions::new(address.as_str(), key, Trust::CaFile(ca.into()))).await?;
 
-    let ask_guide = |job, text| Question { job, system: Some(GUIDE), text };
+    let ask = |system, job, text| Question { job, system: Some(system), text };
     let rounds = [
         vec![Question { job: 1, system: None, text: FRANCE }],
-        vec![ask_guide(2, "What should I see in Rome?"), ask_guide(3, "What should I see in Cairo?")],
+        vec![ask(GUIDE, 2, "What should I see in Rome?"), ask(COOK, 3, "What should I eat in Cairo?")],
         vec![
-            ask_guide(4, "What should I see in Tokyo?"),
-            ask_guide(5, "What should I see in London?"),
-            ask_guide(6, "What should I see in New York?"),
-            ask_guide(7, FRANCE),
+            ask(GUIDE, 4, "What should I see in Tokyo?"),
+            ask(COOK, 5, "What should I eat in London?"),
+            ask(GUIDE, 6, FRANCE),
+            ask(COOK, 7, "What should I eat in New York?"),
         ],
     ];
     let mut served = Vec::new();
@@ -81,7 +89,7 @@ async fn run() -> Result<(), Failure> {
             println!("[{}] ? {}", question.job, question.text);
         }
         let alone = round.len() == 1;
-        for outcome in join_all(round.iter().map(|question| ask(&client, question, alone))).await {
+        for outcome in join_all(round.iter().map(|question| answer(&client, question, alone))).await {
             served.push(outcome?);
         }
     }
@@ -90,7 +98,7 @@ async fn run() -> Result<(), Failure> {
 }
 
 /// Asks, and prints the answer as it comes.
-async fn ask(client: &Client, question: &Question, alone: bool) -> Result<Served, Failure> {
+async fn answer(client: &Client, question: &Question, alone: bool) -> Result<Served, Failure> {
     let failed = |error: &dyn std::fmt::Display| -> Failure { format!("job {}: {error}", question.job).into() };
     let mut request = Ask::chat(MODEL).max_tokens(48).temperature(0.0);
     if let Some(text) = question.system {
