@@ -25,6 +25,7 @@ pub use protocol::config::Policy;
 
 pub mod cost;
 pub mod ledger;
+pub mod roster;
 pub mod routed;
 pub mod sessions;
 

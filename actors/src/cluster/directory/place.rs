@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use policy::health::Verdict;
 use policy::placement::Choice;
+use policy::placement::roster::{Key, Nodes, View};
 use policy::pull::{self, Offer, Terms};
 use protocol::ids::NodeId;
 use protocol::message::{Pull, Role};
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::connection::Connection;
 
-use super::roster::{Entered, Key, Nodes, View};
+use super::roster::{Entered, Ways};
 use super::{Directory, Reach};
 use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
 
@@ -61,8 +62,6 @@ struct Asked<'a> {
 }
 
 impl Nodes for Asked<'_> {
-    type Way = Way;
-
     fn view(&self, node: NodeId) -> Option<View> {
         let Want { model, words, .. } = self.want;
         let entry = self.directory.nodes.get(&node).filter(|entry| self.part.takes(entry.hello.role))?;
@@ -73,6 +72,14 @@ impl Nodes for Asked<'_> {
         asked.then_some(View { worker, jobs: card.jobs, blocks: card.blocks })
     }
 
+    fn known(&self, node: NodeId) -> bool {
+        self.directory.prefixes.known(&self.want.model, node)
+    }
+}
+
+impl Ways for Asked<'_> {
+    type Way = Way;
+
     fn way(&self, node: NodeId) -> Option<Way> {
         let entry = self.directory.nodes.get(&node)?;
         Some(Way {
@@ -80,10 +87,6 @@ impl Nodes for Asked<'_> {
             connection: Arc::clone(&entry.connection),
             suspect: entry.suspect.subscribe(),
         })
-    }
-
-    fn known(&self, node: NodeId) -> bool {
-        self.directory.prefixes.known(&self.want.model, node)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use policy::placement::roster::Key;
 use protocol::engine::BlockHash;
 use protocol::units::Tokens;
 
 use super::PlacementMetrics;
 use crate::cluster::Clock;
-use crate::cluster::directory::roster::{Key, Rosters};
+use crate::cluster::directory::roster::Rosters;
 
 /// Counts while it lives.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use policy::breaker::State;
 use policy::job::Verdict;
+use policy::placement::roster::Key;
 
 use crate::cluster::Clock;
-use crate::cluster::directory::roster::{Key, Rosters};
+use crate::cluster::directory::roster::Rosters;
 
 /// A permit of a node's breaker. To drop it without a verdict is to say nothing of the node.
 #[derive(Debug)]

@@ -1,0 +1,254 @@
+//! Who serves one model, what was sent there, and how it went: all that a decision is made from, in one hand.
+//!
+//! Rules:
+//! - To place a request is to look at the nodes of its model, not at the fleet; of two requests that come together
+//!   the second sees where the first went ([`Roster::enter`]).
+//! - What was entered is given back by [`Roster::ended`], once, whatever became of it. A node that connects anew
+//!   begins with nothing: what was sent over its older connection ended with that.
+//! - What the cluster knows of a node otherwise (its reports, its health, its cache) is the caller's ([`Nodes`]).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::engine::BlockHash;
+use protocol::ids::NodeId;
+use protocol::message::WorkerReport;
+use protocol::units::{Blocks, Tokens};
+
+use super::ledger::{Ledger, Ticket};
+use super::routed::Routed;
+use super::sessions::{Last, Sessions};
+use super::{Candidate, Choice, Decision, Prompt, Settings, choose};
+use crate::breaker::{self, Breaker, Permit, State};
+use crate::job::Verdict;
+
+/// Blocks of prompts on their way that are remembered: about 6 MiB.
+const ROUTED: usize = 65_536;
+
+/// What is known of a node that serves the model and may be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// As it last reported.
+    pub worker: WorkerReport,
+    /// Jobs it can hold.
+    pub jobs: u32,
+    /// Blocks it has.
+    pub blocks: Blocks,
+}
+
+/// What a decision asks of the rest of the cluster.
+pub trait Nodes {
+    /// The node, if it may be asked now.
+    fn view(&self, node: NodeId) -> Option<View>;
+    /// Whether the index knows all that the node has cached.
+    fn known(&self, node: NodeId) -> bool;
+}
+
+/// What is to be placed.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Its size.
+    pub prompt: Prompt,
+    /// The names of its full blocks, from the front.
+    pub chain: &'a [BlockHash],
+    /// The conversation, if it is known.
+    pub session: Option<u64>,
+    /// Who has refused or failed already.
+    pub tried: &'a [NodeId],
+}
+
+/// Where a job stands in a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Where it was sent.
+    pub node: NodeId,
+    /// The permit of that node's breaker.
+    pub permit: Permit,
+    link: u64,
+    ticket: Ticket,
+    /// Blocks of its prompt that were cached there already.
+    cached: Blocks,
+}
+
+/// Who serves one model.
+#[derive(Debug)]
+pub struct Roster {
+    members: BTreeMap<NodeId, Member>,
+    routed: Routed,
+    sessions: Sessions,
+    /// Decisions so far.
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    link: u64,
+    ledger: Ledger,
+    breaker: Breaker,
+}
+
+impl Roster {
+    /// Nobody yet.
+    pub fn new(config: &protocol::config::Placement) -> Self {
+        Self {
+            members: BTreeMap::new(),
+            routed: Routed::new(ROUTED, config.foresight.0),
+            sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
+            turn: 0,
+        }
+    }
+
+    /// A node serves the model, over this connection.
+    pub fn serves(&mut self, node: NodeId, link: u64) {
+        if self.members.get(&node).is_some_and(|member| member.link == link) {
+            return;
+        }
+        self.members.insert(node, Member { link, ledger: Ledger::default(), breaker: Breaker::default() });
+        self.routed.leave(node);
+    }
+
+    /// A node's connection is gone, or it serves the model no more. Nothing happens if a newer one is here.
+    pub fn leaves(&mut self, node: NodeId, link: u64) {
+        if self.members.get(&node).is_some_and(|member| member.link <= link) {
+            self.members.remove(&node);
+        }
+    }
+
+    /// Whether nobody serves it.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Jobs that were sent and have not ended.
+    pub fn open(&self) -> u64 {
+        self.members.values().map(|member| u64::from(member.ledger.jobs())).sum()
+    }
+
+    /// Jobs that were sent to a node and have not ended.
+    pub fn open_at(&self, node: NodeId) -> u32 {
+        self.members.get(&node).map_or(0, |member| member.ledger.jobs())
+    }
+
+    /// How a node's breaker stands; none if it is not here.
+    pub fn breaker(&self, now: Duration, node: NodeId) -> Option<State> {
+        self.members.get(&node).map(|member| member.breaker.state(now))
+    }
+
+    /// Where to ask. `hits` are the blocks of the prompt that the index believes to be cached, by node. `random` gives
+    /// numbers in [0, 1). None if there is nobody to ask. Nothing is entered.
+    pub fn decide(
+        &mut self,
+        now: Duration,
+        wish: &Wish<'_>,
+        hits: &BTreeMap<NodeId, Blocks>,
+        nodes: &impl Nodes,
+        settings: &Settings,
+        random: &mut impl FnMut() -> f64,
+    ) -> Option<Decision> {
+        let block = wish.prompt.block;
+        let last = wish.session.and_then(|session| self.sessions.last(now, session));
+        let begins: Vec<NodeId> =
+            wish.chain.first().map_or_else(Vec::new, |hash| self.routed.nodes(now, hash).collect());
+        let mut candidates = Vec::with_capacity(self.members.len());
+        for (&node, member) in self.members.iter().filter(|(node, _)| !wish.tried.contains(node)) {
+            let Some(View { worker, jobs, blocks }) = nodes.view(node) else { continue };
+            let mut cached = hits.get(&node).copied().unwrap_or_default();
+            if cached > Blocks::ZERO || begins.contains(&node) {
+                cached = self.routed.reach(now, node, wish.chain, cached);
+            }
+            let cached = Tokens(cached.0.saturating_mul(block.0));
+            let session = last.filter(|last| last.node == node).map(|last| last.tokens);
+            let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
+            candidates.push(Candidate {
+                node,
+                cached: (!blind).then_some(cached),
+                session,
+                load: worker.load,
+                oldest: worker.oldest,
+                rates: worker.rates,
+                sent: member.ledger.sent(),
+                jobs,
+                blocks,
+                open: !member.breaker.admits(now),
+            });
+        }
+        let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
+        for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
+            candidate.open = out;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        choose(&wish.prompt, &candidates, settings, self.turn, random)
+    }
+
+    /// A job goes where it was decided. None if that node is not here any more.
+    pub fn enter(&mut self, now: Duration, wish: &Wish<'_>, choice: &Choice) -> Option<Key> {
+        let member = self.members.get_mut(&choice.node)?;
+        let ticket = member.ledger.enter(wish.prompt.tokens - choice.cached);
+        // One who has to be asked although its breaker is open is asked without deciding it.
+        let permit = member.breaker.permit(now).unwrap_or_else(|| member.breaker.force());
+        let cached = Blocks(choice.cached.0 / wish.prompt.block.0.max(1));
+        self.routed.note(now, choice.node, wish.chain, cached);
+        if let Some(session) = wish.session {
+            self.sessions.note(now, session, Last { node: choice.node, tokens: wish.prompt.tokens });
+        }
+        Some(Key { node: choice.node, link: member.link, ticket, permit, cached })
+    }
+
+    /// A report came.
+    pub fn reported(&mut self, now: Duration, node: NodeId, link: u64) {
+        if let Some(member) = self.member(node, link) {
+            member.ledger.on_report(now);
+        }
+    }
+
+    /// The node has taken the job.
+    pub fn granted(&mut self, now: Duration, key: &Key) {
+        if let Some(member) = self.member(key.node, key.link) {
+            member.ledger.granted(now, key.ticket);
+        }
+    }
+
+    /// The job's first token is there.
+    pub fn computed(&mut self, key: &Key) {
+        if let Some(member) = self.member(key.node, key.link) {
+            member.ledger.computed(key.ticket);
+        }
+    }
+
+    /// The job has ended there. If the node never took it, its prompt will not be cached there.
+    pub fn ended(&mut self, key: &Key, chain: &[BlockHash], taken: bool) {
+        let Some(member) = self.member(key.node, key.link) else { return };
+        member.ledger.ended(key.ticket);
+        if !taken {
+            self.routed.forget(key.node, chain, key.cached);
+        }
+    }
+
+    /// How it went with the node, for its breaker; none: nobody knows. The breaker's new state, if that changed.
+    pub fn judge(
+        &mut self,
+        now: Duration,
+        key: &Key,
+        verdict: Option<Verdict>,
+        settings: &breaker::Settings,
+        random: f64,
+    ) -> Option<State> {
+        let breaker = &mut self.member(key.node, key.link)?.breaker;
+        let before = breaker.state(now);
+        match verdict {
+            Some(Verdict::Good) => breaker.good(key.permit),
+            Some(Verdict::Busy) => breaker.busy(key.permit),
+            Some(Verdict::Fault) => breaker.fault(now, key.permit, settings, random),
+            None => breaker.forget(key.permit),
+        }
+        let after = breaker.state(now);
+        (after != before).then_some(after)
+    }
+
+    fn member(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
+        self.members.get_mut(&node).filter(|member| member.link == link)
+    }
+}
+
+#[cfg(test)]
+mod tests;
