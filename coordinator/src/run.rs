@@ -251,6 +251,7 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
             waiting: Arc::clone(&waiting),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
+            recent: Arc::default(),
         },
         max_requests: config.coordinator.max_requests as usize,
         degrading: Arc::clone(&degrading),

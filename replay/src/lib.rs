@@ -4,5 +4,6 @@
 //! byte. What decides is the coordinator's own code (`policy`), and what serves is the engine that stands in for the
 //! real one in its tests (`actors::mock`), with the times of a [`profile`].
 
+pub mod plan;
 pub mod profile;
 pub mod trace;

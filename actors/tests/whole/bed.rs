@@ -61,6 +61,7 @@ impl Coordinator {
             retries: Arc::new(Retries::new((&config.retry).into())),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
+            recent: Arc::default(),
         };
         Arc::new(Self { directory, index, texts: Arc::default(), shared })
     }
