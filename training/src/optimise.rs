@@ -13,9 +13,9 @@ const FLAT: f64 = 1e-5;
 /// A prompt with a probability to learn, and how much it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
-    pub(crate) vector: &'a Vector,
-    pub(crate) target: f64,
-    pub(crate) weight: f64,
+    pub vector: &'a Vector,
+    pub target: f64,
+    pub weight: f64,
 }
 
 /// A bias, weights of the counts, weights of the buckets, one after the other.
@@ -26,15 +26,15 @@ const COUNTS: usize = NAMES.len();
 const SIZE: usize = 1 + COUNTS + BUCKETS;
 
 impl Model {
-    pub(crate) fn bias(&self) -> f64 {
+    pub fn bias(&self) -> f64 {
         self.0.first().copied().unwrap_or_default()
     }
 
-    pub(crate) fn counts(&self) -> &[f64] {
+    pub fn counts(&self) -> &[f64] {
         self.0.get(1..=COUNTS).unwrap_or_default()
     }
 
-    pub(crate) fn buckets(&self) -> &[f64] {
+    pub fn buckets(&self) -> &[f64] {
         self.0.get(1 + COUNTS..).unwrap_or_default()
     }
 
