@@ -26,15 +26,15 @@ const COUNTS: usize = NAMES.len();
 const SIZE: usize = 1 + COUNTS + BUCKETS;
 
 impl Model {
-    pub fn bias(&self) -> f64 {
+    pub(crate) fn bias(&self) -> f64 {
         self.0.first().copied().unwrap_or_default()
     }
 
-    pub fn counts(&self) -> &[f64] {
+    pub(crate) fn counts(&self) -> &[f64] {
         self.0.get(1..=COUNTS).unwrap_or_default()
     }
 
-    pub fn buckets(&self) -> &[f64] {
+    pub(crate) fn buckets(&self) -> &[f64] {
         self.0.get(1 + COUNTS..).unwrap_or_default()
     }
 
