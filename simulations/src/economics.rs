@@ -10,6 +10,7 @@
 //!
 //! Left to others: how fast anything is (`replay`), and how the weights were learned (`training`).
 
+pub mod compared;
 pub mod day;
 pub mod json;
 pub mod measure;

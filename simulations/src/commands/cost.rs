@@ -9,11 +9,12 @@ use policy::complexity::LinearScorer;
 use policy::complexity::tiers::Mode;
 use policy::prices::List;
 use protocol::units::Percent;
+use simulations::economics::compared::auto;
 use simulations::economics::offers::{self, Priced};
 use simulations::economics::policies::{Choose, Policy};
 use simulations::economics::prompts::Pool;
 use simulations::economics::report::{Month, Report};
-use simulations::economics::run::{Stage, auto};
+use simulations::economics::run::Stage;
 use simulations::economics::setting::{Mix, Setting};
 use simulations::economics::{json, plot};
 

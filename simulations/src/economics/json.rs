@@ -4,7 +4,7 @@ use protocol::money::Money;
 use protocol::units::Nanos;
 use serde_json::{Value, json};
 
-use super::measure::Against;
+use super::measure::{Against, Point};
 use super::report::{Month, Report};
 use super::run::{MixReport, Row};
 
@@ -40,9 +40,9 @@ pub fn json(report: &Report) -> Value {
 
 fn mix(report: &MixReport) -> Value {
     let mix = &report.priced.mix;
-    let points = |curve: &[(f64, Against)]| -> Value {
-        curve.iter().map(|(share, point)| json!({ "share": part(*share), "against": against(point, true) })).collect()
-    };
+    let point =
+        |point: &Point| json!({ "at": part(point.at), "up": part(point.up), "against": against(&point.against, true) });
+    let points = |curve: &[Point]| curve.iter().map(point).collect::<Vec<Value>>();
     let tiers = mix.tiers.iter().zip(&report.priced.tiers).zip(&report.ends).map(|((tier, priced), end)| {
         json!({
             "name": tier.name,
@@ -59,10 +59,17 @@ fn mix(report: &MixReport) -> Value {
     let anew = report.anew.as_ref().map(|anew| {
         json!({
             "prompts": anew.prompts,
-            "share": anew.chosen.map(|(share, _)| part(share)),
-            "there": anew.chosen.map(|(_, there)| against(&there, true)),
-            "held": anew.held.map(|(held, _)| against(&held, true)),
+            "chosen": anew.chosen.as_ref().map(point),
+            "held": anew.held.as_ref().map(|(held, _)| point(held)),
             "interval": anew.held.map(|(_, interval)| interval.map(|end| against(&end, true))),
+            "there": anew.there.map(|interval| interval.map(|end| against(&end, true))),
+            "all": anew.all.iter().map(|(mode, own, interval)| {
+                json!({
+                    "mode": mode.to_string(),
+                    "point": point(own),
+                    "interval": interval.map(|end| against(&end, true)),
+                })
+            }).collect::<Vec<_>>(),
             "unseen": points(&anew.unseen),
         })
     });
@@ -73,6 +80,9 @@ fn mix(report: &MixReport) -> Value {
         "policies": report.rows.iter().map(|one| row(one, report.labelled)).collect::<Vec<_>>(),
         "curves": report.curves.iter().map(|(name, curve)| json!({ "name": name, "points": points(curve) })).collect::<Vec<_>>(),
         "anew": anew,
+        "load": report.load.iter().map(|(times, paid, saved)| {
+            json!({ "times": times, "units": paid.units, "paid": money(paid.day), "saved_paid": part(*saved) })
+        }).collect::<Vec<_>>(),
         "cached": report.cached.iter().map(|(share, day, saved)| {
             json!({ "cached": share.0, "day": money(*day), "saved": part(*saved) })
         }).collect::<Vec<_>>(),
@@ -92,6 +102,7 @@ fn row(row: &Row, labelled: bool) -> Value {
         "units": row.paid.units,
         "quality": if labelled { part(row.ran.quality) } else { Value::Null },
         "against": against(&row.against, labelled),
+        "gap": part(row.gap),
         "interval": row.interval.map(|end| against(&end, labelled)),
         "saved_paid": part(row.saved_paid),
     })

@@ -194,20 +194,65 @@ pub fn interval(own: &[Expected], top: &[Expected], seed: u64) -> [Against; 2] {
         .map(|place| Against { saved: at(&saved, place), kept: at(&kept, place) })
 }
 
-/// The curve of savings against quality by share sent up, in hundredths, from none to all.
-pub fn curve(bench: &Bench<'_>, score: &dyn Fn(usize) -> Score) -> Vec<(f64, Against)> {
+/// A point of a curve.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Point {
+    /// What was turned: the share that a cut stands for, or a threshold.
+    pub at: f64,
+    /// How much of the requests goes above the lowest tier.
+    pub up: f64,
+    /// Against the best tier alone.
+    pub against: Against,
+}
+
+impl Point {
+    /// Of what is expected of each prompt.
+    pub fn of(at: f64, own: &[Expected], top: &[Expected]) -> Self {
+        let up = mean(own).asked.iter().skip(1).sum();
+        Self { at, up, against: against(own, top) }
+    }
+}
+
+/// The curve of savings against quality by the share that cuts stand for, in hundredths, from none to all.
+pub fn curve(bench: &Bench<'_>, score: &dyn Fn(usize) -> Score) -> Vec<Point> {
     let top = bench.top();
     let at = |percent: u32| {
         let share = f64::from(percent) / 100.0;
-        (share, against(&bench.expect_by(&bench.at_share(share), score), &top))
+        Point::of(share, &bench.expect_by(&bench.at_share(share), score), &top)
     };
     (0..=100).map(at).collect()
 }
 
+/// The curve that nothing can be above: of all prompts, those go up first to which that adds most for its cost, each
+/// to the cheapest of the tiers that do best with it.
+pub fn bound(bench: &Bench<'_>) -> Vec<Point> {
+    let top = bench.top();
+    let tiers: Vec<Vec<Expected>> =
+        (0..bench.priced.tiers.len()).map(|tier| bench.expect(&Policy::new("", Choose::Always(tier)))).collect();
+    let Some(mut own) = tiers.first().cloned() else { return Vec::new() };
+    let mut moves: Vec<(f64, usize, &Expected)> = Vec::new();
+    for (item, low) in own.iter().enumerate() {
+        let others = tiers.iter().filter_map(|tier| tier.get(item));
+        let best = others.reduce(|best, other| if other.quality > best.quality { other } else { best });
+        let Some(best) = best.filter(|best| best.quality > low.quality) else { continue };
+        moves.push(((best.quality - low.quality) / (best.cost - low.cost).max(1.0), item, best));
+    }
+    moves.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let count = own.len().max(1) as f64;
+    let mut points = vec![Point::of(0.0, &own, &top)];
+    for (done, (_, item, best)) in moves.into_iter().enumerate() {
+        if let Some(place) = own.get_mut(item) {
+            place.clone_from(best);
+        }
+        points.push(Point::of((done + 1) as f64 / count, &own, &top));
+    }
+    points
+}
+
 /// The point of a curve that saves most while it keeps so much.
-pub fn best(curve: &[(f64, Against)], least: f64) -> Option<(f64, Against)> {
-    let enough = curve.iter().filter(|(_, point)| point.kept >= least);
-    enough.max_by(|a, b| a.1.saved.total_cmp(&b.1.saved).then(b.0.total_cmp(&a.0))).copied()
+pub fn best(curve: &[Point], least: f64) -> Option<Point> {
+    let enough = curve.iter().filter(|point| point.against.kept >= least);
+    enough.max_by(|a, b| a.against.saved.total_cmp(&b.against.saved).then(b.up.total_cmp(&a.up))).copied()
 }
 
 #[cfg(test)]

@@ -178,4 +178,4 @@ pub struct Paid {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

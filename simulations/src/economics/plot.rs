@@ -10,17 +10,18 @@ use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
 use plotters::style::{BLACK, Color, RGBColor, WHITE};
 
-use super::measure::Against;
+use super::measure::{Against, Point};
 use super::report::Report;
 use super::run::{MixReport, SAVED, WANTED};
 
 const WIDTH: u32 = 1100;
 const PANEL: u32 = 420;
-const COLOURS: [RGBColor; 5] = [
+const COLOURS: [RGBColor; 6] = [
     RGBColor(0x1f, 0x5f, 0xbf),
     RGBColor(0x99, 0x99, 0x99),
     RGBColor(0xc7, 0x7c, 0x11),
     RGBColor(0x2e, 0x8b, 0x57),
+    RGBColor(0x55, 0x55, 0x55),
     RGBColor(0xb0, 0x30, 0x60),
 ];
 const SHADE: RGBColor = RGBColor(0xd8, 0xee, 0xd8);
@@ -72,19 +73,19 @@ fn panel(area: &Area<'_>, mix: &MixReport) -> Result<(), PlotError> {
     let percent = |point: &Against| (100.0 * point.saved, 100.0 * point.kept);
     let curves = mix.curves.iter().map(|(name, curve)| (*name, curve));
     let unseen = mix.anew.iter().map(|anew| ("auto, task never seen", &anew.unseen));
-    let curves: Vec<(&str, &Vec<(f64, Against)>)> = curves.chain(unseen).collect();
-    let points = || curves.iter().flat_map(|(_, curve)| curve.iter()).map(|(_, point)| percent(point));
+    let curves: Vec<(&str, &Vec<Point>)> = curves.chain(unseen).collect();
+    let points = || curves.iter().flat_map(|(_, curve)| curve.iter()).map(|point| percent(&point.against));
     let rows = || mix.rows.iter().map(|row| percent(&row.against));
     let all = || points().chain(rows());
     let low = all().map(|(_, kept)| kept).fold(94.0, f64::min).floor() - 1.0;
-    let high = all().map(|(_, kept)| kept).fold(101.0, f64::max).ceil() + 1.0;
+    let high = all().map(|(_, kept)| kept).fold(101.0, f64::max).ceil() + 3.0;
     let title = format!("{}: quality kept (%) against savings (%)", mix.priced.mix.name);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 16))
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(48)
-        .build_cartesian_2d(-5.0..100.0, low..high)?;
+        .build_cartesian_2d(-25.0..100.0, low..high)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -96,7 +97,7 @@ fn panel(area: &Area<'_>, mix: &MixReport) -> Result<(), PlotError> {
     let corner = [(100.0 * SAVED.0, 100.0 * WANTED), (100.0 * SAVED.1, high)];
     chart.draw_series([Rectangle::new(corner, SHADE.mix(0.7).filled())])?;
     for ((name, curve), colour) in curves.iter().zip(COLOURS) {
-        let line = LineSeries::new(curve.iter().map(|(_, point)| percent(point)), colour.stroke_width(2));
+        let line = LineSeries::new(curve.iter().map(|point| percent(&point.against)), colour.stroke_width(2));
         chart
             .draw_series(line)?
             .label(*name)
@@ -112,16 +113,13 @@ fn panel(area: &Area<'_>, mix: &MixReport) -> Result<(), PlotError> {
         .legend(|(x, y)| Circle::new((x + 8, y), 4, BLACK.filled()));
     chart
         .draw_series(of("oracle").map(|point| Cross::new(point, 5, BLACK.stroke_width(2))))?
-        .label("oracle")
+        .label("cheapest good enough by the labels")
         .legend(|(x, y)| Cross::new((x + 8, y), 5, BLACK.stroke_width(2)));
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

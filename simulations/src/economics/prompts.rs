@@ -139,7 +139,8 @@ impl Pool {
         day
     }
 
-    fn score(&self, item: usize) -> Score {
+    /// How hard a prompt is.
+    pub fn score(&self, item: usize) -> Score {
         self.items.get(item).map_or(Score::new(0.5, 0.5), |item| item.score)
     }
 
@@ -148,7 +149,10 @@ impl Pool {
         // What lies further back counts as a turn, not as words.
         let lost = (turn as usize).saturating_sub(earlier.len());
         let talk = std::iter::repeat_n("…", lost).chain(earlier.iter().rev().map(text)).chain([text(&item)]);
-        let messages = talk.map(|text| ChatMessage::new("user", text)).collect();
+        let answered = talk.flat_map(|text| [ChatMessage::new("user", text), ChatMessage::new("assistant", "…")]);
+        let mut messages: Vec<ChatMessage> = answered.collect();
+        // The newest has no answer yet.
+        messages.pop();
         scorer.score(&Prompt::of(&Input::Chat(messages), &Tools::default()))
     }
 }
@@ -230,4 +234,4 @@ impl Deck {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

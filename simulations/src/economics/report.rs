@@ -7,7 +7,7 @@ use protocol::money::Money;
 use protocol::units::{Nanos, UnixMillis};
 
 use super::day::{BEGIN, Ran};
-use super::measure::Against;
+use super::measure::{Point, best};
 use super::run::{Anew, MixReport, Row, SAVED, WANTED};
 use super::setting::Workload;
 
@@ -114,15 +114,16 @@ fn mix_text(out: &mut String, report: &MixReport, workload: &Workload) {
     let paid = if report.priced.has_own() { "    PAID A DAY  UNITS   SAVED" } else { "" };
     _ = writeln!(
         out,
-        "\n  {:<38} {:<20} {:>10} {:>12} {:>8}  {:<17} {:>8}  {:<17}{paid}",
+        "\n  {:<38} {:<20} {:>10} {:>12} {:>7}  {:<13} {:>8}  {:<14} {:>8}{paid}",
         "POLICY",
         format!("ASKED: {}", names.join("/")),
         "A DAY",
         "A MONTH",
         "SAVED",
-        "  95 % OF SAMPLES",
+        "95 %",
         "KEPT",
-        "  95 % OF SAMPLES"
+        "95 %",
+        "GAP"
     );
     for row in &report.rows {
         row_text(out, row, report, workload);
@@ -134,6 +135,13 @@ fn mix_text(out: &mut String, report: &MixReport, workload: &Workload) {
     }
     if let Some(anew) = &report.anew {
         anew_text(out, anew);
+    }
+    if report.priced.has_own() {
+        let paid = report.load.iter().map(|(times, paid, saved)| {
+            format!("{times} times: {} units, {} a day, {} saved", paid.units, money(paid.day), percent(*saved))
+        });
+        let paid: Vec<String> = paid.collect();
+        _ = writeln!(out, "  auto:balanced as it is paid for, at so many times the requests: {}", paid.join("; "));
     }
     let cached: Vec<String> = report
         .cached
@@ -158,7 +166,7 @@ fn row_text(out: &mut String, row: &Row, report: &MixReport, workload: &Workload
     let asked: Vec<String> =
         row.ran.asked.iter().map(|asked| format!("{:.1}", 100.0 * *asked as f64 / requests)).collect();
     let [low, high] = row.interval;
-    let span = |low: f64, high: f64| format!("{:>5.1} to {:>5.1}", 100.0 * low, 100.0 * high);
+    let span = |low: f64, high: f64| format!("{:.1} to {:.1}", 100.0 * low, 100.0 * high);
     let (kept, spread) = if report.labelled {
         (percent(row.against.kept), span(low.kept, high.kept))
     } else {
@@ -172,80 +180,100 @@ fn row_text(out: &mut String, row: &Row, report: &MixReport, workload: &Workload
     };
     _ = writeln!(
         out,
-        "  {:<38} {:<20} {:>10} {:>12} {:>8}  {:<17} {kept:>8}  {spread:<17}{paid}",
+        "  {:<38} {:<20} {:>10} {:>12} {:>7}  {:<13} {kept:>8}  {spread:<14} {:>8}{paid}",
         row.name,
         format!("{} %", asked.join("/")),
         money(row.day),
         money(month),
         percent(row.against.saved),
-        span(low.saved, high.saved)
+        span(low.saved, high.saved),
+        percent(row.gap)
     );
 }
 
-/// The shares of a curve that lie in the wanted window, lowest and highest.
-pub fn window(curve: &[(f64, Against)]) -> Option<(f64, f64)> {
-    let inside = |point: &Against| point.kept >= WANTED && (SAVED.0..=SAVED.1).contains(&point.saved);
-    let shares: Vec<f64> = curve.iter().filter(|(_, point)| inside(point)).map(|(share, _)| *share).collect();
-    Some((*shares.first()?, *shares.last()?))
+/// The least and the greatest share that goes up where a curve lies in the wanted corner.
+pub fn window(curve: &[Point]) -> Option<(f64, f64)> {
+    let inside = |point: &&Point| point.against.kept >= WANTED && (SAVED.0..=SAVED.1).contains(&point.against.saved);
+    let ups = || curve.iter().filter(inside).map(|point| point.up);
+    let least = ups().min_by(f64::total_cmp)?;
+    Some((least, ups().max_by(f64::total_cmp)?))
 }
 
 fn target_text(out: &mut String, report: &MixReport) {
     let Some((_, curve)) = report.curves.first() else { return };
-    let window = match window(curve) {
-        Some((low, high)) => format!("reached by cuts that send {} to {} up", percent(low), percent(high)),
-        None => "not reached by any cut".to_owned(),
+    let reached = match window(curve) {
+        Some((low, high)) => format!("by cuts that send {} to {} up", percent(low), percent(high)),
+        None => "by no cut".to_owned(),
     };
+    let least = 100.0 * WANTED;
     let (low, high) = SAVED;
-    _ = writeln!(
-        out,
-        "  {:.0} to {:.0} % saved with at least {:.0} % kept: {window} (read off the prompts that it is measured on)",
-        100.0 * low,
-        100.0 * high,
-        100.0 * WANTED
-    );
-    for (name, curve) in &report.curves {
-        if let Some((share, point)) = super::measure::best(curve, WANTED) {
-            _ = writeln!(
-                out,
-                "  most saved with at least {:.0} % kept, {name}: {} at {} up",
-                100.0 * WANTED,
-                percent(point.saved),
-                percent(share)
-            );
-        } else {
-            _ = writeln!(out, "  at least {:.0} % kept, {name}: at no share", 100.0 * WANTED);
-        }
-    }
+    _ = writeln!(out, "  {:.0} to {:.0} % saved with at least {least:.0} % kept: {reached}", 100.0 * low, 100.0 * high);
+    let most = report.curves.iter().map(|(name, curve)| match best(curve, WANTED) {
+        Some(point) => format!("{name} {} at {} up", percent(point.against.saved), percent(point.up)),
+        None => format!("{name} nothing"),
+    });
+    let most: Vec<String> = most.collect();
+    _ = writeln!(out, "  most saved with at least {least:.0} % kept, read off these prompts: {}", most.join("; "));
 }
 
 fn anew_text(out: &mut String, anew: &Anew) {
-    if let (Some((share, there)), Some((here, [low, high]))) = (anew.chosen, anew.held) {
+    if let (Some(there), Some((here, [low, high]))) = (anew.chosen, anew.held) {
         _ = writeln!(
             out,
-            "  a cut chosen on {} other prompts, by weights that had not seen them: {} up, {} saved, {} kept there; \
-             on the held-out ones {} saved ({:.1} to {:.1}), {} kept ({:.1} to {:.1})",
+            "  a cut chosen on {} other prompts, scored by weights that had not seen them: {} up, {} saved, {} kept there; \
+             here {} up, {} saved ({:.1} to {:.1}), {} kept ({:.1} to {:.1})",
             anew.prompts,
-            percent(share),
-            percent(there.saved),
-            percent(there.kept),
-            percent(here.saved),
+            percent(there.up),
+            percent(there.against.saved),
+            percent(there.against.kept),
+            percent(here.up),
+            percent(here.against.saved),
             100.0 * low.saved,
             100.0 * high.saved,
-            percent(here.kept),
+            percent(here.against.kept),
+            100.0 * low.kept,
+            100.0 * high.kept
+        );
+    } else {
+        _ = writeln!(out, "  no cut keeps {:.0} % on {} other prompts", 100.0 * WANTED, anew.prompts);
+    }
+    if let Some([low, high]) = anew.there {
+        _ = writeln!(
+            out,
+            "    of those prompts, 95 of 100 samples save {:.1} to {:.1} % and keep {:.1} to {:.1} %",
+            100.0 * low.saved,
+            100.0 * high.saved,
             100.0 * low.kept,
             100.0 * high.kept
         );
     }
-    let at = |share: f64| anew.unseen.iter().find(|(own, _)| (own - share).abs() < 1e-9).map(|(_, point)| *point);
-    if let Some(point) = at(0.2) {
-        let most = super::measure::best(&anew.unseen, WANTED);
-        let most = most.map_or_else(|| "at no share".to_owned(), |(_, point)| percent(point.saved));
+    for (mode, point, [low, high]) in &anew.all {
         _ = writeln!(
             out,
-            "  by weights that have not seen the task: balanced saves {} and keeps {}; most saved with at least {:.0} % \
-             kept: {most}",
-            percent(point.saved),
-            percent(point.kept),
+            "  auto:{mode} over every prompt, each scored by weights that had not seen it: {} up, {} saved ({:.1} to {:.1}), \
+             {} kept ({:.1} to {:.1})",
+            percent(point.up),
+            percent(point.against.saved),
+            100.0 * low.saved,
+            100.0 * high.saved,
+            percent(point.against.kept),
+            100.0 * low.kept,
+            100.0 * high.kept
+        );
+    }
+    if let Some(point) = anew.unseen.iter().find(|point| (point.at - 0.2).abs() < 1e-9) {
+        let most = best(&anew.unseen, WANTED);
+        let most = most.map_or_else(
+            || "nothing".to_owned(),
+            |point| format!("{} at {} up", percent(point.against.saved), percent(point.up)),
+        );
+        _ = writeln!(
+            out,
+            "  by weights that have seen nothing of the task: balanced's cut sends {} up, saves {}, keeps {}; most saved \
+             with at least {:.0} % kept: {most}",
+            percent(point.up),
+            percent(point.against.saved),
+            percent(point.against.kept),
             100.0 * WANTED
         );
     }
@@ -280,12 +308,18 @@ fn month_text(out: &mut String, month: &Month, days: u32) {
             money(first.reserved)
         );
     }
-    for lowered in [true, false] {
-        let mut all = ran.refused.iter().filter(|refused| refused.lowered == lowered);
-        let Some(first) = all.next() else { continue };
-        let (windows, count) = all.fold((1, first.count), |(windows, count), more| (windows + 1, count + more.count));
-        let what = if lowered { "answered by a lower tier" } else { "refused" };
-        _ = writeln!(out, "  {}  {what}, {count} in {windows} windows: {}", moment(first.first), first.said);
+    let mut seen: Vec<(&str, bool)> = Vec::new();
+    for first in &ran.refused {
+        let which = (first.budget.as_str(), first.lowered);
+        if seen.contains(&which) {
+            continue;
+        }
+        seen.push(which);
+        let alike = ran.refused.iter().filter(|other| (other.budget.as_str(), other.lowered) == which);
+        let (windows, count) = alike.fold((0, 0), |(windows, count), more| (windows + 1, count + more.count));
+        let what = if first.lowered { "answered by a lower tier" } else { "refused" };
+        let span = if windows == 1 { "one window".to_owned() } else { format!("{windows} windows") };
+        _ = writeln!(out, "  {}  {what}, {count} in {span}: {}", moment(first.first), first.said);
     }
     for state in &ran.budgets {
         _ = writeln!(

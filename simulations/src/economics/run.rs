@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use policy::complexity::tiers::{BadCuts, Cascade, Cuts, Mode};
+use policy::complexity::tiers::{BadCuts, Mode};
 use policy::complexity::{LinearScorer, Score};
-use protocol::config::Routing;
-use protocol::units::{Nanos, Percent, Tokens};
+use protocol::units::{Nanos, Percent};
 use training::learn::Recipe;
 
+use super::compared::{auto, policies, settings};
 use super::day::{DayError, Days, Ran};
-use super::measure::{Against, Bench, against, best, curve, interval, mean};
+use super::measure::{Against, Bench, Point, best, bound, curve, interval, mean};
 use super::offers::{Paid, Priced};
 use super::policies::{Choose, Policy, Sureness, Unsure, lengths};
 use super::prompts::{Arrival, Item, Pool};
@@ -23,10 +23,10 @@ use super::setting::{Limit, Workload};
 pub const WANTED: f64 = 0.95;
 /// Savings that are looked for.
 pub const SAVED: (f64, f64) = (0.6, 0.8);
-/// How telling token probabilities may be.
-const AREAS: [f64; 3] = [0.6, 0.7, 0.8];
 /// Shares of prompts that come from a cache.
 pub const CACHED: [u8; 4] = [0, 30, 60, 90];
+/// Times the requests.
+const LOADS: [u64; 4] = [1, 3, 10, 100];
 /// Turns of conversations.
 const TURNS: [u32; 3] = [1, 4, 8];
 /// Between two turns.
@@ -74,6 +74,8 @@ pub struct Row {
     pub against: Against,
     /// Where 95 of 100 resamples of the prompts lie.
     pub interval: [Against; 2],
+    /// How much of the gap between the lowest tier and the best is closed; nothing where nobody knows, or none is.
+    pub gap: f64,
     /// What is saved of what is paid.
     pub saved_paid: f64,
 }
@@ -82,13 +84,18 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anew {
     /// The share whose cut saves most at the wanted quality, on prompts that are not measured on, and what it does there.
-    pub chosen: Option<(f64, Against)>,
+    pub chosen: Option<Point>,
+    /// Where 95 of 100 resamples of those lie.
+    pub there: Option<[Against; 2]>,
     /// How many those are.
     pub prompts: usize,
     /// The same cut on the held-out prompts, and its interval.
-    pub held: Option<(Against, [Against; 2])>,
+    pub held: Option<(Point, [Against; 2])>,
+    /// Every prompt there is, each scored by weights that have not seen it: the modes with their default cuts, which
+    /// nobody chose by these prompts, and where 95 of 100 resamples lie.
+    pub all: Vec<(Mode, Point, [Against; 2])>,
     /// Held-out prompts, by weights that have seen nothing of their task: the curve.
-    pub unseen: Vec<(f64, Against)>,
+    pub unseen: Vec<Point>,
 }
 
 /// One mix.
@@ -103,9 +110,11 @@ pub struct MixReport {
     /// All policies; the best tier alone is the first.
     pub rows: Vec<Row>,
     /// Savings and quality by share sent up: ours, by lot, by length, by a cascade of the middle sureness.
-    pub curves: Vec<(&'static str, Vec<(f64, Against)>)>,
+    pub curves: Vec<(&'static str, Vec<Point>)>,
     /// What is learned anew.
     pub anew: Option<Anew>,
+    /// What `auto:balanced` is paid for at so many times the requests, and what it saves of that.
+    pub load: Vec<(u64, Paid, f64)>,
     /// What `auto:balanced` saves at shares of the prompts from a cache, and what that costs a day.
     pub cached: Vec<(Percent, Nanos, f64)>,
     /// `auto:balanced` with conversations of so many turns: share sent up, kept by the conversation, and against.
@@ -152,11 +161,15 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// A label that the data does not have, or a cost that does not fit.
     pub fn bench(&'a self, priced: &'a Priced) -> Result<Bench<'a>, RunError> {
-        let labels = self.pool.labels(&priced.mix).map_err(|model| {
-            let known = self.pool.items.first().map(|item| item.example.scores.keys().cloned().collect::<Vec<_>>());
+        self.on(priced, self.pool)
+    }
+
+    fn on<'b>(&'b self, priced: &'b Priced, pool: &'b Pool) -> Result<Bench<'b>, RunError> {
+        let labels = pool.labels(&priced.mix).map_err(|model| {
+            let known = pool.items.first().map(|item| item.example.scores.keys().cloned().collect::<Vec<_>>());
             RunError::Label { mix: priced.mix.name.clone(), model, known: known.unwrap_or_default().join(", ") }
         })?;
-        Ok(Bench::new(priced, self.workload, &self.pool.items, labels)?)
+        Ok(Bench::new(priced, self.workload, &pool.items, labels)?)
     }
 
     /// Everything about a mix.
@@ -167,15 +180,22 @@ impl<'a> Stage<'a> {
         let bench = self.bench(priced)?;
         let labelled = bench.labels.is_some();
         let mut rows: Vec<Row> = Vec::new();
-        for policy in self.policies(&bench)? {
+        for policy in policies(&bench)? {
             let row = self.row(&bench, &policy, rows.first())?;
             rows.push(row);
         }
-        let own = |at: usize| self.pool.items.get(at).map_or(Score::new(0.5, 0.5), |item| item.score);
         let tiers = 0..priced.tiers.len();
-        let ends = tiers.map(|tier| mean(&bench.expect(&Policy::new("", Choose::Always(tier)))).quality).collect();
+        let ends: Vec<f64> =
+            tiers.map(|tier| mean(&bench.expect(&Policy::new("", Choose::Always(tier)))).quality).collect();
+        let gap = ends.last().copied().unwrap_or_default() - ends.first().copied().unwrap_or_default();
+        for row in &mut rows {
+            let closed = row.ran.quality - ends.first().copied().unwrap_or_default();
+            row.gap = if labelled && gap > 0.0 { closed / gap } else { f64::NAN };
+        }
+        let own = |at: usize| self.pool.score(at);
         Ok(MixReport {
             labelled,
+            load: self.load(&bench, &rows)?,
             ends,
             rows,
             curves: if labelled { self.curves(&bench, &own) } else { Vec::new() },
@@ -197,44 +217,15 @@ impl<'a> Stage<'a> {
         let against = Against { saved: saved(ran.settled, top_day), kept: part(ran.quality, top_quality) };
         let interval = interval(&bench.expect(policy), &bench.top(), self.seed);
         let (name, saved_paid) = (policy.name.clone(), saved(paid.day, top_paid));
-        Ok(Row { name, day: ran.settled, paid, against, interval, saved_paid, ran })
+        Ok(Row { name, day: ran.settled, paid, against, interval, gap: f64::NAN, saved_paid, ran })
     }
 
-    /// What is compared; the best tier alone first.
-    fn policies(&self, bench: &Bench<'_>) -> Result<Vec<Policy>, RunError> {
-        let tiers = &bench.priced.mix.tiers;
-        let always = |(at, tier): (usize, &super::setting::Tier)| {
-            Policy::new(format!("always {}", tier.name), Choose::Always(at))
-        };
-        let mut all: Vec<Policy> = tiers.iter().enumerate().rev().map(always).collect();
-        for mode in Mode::ALL {
-            all.push(auto(mode, tiers.len())?);
-        }
-        let balanced = auto(Mode::Balanced, tiers.len())?;
-        let shares = above(&mean(&bench.expect(&balanced)).asked);
-        all.push(Policy::new("by lot, balanced's share", Choose::Lot(shares.clone())));
-        let cuts = lengths(&self.pool.items, &shares);
-        all.push(Policy::new("by length, balanced's share", Choose::Length(cuts)));
-        if bench.labels.is_some() {
-            let wanted = shares.first().copied().unwrap_or_default();
-            for area in AREAS {
-                let unsure = threshold(bench, Sureness::of_area(area), wanted);
-                let name = format!("cascade at area {area}, balanced's share");
-                all.push(Policy::new(name, Choose::Always(0)).cascading(unsure));
-            }
-            let unsure = threshold(bench, Sureness::of_area(0.7), wanted);
-            all.push(named(auto(Mode::Cheap, tiers.len())?, "auto:cheap, then cascade at 0.7").cascading(unsure));
-            all.push(Policy::new("oracle", Choose::Oracle));
-        }
-        Ok(all)
-    }
-
-    fn curves(&self, bench: &Bench<'_>, own: &dyn Fn(usize) -> Score) -> Vec<(&'static str, Vec<(f64, Against)>)> {
+    fn curves(&self, bench: &Bench<'_>, own: &dyn Fn(usize) -> Score) -> Vec<(&'static str, Vec<Point>)> {
         let (top, tiers) = (bench.top(), bench.priced.tiers.len());
-        let swept = |policy: &dyn Fn(f64) -> Policy| -> Vec<(f64, Against)> {
+        let swept = |policy: &dyn Fn(f64) -> Policy| -> Vec<Point> {
             let at = |step: u32| {
                 let share = f64::from(step) / 50.0;
-                (share, against(&bench.expect(&policy(share)), &top))
+                Point::of(share, &bench.expect(&policy(share)), &top)
             };
             (0..=50).map(at).collect()
         };
@@ -244,23 +235,55 @@ impl<'a> Stage<'a> {
         let length = swept(&|share| Policy::new("", Choose::Length(lengths(&self.pool.items, &shares(share)))));
         let unsure = |share: f64| Unsure { settings: settings(share), sureness: middle };
         let cascade = swept(&|share| Policy::new("", Choose::Always(0)).cascading(unsure(share)));
-        vec![("auto", curve(bench, own)), ("by lot", lot), ("by length", length), ("cascade at area 0.7", cascade)]
+        vec![
+            ("auto", curve(bench, own)),
+            ("by lot", lot),
+            ("by length", length),
+            ("cascade at area 0.7", cascade),
+            ("oracle", bound(bench)),
+        ]
     }
 
     fn anew(&self, bench: &Bench<'_>) -> Result<Option<Anew>, RunError> {
         let Some((crossed, unseen)) = &self.anew else { return Ok(None) };
         let learned = self.pool.learned.iter().zip(crossed);
-        let items = learned.map(|(example, score)| Item { example: example.clone(), score: *score }).collect();
-        let pool = Pool { items, learned: Vec::new(), labelled: true };
-        let labels = pool.labels(&bench.priced.mix).unwrap_or_default();
-        let other = Bench::new(bench.priced, self.workload, &pool.items, labels)?;
-        let chosen = best(&curve(&other, &|at| crossed.get(at).copied().unwrap_or(Score::new(0.5, 0.5))), WANTED);
-        let held = chosen.map(|(share, _)| {
-            let (own, top) = (bench.expect(&bench.at_share(share)), bench.top());
-            (against(&own, &top), interval(&own, &top, self.seed))
+        let items = learned.map(|(example, score)| Item { example: example.clone(), score: *score });
+        let mut pool = Pool { items: items.collect(), learned: Vec::new(), labelled: true };
+        let prompts = pool.items.len();
+        let (chosen, there) = {
+            let other = self.on(bench.priced, &pool)?;
+            let chosen = best(&curve(&other, &|at| pool.score(at)), WANTED);
+            (chosen, chosen.map(|point| interval(&other.expect(&other.at_share(point.at)), &other.top(), self.seed)))
+        };
+        pool.items.extend(self.pool.items.iter().cloned());
+        let every = self.on(bench.priced, &pool)?;
+        let mut all = Vec::new();
+        for mode in Mode::ALL {
+            let (own, top) = (every.expect(&auto(mode, bench.priced.tiers.len())?), every.top());
+            all.push((mode, Point::of(0.0, &own, &top), interval(&own, &top, self.seed)));
+        }
+        let held = chosen.map(|point| {
+            let (own, top) = (bench.expect(&bench.at_share(point.at)), bench.top());
+            (Point::of(point.at, &own, &top), interval(&own, &top, self.seed))
         });
         let unseen = curve(bench, &|at| unseen.get(at).copied().unwrap_or(Score::new(0.5, 0.5)));
-        Ok(Some(Anew { chosen, prompts: pool.items.len(), held, unseen }))
+        Ok(Some(Anew { chosen, there, prompts, held, all, unseen }))
+    }
+
+    /// As own hardware is bought in whole units, what is paid falls behind what is used where there is little to do.
+    fn load(&self, bench: &Bench<'_>, rows: &[Row]) -> Result<Vec<(u64, Paid, f64)>, RunError> {
+        let find = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.ran.asked.clone());
+        let (Some(own), Some(top)) = (find("auto:balanced"), rows.first().map(|row| row.ran.asked.clone())) else {
+            return Ok(Vec::new());
+        };
+        let mut all = Vec::new();
+        for times in LOADS {
+            let many = |asked: &[u64]| asked.iter().map(|asked| asked.saturating_mul(times)).collect::<Vec<_>>();
+            let own = bench.priced.paid(&many(&own), self.workload)?;
+            let top = bench.priced.paid(&many(&top), self.workload)?;
+            all.push((times, own, 1.0 - own.day.0 as f64 / top.day.0 as f64));
+        }
+        Ok(all)
     }
 
     fn cached(&self, priced: &Priced) -> Result<Vec<(Percent, Nanos, f64)>, RunError> {
@@ -299,49 +322,6 @@ impl<'a> Stage<'a> {
     pub fn month(&self, bench: &Bench<'_>, policy: &Policy, limits: &[Limit]) -> Result<Ran, DayError> {
         Days { bench, policy, day: self.day(), days: self.workload.days, limits, seed: self.seed }.run()
     }
-}
-
-/// The cluster's own mode, with the cuts of the default configuration.
-///
-/// # Errors
-/// Never: the default configuration can be used.
-pub fn auto(mode: Mode, tiers: usize) -> Result<Policy, BadCuts> {
-    let routing = Routing::default();
-    let list = match mode {
-        Mode::Cheap => &routing.cheap,
-        Mode::Balanced => &routing.balanced,
-        Mode::Best => &routing.best,
-    };
-    let configured = Cuts::new(list.iter().copied().take(tiers.saturating_sub(1)).collect())?;
-    // The configuration has cuts for three tiers; beyond them, the standard ones.
-    let cuts = if configured.as_slice().len() + 1 == tiers { configured } else { Cuts::standard(mode, tiers) };
-    Ok(Policy::new(format!("auto:{mode}"), Choose::Need(cuts)))
-}
-
-fn named(policy: Policy, name: &str) -> Policy {
-    Policy { name: name.to_owned(), ..policy }
-}
-
-/// The share that goes above each tier.
-fn above(asked: &[f64]) -> Vec<f64> {
-    (1..asked.len()).map(|tier| asked.iter().skip(tier).sum()).collect()
-}
-
-fn settings(threshold: f64) -> Cascade {
-    // Thresholds are compared with `<`, so that 1 throws everything away.
-    Cascade { threshold, least: Tokens(8) }
-}
-
-/// The threshold by which such a share of the lowest tier's answers is thrown away.
-fn threshold(bench: &Bench<'_>, sureness: Sureness, wanted: f64) -> Unsure {
-    let of = |threshold: f64| Unsure { settings: settings(threshold), sureness };
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..40 {
-        let middle = f64::midpoint(low, high);
-        let asked = mean(&bench.expect(&Policy::new("", Choose::Always(0)).cascading(of(middle)))).asked;
-        if asked.get(1).copied().unwrap_or_default() < wanted { low = middle } else { high = middle }
-    }
-    of(f64::midpoint(low, high))
 }
 
 #[cfg(test)]
