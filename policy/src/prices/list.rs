@@ -10,6 +10,8 @@ use protocol::money::{Money, Price};
 use protocol::units::Nanos;
 use serde::Deserialize;
 
+use super::Speed;
+
 const BUILT_IN: &str = include_str!("list.toml");
 /// The most that a million tokens, or an hour, may cost.
 const MOST: Money = Money(Nanos(1_000_000 * 1_000_000_000));
@@ -165,6 +167,27 @@ impl List {
         Ok(Self { currency: file.currency, models, hardware })
     }
 
+    /// With another list behind it: what both have costs what this one says. A list of another currency is left out,
+    /// since sums of two would mean nothing.
+    #[must_use]
+    pub fn over(mut self, behind: Self) -> Self {
+        if self.currency == behind.currency {
+            let Self { models, hardware, .. } = behind;
+            models.into_iter().for_each(|(name, listed)| _ = self.models.entry(name).or_insert(listed));
+            hardware.into_iter().for_each(|(name, listed)| _ = self.hardware.entry(name).or_insert(listed));
+        }
+        self
+    }
+
+    /// Says of entries without a source that they are from here.
+    #[must_use]
+    pub fn from(mut self, source: &str) -> Self {
+        let models = self.models.values_mut().map(|listed| &mut listed.source);
+        let all = models.chain(self.hardware.values_mut().map(|hardware| &mut hardware.source));
+        all.filter(|own| own.is_empty()).for_each(|own| source.clone_into(own));
+        self
+    }
+
     /// The one in the program.
     pub fn built_in() -> Self {
         // A test holds that it can be read.
@@ -173,6 +196,18 @@ impl List {
 }
 
 impl Hardware {
+    /// What its tokens cost while it is busy, by the formula for own nodes ([`super::time`]): a unit that decodes `d`
+    /// tokens a second spends `1 / d` seconds on one, whatever the batch.
+    pub fn price(&self) -> Price {
+        let second = self.gpu_hour.0.0 as f64 * f64::from(self.gpus) / 3600.0;
+        let speed = Speed {
+            prompt: 1.0 / f64::from(self.prefill.max(1)),
+            step: 1.0 / f64::from(self.decode.max(1)),
+            batch: 1.0,
+        };
+        speed.price(second, None)
+    }
+
     /// Whether its figures can be.
     ///
     /// # Errors
