@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Days of a month, in place of the setting's.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     days: Option<u32>,
+    /// Coordinators of a second month, which share its budgets; 1 for no such month.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    coordinators: u8,
     /// How much of the prompts comes from a cache.
     #[arg(long, value_name = "SHARE", default_value = "0%", allow_negative_numbers = true)]
     cached: Percent,
@@ -87,11 +90,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut months = Vec::new();
     if let Some(first) = priced.first().filter(|_| !setting.budgets.is_empty()) {
         let bench = stage.bench(first)?;
-        let large = Policy::new("always the best tier, the budgets of no tier", Choose::Always(first.top()));
+        let large = Policy::new("always the best tier, without budgets of a tier", Choose::Always(first.top()));
         let untied: Vec<_> = setting.budgets.iter().filter(|limit| limit.tier.is_none()).cloned().collect();
-        for (policy, limits) in [(auto(Mode::Balanced, first.tiers.len())?, &setting.budgets), (large, &untied)] {
-            let ran = stage.month(&bench, &policy, limits).map_err(|error| format!("{from}: {error}"))?;
-            months.push(Month { mix: first.mix.name.clone(), policy: policy.name, ran });
+        let balanced = auto(Mode::Balanced, first.tiers.len())?;
+        let mut runs = vec![(&balanced, &setting.budgets, 1), (&large, &untied, 1)];
+        if options.coordinators > 1 {
+            runs.insert(1, (&balanced, &setting.budgets, options.coordinators));
+        }
+        for (policy, limits, coordinators) in runs {
+            let ran = stage.month(&bench, policy, limits, coordinators).map_err(|error| format!("{from}: {error}"))?;
+            months.push(Month { mix: first.mix.name.clone(), policy: policy.name.clone(), coordinators, ran });
         }
     }
     let (workload, currency, seed) = (setting.workload.clone(), list.currency.clone(), options.seed);

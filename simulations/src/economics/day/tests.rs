@@ -25,6 +25,17 @@ fn run(
     turns: u32,
     limits: &[Limit],
 ) -> Result<Ran, DayError> {
+    run_by(1, mix, choose, days, turns, limits)
+}
+
+fn run_by(
+    coordinators: u8,
+    mix: &str,
+    choose: impl Fn(&Bench<'_>) -> Policy,
+    days: u32,
+    turns: u32,
+    limits: &[Limit],
+) -> Result<Ran, DayError> {
     let (pool, scorer) = pool();
     let (priced, _) = priced(mix);
     let workload = workload(2000);
@@ -35,7 +46,7 @@ fn run(
     });
     let bench = Bench::new(&priced, &workload, &pool.items, Some(labels.collect())).unwrap();
     let day = pool.day(&workload, turns, PAUSE, 3, &scorer);
-    Days { bench: &bench, policy: &choose(&bench), day: &day, days, limits, seed: 1 }.run()
+    Days { bench: &bench, policy: &choose(&bench), day: &day, days, limits, coordinators, seed: 1 }.run()
 }
 
 fn balanced(bench: &Bench<'_>) -> Policy {
@@ -139,4 +150,17 @@ fn a_budget_of_a_tier_that_is_not_there_is_told() {
     let words = "budgets: 'x' counts tier 'huge', which the mix 'open models' does not have: name one of small, large";
     assert_eq!(told.to_string(), words);
     assert!(Setting::built_in().is_ok());
+}
+
+#[test]
+fn several_coordinators_book_as_much_and_no_more_than_the_budgets() {
+    let budgets = [limit("daily", "0.50", Period::Day, None), limit("large", "0.04", Period::Day, Some("large"))];
+    let ran = run_by(4, "open models", balanced, 2, 1, &budgets).unwrap();
+    let one = run("open models", balanced, 2, 1, &budgets).unwrap();
+    assert!(ran.settled.0 <= 1_000_000_000 && ran.settled.0 > 900_000_000, "{}", ran.settled);
+    let refused: u64 = ran.refused.iter().filter(|refused| !refused.lowered).map(|refused| refused.count).sum();
+    assert_eq!(refused + ran.answered.iter().sum::<u64>(), 4000);
+    assert!(ran.lowered > 0 && ran.asked[1] * 1_350_000 <= 80_000_000);
+    let times = |ran: &Ran| ran.alerts.iter().map(|alert| (alert.budget.clone(), alert.share)).collect::<Vec<_>>();
+    assert_eq!(times(&ran).len(), times(&one).len(), "{:?}", times(&ran));
 }
