@@ -14,7 +14,7 @@ use simulations::economics::offers::{self, Priced};
 use simulations::economics::policies::{Choose, Policy};
 use simulations::economics::prompts::Pool;
 use simulations::economics::report::{Month, Report};
-use simulations::economics::run::Stage;
+use simulations::economics::run::{Stage, TURNS};
 use simulations::economics::setting::{Mix, Setting};
 use simulations::economics::{json, plot};
 
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Priced::find(mix, *at, &list, &setting.workload).map_err(|error| format!("{from}: {error}"))
     };
     let priced = mixes.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let stage = Stage::new(&setting.workload, &pool, &scorer, options.learn, options.seed);
+    let stage = Stage::new(&setting.workload, &pool, &scorer, &TURNS, options.learn, options.seed);
     let all = priced.iter().map(|priced| stage.mix(priced)).collect::<Result<Vec<_>, _>>();
     let mixes = all.map_err(|error| format!("{from}: {error}"))?;
     let mut months = Vec::new();

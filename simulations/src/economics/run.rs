@@ -27,8 +27,8 @@ pub const SAVED: (f64, f64) = (0.6, 0.8);
 pub const CACHED: [u8; 4] = [0, 30, 60, 90];
 /// Times the requests.
 const LOADS: [u64; 4] = [1, 3, 10, 100];
-/// Turns of conversations.
-const TURNS: [u32; 3] = [1, 4, 8];
+/// Turns of conversations; single requests are the first.
+pub const TURNS: [u32; 3] = [1, 4, 8];
 /// Between two turns.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -141,8 +141,15 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Deals the days, and learns anew if that is wanted and can be.
-    pub fn new(workload: &'a Workload, pool: &'a Pool, scorer: &'a LinearScorer, anew: bool, seed: u64) -> Self {
-        let days = TURNS.map(|turns| (turns, pool.day(workload, turns, PAUSE, seed, scorer))).to_vec();
+    pub fn new(
+        workload: &'a Workload,
+        pool: &'a Pool,
+        scorer: &'a LinearScorer,
+        turns: &[u32],
+        anew: bool,
+        seed: u64,
+    ) -> Self {
+        let days = turns.iter().map(|turns| (*turns, pool.day(workload, *turns, PAUSE, seed, scorer))).collect();
         let held = || pool.items.iter().map(|item| item.example.clone()).collect::<Vec<_>>();
         let anew = (anew && pool.labelled).then(|| {
             let crossed = training::transfer::crossed(&pool.learned, &Recipe::USUAL);
