@@ -10,6 +10,7 @@
 //!
 //! Left to others: how fast anything is (`replay`), and how the weights were learned (`training`).
 
+pub mod bank;
 pub mod compared;
 pub mod day;
 pub mod json;
@@ -18,6 +19,7 @@ pub mod offers;
 pub mod plot;
 pub mod policies;
 pub mod prompts;
+pub mod ran;
 pub mod report;
 pub mod run;
 pub mod setting;

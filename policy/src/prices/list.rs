@@ -140,12 +140,7 @@ impl List {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadList> {
-        let one_line = |error: toml::de::Error| {
-            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            BadList::Text(format!("{place}{}", error.message()))
-        };
-        let file: File = toml::from_str(text).map_err(one_line)?;
+        let file: File = toml::from_str(text).map_err(|error| BadList::Text(one_line(text, &error)))?;
         let date = |own: String| if own.is_empty() { file.date.clone() } else { own };
         let mut models = BTreeMap::new();
         for (name, row) in file.models {
@@ -223,6 +218,16 @@ impl Hardware {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a TOML file, in one line: where, under which key, and what.
+pub fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().replace('\n', " ");
+    let Some(span) = error.span() else { return what };
+    let line = text.get(..span.start).unwrap_or_default().matches('\n').count();
+    let key = text.lines().nth(line).and_then(|line| line.split('=').next()).unwrap_or_default().trim();
+    let key = if key.is_empty() { String::new() } else { format!(", {key}") };
+    format!("line {}{key}: {what}", line + 1)
 }
 
 fn amount_fits(entry: &str, key: &'static str, amount: Money) -> Result<(), BadList> {

@@ -133,8 +133,8 @@ fn the_list_in_the_program_can_be_read_and_names_its_sources() {
 #[test]
 fn a_list_that_cannot_be_used_says_where() {
     for (text, words) in [
-        ("[models.a]\ninput = \"1\"", vec!["line 1", "output"]),
-        ("currency = \"USD\"\n[models.a]\ninput = \"one\"\noutput = \"1\"", vec!["line 3", "not an amount"]),
+        ("[models.a]\ninput = \"1\"", vec!["line 1, [models.a]: ", "output"]),
+        ("currency = \"USD\"\n[models.a]\ninput = \"one\"\noutput = \"1\"", vec!["line 3, input: ", "not an amount"]),
         ("[models.a]\ninput = \"0\"\noutput = \"1\"", vec!["models.\"a\".input is 0.00", "more than 0"]),
         ("[models.a]\ninput = \"1\"\noutput = \"1000001\"", vec!["output is 1000001.00", "at most"]),
         ("[models.a]\ninput = \"1\"\noutput = \"1\"\nfree = true", vec!["line 4", "free"]),

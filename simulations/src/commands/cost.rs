@@ -14,7 +14,7 @@ use simulations::economics::offers::{self, Priced};
 use simulations::economics::policies::{Choose, Policy};
 use simulations::economics::prompts::Pool;
 use simulations::economics::report::{Month, Report};
-use simulations::economics::run::Stage;
+use simulations::economics::run::{Stage, TURNS};
 use simulations::economics::setting::{Mix, Setting};
 use simulations::economics::{json, plot};
 
@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Days of a month, in place of the setting's.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     days: Option<u32>,
+    /// Coordinators of a second month, which share its budgets; 1 for no such month.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    coordinators: u8,
     /// How much of the prompts comes from a cache.
     #[arg(long, value_name = "SHARE", default_value = "0%", allow_negative_numbers = true)]
     cached: Percent,
@@ -81,17 +84,22 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Priced::find(mix, *at, &list, &setting.workload).map_err(|error| format!("{from}: {error}"))
     };
     let priced = mixes.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let stage = Stage::new(&setting.workload, &pool, &scorer, options.learn, options.seed);
+    let stage = Stage::new(&setting.workload, &pool, &scorer, &TURNS, options.learn, options.seed);
     let all = priced.iter().map(|priced| stage.mix(priced)).collect::<Result<Vec<_>, _>>();
     let mixes = all.map_err(|error| format!("{from}: {error}"))?;
     let mut months = Vec::new();
     if let Some(first) = priced.first().filter(|_| !setting.budgets.is_empty()) {
         let bench = stage.bench(first)?;
-        let large = Policy::new("always the best tier, the budgets of no tier", Choose::Always(first.top()));
+        let large = Policy::new("always the best tier, without budgets of a tier", Choose::Always(first.top()));
         let untied: Vec<_> = setting.budgets.iter().filter(|limit| limit.tier.is_none()).cloned().collect();
-        for (policy, limits) in [(auto(Mode::Balanced, first.tiers.len())?, &setting.budgets), (large, &untied)] {
-            let ran = stage.month(&bench, &policy, limits).map_err(|error| format!("{from}: {error}"))?;
-            months.push(Month { mix: first.mix.name.clone(), policy: policy.name, ran });
+        let balanced = auto(Mode::Balanced, first.tiers.len())?;
+        let mut runs = vec![(&balanced, &setting.budgets, 1), (&large, &untied, 1)];
+        if options.coordinators > 1 {
+            runs.insert(1, (&balanced, &setting.budgets, options.coordinators));
+        }
+        for (policy, limits, coordinators) in runs {
+            let ran = stage.month(&bench, policy, limits, coordinators).map_err(|error| format!("{from}: {error}"))?;
+            months.push(Month { mix: first.mix.name.clone(), policy: policy.name.clone(), coordinators, ran });
         }
     }
     let (workload, currency, seed) = (setting.workload.clone(), list.currency.clone(), options.seed);

@@ -13,16 +13,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use policy::complexity::tiers::{Because, Mode, Sticky, StickySettings, Thresholds};
-use policy::ledger::{AlertRaised, Ledger, ReservationId, ReserveError};
+use policy::ledger::ReservationId;
 use policy::restart::Jitter;
 use protocol::account::{Budget, Period, Subject, Window};
 use protocol::config::Routing;
-use protocol::manage::BudgetState;
 use protocol::units::{Nanos, UnixMillis};
 
+use super::bank::{Bank, Spent};
 use super::measure::Bench;
 use super::policies::{Choose, Policy};
 use super::prompts::Arrival;
+pub use super::ran::{DayError, Ran, Refused};
 use super::setting::Limit;
 
 /// When days begin: 2026-11-01, midnight UTC, a Sunday, the first of a month of 30 days.
@@ -44,95 +45,16 @@ pub struct Days<'a> {
     pub days: u32,
     /// What may be spent.
     pub limits: &'a [Limit],
+    /// Coordinators, to which requests come in turn.
+    pub coordinators: u8,
     /// Decides what lots and probabilities are drawn.
     pub seed: u64,
 }
 
-/// What became of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ran {
-    /// Requests that came.
-    pub requests: u64,
-    /// Answers that each tier computed.
-    pub asked: Vec<u64>,
-    /// Answers of each tier that clients got.
-    pub answered: Vec<u64>,
-    /// Unsure answers that stood, since there was no money for another.
-    pub stood: u64,
-    /// Requests that a lower tier answered, since the budget of the wanted one was spent.
-    pub lowered: u64,
-    /// Requests that their conversation kept on another tier than their score, or raised.
-    pub kept: u64,
-    /// Requests that nobody answered.
-    pub refused: Vec<Refused>,
-    /// What was booked.
-    pub settled: Nanos,
-    /// The most that was set aside at once.
-    pub reserved: Nanos,
-    /// The mean score of the answers; nothing if nobody knows.
-    pub quality: f64,
-    /// Who was told what, and when.
-    pub alerts: Vec<AlertRaised>,
-    /// How budgets stand at the end.
-    pub budgets: Vec<BudgetState>,
-}
-
-/// Requests that a budget had no room for, in one of its windows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
-    /// Which budget.
-    pub budget: String,
-    /// When the first came.
-    pub first: UnixMillis,
-    /// What it was told.
-    pub said: String,
-    /// How many.
-    pub count: u64,
-    /// Whether a lower tier answered them.
-    pub lowered: bool,
-}
-
-/// A run that cannot be, or that broke a rule: then there is a defect.
-#[derive(Debug, thiserror::Error)]
-pub enum DayError {
-    /// A budget.
-    #[error(transparent)]
-    Budget(#[from] policy::ledger::BudgetError),
-    /// A tier that a budget names.
-    #[error("budgets: '{id}' counts tier '{tier}', which the mix '{mix}' does not have: name one of {known}")]
-    Tier {
-        /// The budget.
-        id: String,
-        /// What it names.
-        tier: String,
-        /// The mix.
-        mix: String,
-        /// Its tiers.
-        known: String,
-    },
-    /// A sum or a number of requests at once does not fit.
-    #[error("{0}")]
-    Reserve(ReserveError),
-    /// Settled twice.
-    #[error(transparent)]
-    Unknown(#[from] policy::ledger::UnknownReservation),
-    /// The ledger's own rules.
-    #[error("the ledger is broken: {0}")]
-    Broken(#[from] policy::ledger::Broken),
-    /// Costs do not add up.
-    #[error("the ledger has booked {ledger}, the requests cost {requests}: a defect")]
-    Sum {
-        /// What the ledger says.
-        ledger: Nanos,
-        /// What requests say.
-        requests: Nanos,
-    },
-}
-
-/// A request that is being answered.
+/// A request at a tier.
 #[derive(Clone, Copy, Debug)]
-struct Running {
-    id: ReservationId,
+struct Ask {
+    coordinator: u64,
     tier: usize,
     item: usize,
     conversation: u64,
@@ -140,12 +62,12 @@ struct Running {
 
 struct State<'a> {
     days: &'a Days<'a>,
-    ledger: Ledger,
+    bank: Bank,
     sticky: Sticky<u64>,
     thresholds: Thresholds,
     subjects: Vec<Subject>,
-    running: BTreeMap<(UnixMillis, ReservationId), Running>,
-    refused: BTreeMap<(String, Option<UnixMillis>), Refused>,
+    running: BTreeMap<(UnixMillis, ReservationId), Ask>,
+    refused: BTreeMap<(String, bool, Option<UnixMillis>), Refused>,
     random: Jitter,
     next: u128,
     open: Nanos,
@@ -172,7 +94,7 @@ impl Days<'_> {
         // As budgets stand before the next window opens.
         let end = BEGIN.after(DAY * self.days - Duration::from_millis(1));
         state.end_until(Some(end))?;
-        let budgets = state.ledger.states(end).into_iter().filter(|budget| budget.budget.id != METER);
+        let budgets = state.bank.states(end).into_iter().filter(|budget| budget.budget.id != METER);
         state.ran.budgets = budgets.collect();
         state.end_until(None)?;
         state.finish()
@@ -211,7 +133,7 @@ impl<'a> State<'a> {
         let tiers = mix.tiers.len();
         Ok(Self {
             days,
-            ledger: Ledger::new(budgets, [])?,
+            bank: Bank::new(budgets, days.coordinators)?,
             sticky: Sticky::new(sticky),
             thresholds: Thresholds { cheap: cuts.clone(), balanced: cuts.clone(), best: cuts },
             subjects: mix.tiers.iter().map(|tier| subject(&tier.model)).collect(),
@@ -227,6 +149,8 @@ impl<'a> State<'a> {
 
     /// A request comes.
     fn begin(&mut self, now: UnixMillis, arrival: &Arrival) -> Result<(), DayError> {
+        self.bank.advance(now)?;
+        let coordinator = self.ran.requests % self.bank.coordinators();
         self.ran.requests += 1;
         let Days { bench, policy, .. } = *self.days;
         let wanted = if matches!(policy.choose, Choose::Need(_)) {
@@ -244,7 +168,7 @@ impl<'a> State<'a> {
         let lower = if policy.is_auto() { first } else { 0 };
         let mut refusal = None;
         for tier in std::iter::once(first).chain((0..lower).rev()) {
-            match self.ask(now, tier, arrival.item, arrival.conversation)? {
+            match self.ask(now, Ask { coordinator, tier, item: arrival.item, conversation: arrival.conversation })? {
                 None => {
                     self.ran.lowered += u64::from(tier != first);
                     if let Some(refusal) = refusal {
@@ -262,51 +186,40 @@ impl<'a> State<'a> {
     }
 
     /// Sets money aside and asks a tier; what the budget says, if there is none.
-    fn ask(
-        &mut self,
-        now: UnixMillis,
-        tier: usize,
-        item: usize,
-        conversation: u64,
-    ) -> Result<Option<policy::ledger::OverBudget>, DayError> {
-        let Some(subject) = self.subjects.get(tier) else { return Ok(None) };
+    fn ask(&mut self, now: UnixMillis, ask: Ask) -> Result<Option<Spent>, DayError> {
+        let Some(subject) = self.subjects.get(ask.tier) else { return Ok(None) };
         let id = ReservationId(self.next);
         self.next += 1;
-        match self.ledger.reserve(now, id, subject, self.days.bench.bound(tier)) {
-            Ok(reserved) => self.ran.alerts.extend(reserved.alerts),
-            Err(ReserveError::OverBudget { over, alerts }) => {
-                self.ran.alerts.extend(alerts);
-                return Ok(Some(*over));
-            }
-            Err(error) => return Err(DayError::Reserve(error)),
+        let bound = self.days.bench.bound(ask.tier);
+        if let Some(spent) = self.bank.reserve(now, ask.coordinator, id, subject, bound)? {
+            return Ok(Some(spent));
         }
-        self.open += self.days.bench.bound(tier);
+        self.open += bound;
         self.ran.reserved = self.ran.reserved.max(self.open);
         let ends = now.after(self.days.bench.workload.takes.0);
-        self.running.insert((ends, id), Running { id, tier, item, conversation });
+        self.running.insert((ends, id), ask);
         Ok(None)
     }
 
     /// Answers that are complete by then; all, if nobody says.
     fn end_until(&mut self, until: Option<UnixMillis>) -> Result<(), DayError> {
         while let Some(entry) = self.running.first_entry() {
-            let (at, _) = *entry.key();
+            let (at, id) = *entry.key();
             if until.is_some_and(|until| at > until) {
                 break;
             }
-            let running = entry.remove();
-            self.end(at, running)?;
+            let ask = entry.remove();
+            self.end(at, id, ask)?;
         }
         Ok(())
     }
 
-    fn end(&mut self, now: UnixMillis, running: Running) -> Result<(), DayError> {
+    fn end(&mut self, now: UnixMillis, id: ReservationId, ask: Ask) -> Result<(), DayError> {
+        self.bank.advance(now)?;
         let Days { bench, policy, .. } = *self.days;
-        let Running { id, tier, item, conversation } = running;
-        let settled = self.ledger.settle(now, id, bench.cost(tier))?;
+        let Ask { coordinator, tier, item, conversation } = ask;
+        self.ran.settled += self.bank.settle(now, coordinator, id, bench.cost(tier))?;
         self.open -= bench.bound(tier);
-        self.ran.alerts.extend(settled.alerts);
-        self.ran.settled += settled.booked;
         count(&mut self.ran.asked, tier);
         let label = bench.labels(item).get(tier).copied();
         if let Some(unsure) = policy.unsure
@@ -316,7 +229,7 @@ impl<'a> State<'a> {
             let random = self.random.draw();
             if unsure.again(label.unwrap_or(0.5), bench.workload.answer, bench.bound(next), random) {
                 self.sticky.raise(now.since(BEGIN), conversation, next, Mode::Balanced);
-                match self.ask(now, next, item, conversation)? {
+                match self.ask(now, Ask { tier: next, ..ask })? {
                     None => return Ok(()),
                     Some(over) => {
                         self.ran.stood += 1;
@@ -331,19 +244,17 @@ impl<'a> State<'a> {
     }
 
     /// A budget had no room.
-    fn note(&mut self, now: UnixMillis, over: policy::ledger::OverBudget, lowered: bool) {
-        let said = over.to_string();
-        let refused = self
-            .refused
-            .entry((format!("{lowered}{}", over.budget), over.resets))
-            .or_insert_with(|| Refused { budget: over.budget, first: now, said, count: 0, lowered });
-        refused.count += 1;
+    fn note(&mut self, now: UnixMillis, spent: Spent, lowered: bool) {
+        let Spent { budget, resets, said } = spent;
+        let refused = self.refused.entry((budget.clone(), lowered, resets));
+        refused.or_insert_with(|| Refused { budget, first: now, said, count: 0, lowered }).count += 1;
     }
 
     fn finish(mut self) -> Result<Ran, DayError> {
-        self.ledger.check()?;
-        let ledger = self.ledger.spent(METER).map(|spent| spent.settled).unwrap_or_default();
-        if ledger != self.ran.settled || self.ledger.open() > 0 {
+        self.bank.close(BEGIN.after(DAY * (self.days.days + 1)))?;
+        self.ran.alerts = self.bank.told();
+        let ledger = self.bank.booked(METER);
+        if ledger != self.ran.settled || self.bank.open() > 0 {
             return Err(DayError::Sum { ledger, requests: self.ran.settled });
         }
         let answered: u64 = self.ran.answered.iter().sum();

@@ -109,10 +109,11 @@ fn row(row: &Row, labelled: bool) -> Value {
 }
 
 fn month(month: &Month) -> Value {
-    let Month { mix, policy, ran } = month;
+    let Month { mix, policy, coordinators, ran } = month;
     json!({
         "mix": mix,
         "policy": policy,
+        "coordinators": coordinators,
         "requests": ran.requests,
         "answered": ran.answered,
         "lowered": ran.lowered,

@@ -21,7 +21,7 @@ const HOUR: f64 = 3600.0;
 /// Turns that are looked at besides the newest: more change nothing.
 const EARLIER: usize = 3;
 /// Made-up prompts.
-const MADE_UP: usize = 400;
+const MADE_UP: usize = 200;
 
 /// A prompt, and what the cluster thinks of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,6 +18,8 @@ pub struct Month {
     pub mix: String,
     /// Who was asked.
     pub policy: String,
+    /// How many coordinators shared the budgets.
+    pub coordinators: u8,
     /// What became of it.
     pub ran: Ran,
 }
@@ -280,11 +282,12 @@ fn anew_text(out: &mut String, anew: &Anew) {
 }
 
 fn month_text(out: &mut String, month: &Month, days: u32) {
-    let Month { mix, policy, ran } = month;
+    let Month { mix, policy, coordinators, ran } = month;
+    let by = if *coordinators == 1 { "one coordinator".to_owned() } else { format!("{coordinators} coordinators") };
     let refused: u64 = ran.refused.iter().filter(|refused| !refused.lowered).map(|refused| refused.count).sum();
     _ = writeln!(
         out,
-        "\nBUDGETS over {days} days, mix {mix}, {policy}: {} requests, {} booked, at most {} set aside at once; \
+        "\nBUDGETS over {days} days, mix {mix}, {policy}, {by}: {} requests, {} booked, at most {} set aside at once; \
          {} answered by a lower tier, {refused} refused",
         ran.requests,
         money(ran.settled),

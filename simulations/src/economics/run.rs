@@ -27,8 +27,8 @@ pub const SAVED: (f64, f64) = (0.6, 0.8);
 pub const CACHED: [u8; 4] = [0, 30, 60, 90];
 /// Times the requests.
 const LOADS: [u64; 4] = [1, 3, 10, 100];
-/// Turns of conversations.
-const TURNS: [u32; 3] = [1, 4, 8];
+/// Turns of conversations; single requests are the first.
+pub const TURNS: [u32; 3] = [1, 4, 8];
 /// Between two turns.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -141,8 +141,15 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Deals the days, and learns anew if that is wanted and can be.
-    pub fn new(workload: &'a Workload, pool: &'a Pool, scorer: &'a LinearScorer, anew: bool, seed: u64) -> Self {
-        let days = TURNS.map(|turns| (turns, pool.day(workload, turns, PAUSE, seed, scorer))).to_vec();
+    pub fn new(
+        workload: &'a Workload,
+        pool: &'a Pool,
+        scorer: &'a LinearScorer,
+        turns: &[u32],
+        anew: bool,
+        seed: u64,
+    ) -> Self {
+        let days = turns.iter().map(|turns| (*turns, pool.day(workload, *turns, PAUSE, seed, scorer))).collect();
         let held = || pool.items.iter().map(|item| item.example.clone()).collect::<Vec<_>>();
         let anew = (anew && pool.labelled).then(|| {
             let crossed = training::transfer::crossed(&pool.learned, &Recipe::USUAL);
@@ -208,7 +215,8 @@ impl<'a> Stage<'a> {
 
     /// A policy over a day, against the first row.
     fn row(&self, bench: &Bench<'_>, policy: &Policy, first: Option<&Row>) -> Result<Row, RunError> {
-        let ran = Days { bench, policy, day: self.day(), days: 1, limits: &[], seed: self.seed }.run()?;
+        let ran =
+            Days { bench, policy, day: self.day(), days: 1, limits: &[], coordinators: 1, seed: self.seed }.run()?;
         let paid = bench.priced.paid(&ran.asked, self.workload)?;
         let part = |own: f64, top: f64| if top > 0.0 { own / top } else { f64::NAN };
         let saved = |own: Nanos, top: Nanos| 1.0 - part(own.0 as f64, top.0 as f64);
@@ -292,7 +300,8 @@ impl<'a> Stage<'a> {
             let workload = Workload { cached: percent, ..self.workload.clone() };
             let bench = Bench::new(priced, &workload, &self.pool.items, None)?;
             let day = |policy: &Policy| {
-                Days { bench: &bench, policy, day: self.day(), days: 1, limits: &[], seed: self.seed }.run()
+                Days { bench: &bench, policy, day: self.day(), days: 1, limits: &[], coordinators: 1, seed: self.seed }
+                    .run()
             };
             let own = day(&auto(Mode::Balanced, priced.tiers.len())?)?.settled;
             let top = day(&Policy::new("", Choose::Always(priced.top())))?.settled;
@@ -304,7 +313,9 @@ impl<'a> Stage<'a> {
     fn talks(&self, bench: &Bench<'_>) -> Result<Vec<(u32, f64, f64, Against)>, RunError> {
         let mut rows = Vec::new();
         for (turns, day) in &self.days {
-            let run = |policy: &Policy| Days { bench, policy, day, days: 1, limits: &[], seed: self.seed }.run();
+            let run = |policy: &Policy| {
+                Days { bench, policy, day, days: 1, limits: &[], coordinators: 1, seed: self.seed }.run()
+            };
             let own = run(&auto(Mode::Balanced, bench.priced.tiers.len())?)?;
             let top = run(&Policy::new("", Choose::Always(bench.priced.top())))?;
             let saved = 1.0 - own.settled.0 as f64 / top.settled.0 as f64;
@@ -319,8 +330,15 @@ impl<'a> Stage<'a> {
     ///
     /// # Errors
     /// A budget cannot be.
-    pub fn month(&self, bench: &Bench<'_>, policy: &Policy, limits: &[Limit]) -> Result<Ran, DayError> {
-        Days { bench, policy, day: self.day(), days: self.workload.days, limits, seed: self.seed }.run()
+    pub fn month(
+        &self,
+        bench: &Bench<'_>,
+        policy: &Policy,
+        limits: &[Limit],
+        coordinators: u8,
+    ) -> Result<Ran, DayError> {
+        let days = self.workload.days;
+        Days { bench, policy, day: self.day(), days, limits, coordinators, seed: self.seed }.run()
     }
 }
 

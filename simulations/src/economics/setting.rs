@@ -3,6 +3,7 @@
 //! Rules: an unknown key, a number that cannot be and a contradiction are faults; each is one line that names the
 //! field, what stands there and what helps.
 
+use policy::prices::list::one_line;
 use protocol::account::Period;
 use protocol::money::Money;
 use protocol::units::{Percent, Span, Tokens};
@@ -129,12 +130,7 @@ impl Setting {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadSetting> {
-        let one_line = |error: toml::de::Error| {
-            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            BadSetting::Text(format!("{place}{}", error.message().replace('\n', " ")))
-        };
-        let setting: Self = toml::from_str(text).map_err(one_line)?;
+        let setting: Self = toml::from_str(text).map_err(|error| BadSetting::Text(one_line(text, &error)))?;
         setting.check()?;
         Ok(setting)
     }

@@ -17,8 +17,19 @@ fn limit(id: &str, dollars: &str, every: Period, tier: Option<&str>) -> Limit {
     }
 }
 
-/// Runs days of 2,000 requests with a mix.
+/// Runs days of 1,000 requests with a mix.
 fn run(
+    mix: &str,
+    choose: impl Fn(&Bench<'_>) -> Policy,
+    days: u32,
+    turns: u32,
+    limits: &[Limit],
+) -> Result<Ran, DayError> {
+    run_by(1, mix, choose, days, turns, limits)
+}
+
+fn run_by(
+    coordinators: u8,
     mix: &str,
     choose: impl Fn(&Bench<'_>) -> Policy,
     days: u32,
@@ -27,7 +38,7 @@ fn run(
 ) -> Result<Ran, DayError> {
     let (pool, scorer) = pool();
     let (priced, _) = priced(mix);
-    let workload = workload(2000);
+    let workload = workload(1000);
     let tiers = priced.tiers.len();
     let labels = pool.items.iter().map(|item| {
         let scores = &item.example.scores;
@@ -35,7 +46,7 @@ fn run(
     });
     let bench = Bench::new(&priced, &workload, &pool.items, Some(labels.collect())).unwrap();
     let day = pool.day(&workload, turns, PAUSE, 3, &scorer);
-    Days { bench: &bench, policy: &choose(&bench), day: &day, days, limits, seed: 1 }.run()
+    Days { bench: &bench, policy: &choose(&bench), day: &day, days, limits, coordinators, seed: 1 }.run()
 }
 
 fn balanced(bench: &Bench<'_>) -> Policy {
@@ -52,7 +63,7 @@ fn what_is_booked_is_what_the_answers_cost_and_what_a_plan_says() {
             let ran = run(mix, balanced, 2, turns, &[]).unwrap();
             let costs = ran.asked.iter().enumerate().map(|(tier, asked)| asked * bench.cost(tier).0);
             assert_eq!(ran.settled.0, costs.sum::<u64>(), "{mix}");
-            assert_eq!((ran.requests, ran.answered.iter().sum::<u64>()), (4000, 4000));
+            assert_eq!((ran.requests, ran.answered.iter().sum::<u64>()), (2000, 2000));
             assert_eq!(ran.asked, ran.answered);
             let plan = ran.asked.iter().zip(&priced.tiers).map(|(asked, tier)| {
                 let offer = policy::plan::Offer::Price(tier.price);
@@ -76,11 +87,11 @@ fn every_policy_answers_every_request_once() {
     assert_eq!(all.first().map(|policy| policy.name.as_str()), Some("always large"));
     for policy in all {
         let ran = run("open models", |_| policy.clone(), 1, 1, &[]).unwrap();
-        assert_eq!(ran.answered.iter().sum::<u64>(), 2000, "{}", policy.name);
-        let thrown = ran.asked.iter().sum::<u64>() - 2000;
+        assert_eq!(ran.answered.iter().sum::<u64>(), 1000, "{}", policy.name);
+        let thrown = ran.asked.iter().sum::<u64>() - 1000;
         assert_eq!(thrown > 0, policy.unsure.is_some(), "{}", policy.name);
         let expected = super::super::measure::mean(&bench.expect(&policy));
-        let close = |drawn: u64, expected: f64| (drawn as f64 / 2000.0 - expected).abs() < 0.03;
+        let close = |drawn: u64, expected: f64| (drawn as f64 / 1000.0 - expected).abs() < 0.03;
         assert!(close(ran.asked[1], expected.asked[1]), "{}: {:?} {expected:?}", policy.name, ran.asked);
         assert!((ran.quality - expected.quality).abs() < 0.03, "{}: {} {expected:?}", policy.name, ran.quality);
     }
@@ -88,9 +99,9 @@ fn every_policy_answers_every_request_once() {
 
 #[test]
 fn alerts_come_once_in_a_window_in_their_order_and_a_spent_budget_refuses() {
-    // A day of the large model costs 2.70.
+    // A day of the large model costs 1.35.
     let always = |_: &Bench<'_>| Policy::new("", Choose::Always(1));
-    let ran = run("open models", always, 3, 1, &[limit("daily", "2", Period::Day, None)]).unwrap();
+    let ran = run("open models", always, 3, 1, &[limit("daily", "1", Period::Day, None)]).unwrap();
     let shares: Vec<u8> = ran.alerts.iter().map(|alert| alert.share).collect();
     assert_eq!(shares, [50, 80, 100, 50, 80, 100, 50, 80, 100]);
     assert!(ran.alerts.is_sorted_by_key(|alert| alert.at));
@@ -98,8 +109,8 @@ fn alerts_come_once_in_a_window_in_their_order_and_a_spent_budget_refuses() {
         ran.alerts.iter().all(|alert| alert.settled.0 >= alert.limit.0 / 100 * u64::from(alert.share) - 100_000_000)
     );
     let refused: u64 = ran.refused.iter().map(|refused| refused.count).sum();
-    assert_eq!((ran.refused.len(), refused + ran.answered.iter().sum::<u64>()), (3, 6000));
-    assert!(ran.settled.0 <= 6_000_000_000 && ran.settled.0 > 5_900_000_000, "{}", ran.settled);
+    assert_eq!((ran.refused.len(), refused + ran.answered.iter().sum::<u64>()), (3, 3000));
+    assert!(ran.settled.0 <= 3_000_000_000 && ran.settled.0 > 2_900_000_000, "{}", ran.settled);
     assert!(ran.refused[0].said.contains("it begins anew at 2026-11-02T00:00:00Z"), "{}", ran.refused[0].said);
     assert_eq!(ran.budgets.len(), 1);
     assert!(ran.budgets[0].settled <= ran.budgets[0].budget.limit);
@@ -107,12 +118,12 @@ fn alerts_come_once_in_a_window_in_their_order_and_a_spent_budget_refuses() {
 
 #[test]
 fn auto_takes_a_lower_tier_where_the_budget_of_one_is_spent() {
-    let budgets = [limit("large", "0.05", Period::Day, Some("large"))];
+    let budgets = [limit("large", "0.02", Period::Day, Some("large"))];
     let free = run("open models", balanced, 1, 1, &[]).unwrap();
     let ran = run("open models", balanced, 1, 1, &budgets).unwrap();
-    assert!(ran.lowered > 0 && ran.answered.iter().sum::<u64>() == 2000, "{ran:?}");
+    assert!(ran.lowered > 0 && ran.answered.iter().sum::<u64>() == 1000, "{ran:?}");
     assert_eq!(ran.asked[1] + ran.lowered, free.asked[1]);
-    assert!(ran.asked[1] * 1_350_000 <= 50_000_000 && ran.settled < free.settled);
+    assert!(ran.asked[1] * 1_350_000 <= 20_000_000 && ran.settled < free.settled);
     let always = run("open models", |_| Policy::new("", Choose::Always(1)), 1, 1, &budgets).unwrap();
     assert_eq!(always.lowered, 0, "who names a model gets it or nothing");
 }
@@ -122,8 +133,8 @@ fn an_unsure_answer_stands_where_there_is_no_money_for_another() {
     let cascade =
         |bench: &Bench<'_>| policies(bench).unwrap().into_iter().find(|policy| policy.name.contains("0.7,")).unwrap();
     let free = run("open models", cascade, 1, 1, &[]).unwrap();
-    let ran = run("open models", cascade, 1, 1, &[limit("large", "0.05", Period::Day, Some("large"))]).unwrap();
-    assert!(free.stood == 0 && ran.stood > 0 && ran.answered.iter().sum::<u64>() == 2000);
+    let ran = run("open models", cascade, 1, 1, &[limit("large", "0.02", Period::Day, Some("large"))]).unwrap();
+    assert!(free.stood == 0 && ran.stood > 0 && ran.answered.iter().sum::<u64>() == 1000);
 }
 
 #[test]
@@ -139,4 +150,17 @@ fn a_budget_of_a_tier_that_is_not_there_is_told() {
     let words = "budgets: 'x' counts tier 'huge', which the mix 'open models' does not have: name one of small, large";
     assert_eq!(told.to_string(), words);
     assert!(Setting::built_in().is_ok());
+}
+
+#[test]
+fn several_coordinators_book_as_much_and_no_more_than_the_budgets() {
+    let budgets = [limit("daily", "0.25", Period::Day, None), limit("large", "0.02", Period::Day, Some("large"))];
+    let ran = run_by(4, "open models", balanced, 2, 1, &budgets).unwrap();
+    let one = run("open models", balanced, 2, 1, &budgets).unwrap();
+    assert!(ran.settled.0 <= 500_000_000 && ran.settled.0 > 450_000_000, "{}", ran.settled);
+    let refused: u64 = ran.refused.iter().filter(|refused| !refused.lowered).map(|refused| refused.count).sum();
+    assert_eq!(refused + ran.answered.iter().sum::<u64>(), 2000);
+    assert!(ran.lowered > 0 && ran.asked[1] * 1_350_000 <= 40_000_000);
+    let times = |ran: &Ran| ran.alerts.iter().map(|alert| (alert.budget.clone(), alert.share)).collect::<Vec<_>>();
+    assert_eq!(times(&ran).len(), times(&one).len(), "{:?}", times(&ran));
 }

@@ -30,7 +30,7 @@ fn a_day_has_as_many_requests_as_wanted_and_each_prompt_as_often_as_any_other() 
         assert_eq!(talks.len(), 2000_usize.div_ceil(turns as usize));
         if turns == 1 {
             let times = |item: usize| day.iter().filter(|arrival| arrival.item == item).count();
-            assert!((0..pool.items.len()).all(|item| times(item) == 5));
+            assert!((0..pool.items.len()).all(|item| times(item) == 10));
         }
         assert_eq!(day, pool.day(&workload(2000), turns, Duration::from_secs(60), 3, &scorer));
         assert_ne!(day, pool.day(&workload(2000), turns, Duration::from_secs(60), 4, &scorer));

@@ -47,7 +47,7 @@ fn alerts_and_refusals_of_many_days_are_one_line_each() {
         ..Ran::default()
     };
     let mut out = String::new();
-    month_text(&mut out, &Month { mix: "m".into(), policy: "p".into(), ran }, 3);
+    month_text(&mut out, &Month { mix: "m".into(), policy: "p".into(), coordinators: 1, ran }, 3);
     for words in [
         "day  1 00:00:00  alert: 'daily' has reached 80 %: 8.00 of 10.00 are spent, 0.00 reserved; 2 more, the last day  3",
         "answered by a lower tier, 10 in 2 windows: no room",

@@ -22,7 +22,7 @@ fn file() -> Option<PathBuf> {
 
 fn report(pool: &Pool, workload: &Workload, priced: &[Priced], seed: u64) -> Report {
     let scorer = LinearScorer::built_in().unwrap();
-    let stage = Stage::new(workload, pool, &scorer, false, seed);
+    let stage = Stage::new(workload, pool, &scorer, &[1], false, seed);
     Report {
         workload: workload.clone(),
         currency: "USD".into(),

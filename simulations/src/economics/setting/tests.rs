@@ -21,7 +21,7 @@ fn the_one_that_comes_with_the_program_is_the_reference_workload() {
 fn what_cannot_be_is_told_with_its_field_and_a_remedy() {
     for (change, words) in [
         (("requests = 100_000", "requests = 0"), "workload.requests is 0: give 1 to 10000000"),
-        (("requests = 100_000", "requests = -5"), "line 8: "),
+        (("requests = 100_000", "requests = -5"), "line 8, requests: "),
         (("answer = 500\n", ""), "missing field `answer`"),
         (("max_tokens = 1_000", "max_tokens = 499"), "workload.max_tokens is 499: give at least workload.answer, 500"),
         (("prompt = 1_000", "prompt = 100_000_000"), "workload.prompt is 100000000: give 1 to 10000000"),
