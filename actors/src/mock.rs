@@ -7,7 +7,6 @@
 //! biases weaker than 100.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use protocol::engine::{
     BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, HASHING, Imported, JobFault, Layout,
@@ -19,25 +18,17 @@ use protocol::units::{Blocks, Tokens};
 
 mod blocks;
 mod sequence;
+mod timing;
 pub mod words;
 
 use blocks::Pool;
 use sequence::Sequence;
+pub use timing::Timing;
+use timing::Work;
 pub use words::bundle;
 
 /// What keys and values of a token would take, if there were any.
 const TOKEN_BYTES: u64 = 64;
-
-/// What a step of the imitated machine costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// Each prompt token.
-    pub prefill_per_token: Duration,
-    /// Each step in which some sequence decodes: reading the weights.
-    pub decode_per_step: Duration,
-    /// Each sequence that decodes.
-    pub decode_per_sequence: Duration,
-}
 
 /// What shall go wrong. Steps are counted as in [`Load::step`]: 3 is the step after three that did work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -298,19 +289,20 @@ impl Engine for MockEngine {
         if progress.preempted == 0 {
             self.take_up(budget.saturating_sub(planned), &mut progress, events);
         }
-        let decodes: Duration = self.options.timing.decode_per_sequence * u32::try_from(answering).unwrap_or(u32::MAX);
+        let mut work = Work::default();
         for sequence in &mut self.running {
             let wanted = if sequence.decodes() { 1 } else { sequence.due().min(chunk).min(budget) };
-            if !sequence.decodes() {
+            if sequence.decodes() {
+                work.decode(sequence.computed());
+            } else {
+                work.prefill(wanted, sequence.computed());
                 budget -= wanted;
                 progress.prefill += Tokens::of(wanted);
             }
             sequence.compute(wanted, &mut self.pool);
         }
         self.speak(&mut progress, events);
-        let per_step = if answering > 0 { self.options.timing.decode_per_step } else { Duration::ZERO };
-        let prefill = u32::try_from(progress.prefill.0).unwrap_or(u32::MAX);
-        progress.pace = self.options.timing.prefill_per_token * prefill + per_step + decodes;
+        progress.pace = self.options.timing.pace(&work);
         self.steps += u64::from(!progress.is_idle());
         Ok(progress)
     }

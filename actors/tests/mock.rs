@@ -81,6 +81,7 @@ fn steps_cost_what_the_timing_says() {
         prefill_per_token: Duration::from_millis(2),
         decode_per_step: Duration::from_millis(30),
         decode_per_sequence: Duration::from_millis(5),
+        ..Timing::ZERO
     };
     let mut engine = MockEngine::new(MockOptions { timing, ..MockOptions::default() });
     engine.admit(job(vec![TokenId(65); 10], 3)).unwrap();
@@ -89,6 +90,24 @@ fn steps_cost_what_the_timing_says() {
         paces.push(engine.step(&mut Vec::new()).unwrap().pace.as_millis());
     }
     assert_eq!(paces, [20, 35, 35], "ten prompt tokens, then two steps with one sequence");
+}
+
+#[test]
+fn context_costs_time_in_prefill_and_in_decode() {
+    let timing = Timing {
+        // 1,024 ns for each 1,024 tokens: a nanosecond for each pair of tokens.
+        prefill_per_context: Duration::from_nanos(1024),
+        decode_per_context: Duration::from_micros(1024),
+        ..Timing::ZERO
+    };
+    let mut engine = MockEngine::new(MockOptions { timing, prefill_chunk: 64, ..MockOptions::default() });
+    engine.admit(job(vec![TokenId(65); 100], 3)).unwrap();
+    let mut paces = Vec::new();
+    while !engine.load().is_idle() {
+        paces.push(engine.step(&mut Vec::new()).unwrap().pace.as_nanos());
+    }
+    let pairs = |from: u128, to: u128| (from..to).sum::<u128>();
+    assert_eq!(paces, [pairs(0, 64), pairs(64, 100), 100_000, 101_000]);
 }
 
 #[test]

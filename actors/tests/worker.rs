@@ -157,6 +157,7 @@ async fn it_says_how_fast_its_engine_is_once_it_knows() {
         prefill_per_token: Duration::from_millis(1),
         decode_per_step: Duration::from_millis(10),
         decode_per_sequence: Duration::from_millis(1),
+        ..Timing::ZERO
     };
     let (handle, _) = start(Drive::Task, timing, Faults::default()).await;
     assert_eq!(handle.report().rates, Rates::default());

@@ -18,6 +18,7 @@ const MOCK_TIMING: Timing = Timing {
     prefill_per_token: Duration::from_micros(200),
     decode_per_step: Duration::from_millis(15),
     decode_per_sequence: Duration::from_micros(500),
+    ..Timing::ZERO
 };
 
 /// What makes the engine of a model, and what moves it.

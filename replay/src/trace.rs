@@ -1,8 +1,22 @@
 //! What was asked of a cluster, and when: a trace.
+//!
+//! Read from a file ([`read`]) in Mooncake's, Azure's or BurstGPT's format. Rules: requests are in the order of their
+//! times, the first comes at 0; times are kept to the microsecond; every length is between 1 and a million tokens;
+//! a prompt has as many block names as it has blocks, or none. Whoever builds a trace keeps to them.
 
 use std::time::Duration;
 
 use protocol::units::Tokens;
+
+mod azure;
+mod burst;
+mod error;
+mod mooncake;
+mod read;
+mod table;
+
+pub use error::TraceError;
+pub use read::{BLOCK, Format, ReadOptions, read, read_from, read_with};
 
 /// One request of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,3 +44,12 @@ pub struct Trace {
     /// In the order in which they come.
     pub requests: Vec<Request>,
 }
+
+/// The name of a block of a conversation of which only the number is known. Names of different conversations differ:
+/// they are far apart for fewer than 2^32 conversations with prompts of fewer than 2^32 blocks.
+fn session_block(session: u64, at: u64) -> u64 {
+    (session << 32) | (at & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests;

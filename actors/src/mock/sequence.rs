@@ -57,6 +57,11 @@ impl Sequence {
         (Reverse(self.job.priority), self.arrival)
     }
 
+    /// Tokens whose keys and values are there.
+    pub(super) fn computed(&self) -> usize {
+        self.computed
+    }
+
     /// Tokens that are not computed yet.
     pub(super) fn due(&self) -> usize {
         self.tokens.len() - self.computed

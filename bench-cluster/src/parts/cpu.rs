@@ -22,6 +22,7 @@ const PACE: Timing = Timing {
     prefill_per_token: Duration::ZERO,
     decode_per_step: Duration::from_millis(15),
     decode_per_sequence: Duration::ZERO,
+    ..Timing::ZERO
 };
 
 pub(crate) async fn measure(setting: &Setting, report: &mut Report) -> Result<(), BenchError> {

@@ -20,6 +20,7 @@ const TIMING: Timing = Timing {
     prefill_per_token: Duration::from_micros(100),
     decode_per_step: Duration::from_millis(15),
     decode_per_sequence: Duration::from_micros(200),
+    ..Timing::ZERO
 };
 
 /// What one part asks.

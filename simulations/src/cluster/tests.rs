@@ -8,6 +8,7 @@ fn setup(placement: Policy) -> Setup {
         prefill_per_token: Duration::from_micros(200),
         decode_per_step: Duration::from_millis(8),
         decode_per_sequence: Duration::from_micros(100),
+        ..Timing::ZERO
     };
     let engine = MockOptions { timing, queue: 64, ..MockOptions::default() };
     Setup { nodes: 8, engine, report_every: Duration::from_millis(200), placement, seed: 11 }
