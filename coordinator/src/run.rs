@@ -48,6 +48,7 @@ use crate::pricing::Pricing;
 use crate::quic_door::{self, DoorSettings};
 use crate::refusals::Refusals;
 use crate::router::{Router, RouterError};
+use crate::scale::Scaling;
 use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
@@ -260,6 +261,7 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
         tree: shown.subscribe(),
         accounts: accounts.clone(),
         pricing: Arc::clone(&pricing),
+        scaling: Scaling::new(config),
         router: Router::new(config.routing.clone())?,
         pool,
         fallbacks: config.fallbacks.clone(),

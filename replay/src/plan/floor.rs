@@ -99,13 +99,14 @@ pub fn check(profile: &Profile, trace: &Trace, target: &Target) -> Result<(), Im
     let spare = all - percentile.rank(all).map_or(0, |rank| rank + 1);
     let times = target.ttft.is_some() || target.latency.is_some() || target.inter_token.is_some();
     let there = room(profile);
-    let large = |request: &Request| (request.input + request.output) > there;
+    // An answer that outgrows its node is cut; a prompt must leave room for one token.
+    let large = |request: &Request| request.input + Tokens(1) > there;
     let count = trace.requests.iter().filter(|request| large(request)).count();
     if let Some((at, first)) = trace.requests.iter().enumerate().find(|(_, request)| large(request))
         && times
         && count > spare
     {
-        let wanted = first.input + first.output;
+        let wanted = first.input + Tokens(1);
         return Err(Impossible::Room { count, all, percentile, request: at + 1, wanted, there });
     }
     let step = profile.step + profile.sequence;
