@@ -5,4 +5,12 @@
 //! real one in its tests (`actors::mock`), with the times of a [`profile`].
 
 pub mod profile;
+mod prompt;
+pub mod results;
+pub mod rules;
+pub mod run;
 pub mod trace;
+
+pub use results::Results;
+pub use rules::Rule;
+pub use run::{Setup, SetupError, simulate};
