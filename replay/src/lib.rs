@@ -6,4 +6,12 @@
 
 pub mod plan;
 pub mod profile;
+mod prompt;
+pub mod results;
+pub mod rules;
+pub mod run;
 pub mod trace;
+
+pub use results::Results;
+pub use rules::Rule;
+pub use run::{Setup, SetupError, simulate};
