@@ -172,7 +172,7 @@ fn work(mut advice: ScaleAdvice, remembered: &Remembered, profile: &Profile) -> 
     };
     let bounds = Bounds { first: advice.nodes, most: query.most };
     let (begun, mut rows) = (Instant::now(), BTreeMap::new());
-    let mut replayed = replay::plan::run::on(profile, 1);
+    let replayed = replay::plan::run::on(profile, 1);
     let outcome = plan(profile, &trace, &target, bounds, |nodes, trace| {
         if begun.elapsed() > PATIENCE {
             return Err(NotPlanned::Slow);

@@ -19,6 +19,7 @@ use crate::trace::Trace;
 
 pub mod floor;
 pub mod outcome;
+pub mod run;
 pub mod search;
 pub mod target;
 

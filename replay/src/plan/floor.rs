@@ -99,14 +99,13 @@ pub fn check(profile: &Profile, trace: &Trace, target: &Target) -> Result<(), Im
     let spare = all - percentile.rank(all).map_or(0, |rank| rank + 1);
     let times = target.ttft.is_some() || target.latency.is_some() || target.inter_token.is_some();
     let there = room(profile);
-    // An answer that outgrows its node is cut; a prompt must leave room for one token.
-    let large = |request: &Request| request.input + Tokens(1) > there;
+    let large = |request: &Request| request.input + request.output > there;
     let count = trace.requests.iter().filter(|request| large(request)).count();
     if let Some((at, first)) = trace.requests.iter().enumerate().find(|(_, request)| large(request))
         && times
         && count > spare
     {
-        let wanted = first.input + Tokens(1);
+        let wanted = first.input + first.output;
         return Err(Impossible::Room { count, all, percentile, request: at + 1, wanted, there });
     }
     let step = profile.step + profile.sequence;
@@ -136,9 +135,9 @@ pub fn check(profile: &Profile, trace: &Trace, target: &Target) -> Result<(), Im
     offered(trace, target)
 }
 
-/// Room for one request on a node: its context, or all its blocks.
+/// Room for one request on a node: less than its context, and no more than all its blocks.
 fn room(profile: &Profile) -> Tokens {
-    profile.context.min(Tokens(profile.blocks.0.saturating_mul(profile.block.0)))
+    (profile.context - Tokens(1)).min(Tokens(profile.blocks.0.saturating_mul(profile.block.0)))
 }
 
 /// How long each prompt takes at the least: what no earlier one began with must be computed, and its last token
