@@ -7,7 +7,7 @@ use protocol::units::{Nanos, Tokens};
 
 /// A day's requests and what a million tokens cost.
 #[derive(Clone, Copy, Debug, PartialEq, clap::Args)]
-pub(crate) struct Workload {
+pub struct Workload {
     /// Requests a day.
     #[arg(long, default_value_t = 100_000)]
     requests: u32,
@@ -28,16 +28,16 @@ pub(crate) struct Workload {
 
 /// A day's cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bill {
+pub struct Bill {
     /// Of this routing.
-    pub(crate) cost: f64,
+    pub cost: f64,
     /// Had everything gone to the large tier.
-    pub(crate) large: f64,
+    pub large: f64,
 }
 
 impl Bill {
     /// How much cheaper than all-large, in 0..1.
-    pub(crate) fn saved(&self) -> f64 {
+    pub fn saved(&self) -> f64 {
         1.0 - self.cost / self.large
     }
 }
@@ -53,7 +53,7 @@ impl Workload {
     ///
     /// # Errors
     /// A cost does not fit.
-    pub(crate) fn check(&self) -> Result<(), TooCostly> {
+    pub fn check(&self) -> Result<(), TooCostly> {
         self.request(self.small_price).and(self.request(self.large_price)).map(drop)
     }
 
@@ -63,7 +63,7 @@ impl Workload {
     }
 
     /// When such a share goes to the large tier.
-    pub(crate) fn bill(&self, share: f64) -> Bill {
+    pub fn bill(&self, share: f64) -> Bill {
         // Checked before; what does not fit would cost nothing, and shows as no number.
         let day = |price| self.request(price).map_or(f64::NAN, |cost| cost.0 as f64 / 1e9 * f64::from(self.requests));
         let (small, large) = (day(self.small_price), day(self.large_price));

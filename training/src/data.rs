@@ -12,41 +12,45 @@ use serde::Deserialize;
 
 /// Small models that chat: what 'the small models' means. Two more up to 9B are left out, as they are made for
 /// code and for reading documents and fail nearly everything else.
-pub(crate) const SMALL: [&str; 4] =
+pub const SMALL: [&str; 4] =
     ["qwen2.5-7b-instruct", "llama-3.1-8b-instruct", "gemma-2-9b-it", "mistral-7b-instruct-v0.3"];
 /// Large models that chat.
-pub(crate) const LARGE: [&str; 2] = ["llama-3.1-nemotron-51b-instruct", "llama-3.3-nemotron-super-49b-v1"];
+pub const LARGE: [&str; 2] = ["llama-3.1-nemotron-51b-instruct", "llama-3.3-nemotron-super-49b-v1"];
 /// The small models fail where their mean score is below this.
-pub(crate) const PASS: f64 = 0.5;
+pub const PASS: f64 = 0.5;
 /// Decides what is held out. To change it is to throw away every figure.
 const SPLIT: u64 = 20_240_817;
 
 /// A prompt and how models did.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Example {
-    pub(crate) task: String,
-    pub(crate) text: String,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Example {
+    /// Its kind, as the data calls it.
+    pub task: String,
+    /// What is asked.
+    pub text: String,
+    /// What each model got, in 0..1.
+    pub scores: BTreeMap<String, f64>,
     /// The mean score of [`SMALL`], in 0..1.
-    pub(crate) small: f64,
+    pub small: f64,
     /// The mean score of [`LARGE`].
-    pub(crate) large: f64,
+    pub large: f64,
 }
 
 impl Example {
     /// Whether the small models fail.
-    pub(crate) fn fails(&self) -> bool {
+    pub fn fails(&self) -> bool {
         self.small < PASS
     }
 
     /// What the large models get right and the small ones do not, in 0..1.
-    pub(crate) fn adds(&self) -> f64 {
+    pub fn adds(&self) -> f64 {
         (self.large - self.small).clamp(0.0, 1.0)
     }
 }
 
 /// Why there is no data.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DataError {
+pub enum DataError {
     #[error("name at least one file of labelled prompts, as ../shared/routing/llmrouter_9models_train.jsonl")]
     None,
     #[error("{}: {source}", path.display())]
@@ -72,7 +76,7 @@ struct Line {
 ///
 /// # Errors
 /// A file cannot be read, a line is not as it should be, or there are too few.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Example>, DataError> {
+pub fn read(paths: &[PathBuf]) -> Result<Vec<Example>, DataError> {
     if paths.is_empty() {
         return Err(DataError::None);
     }
@@ -107,13 +111,13 @@ fn parse(path: &Path, text: &str, examples: &mut Vec<Example>) -> Result<(), Dat
             (Ok(small), Ok(large)) => (small, large),
             (Err(model), _) | (_, Err(model)) => return Err(DataError::Model { path, line: line_number, model }),
         };
-        examples.push(Example { task: line.task, text: line.question, small, large });
+        examples.push(Example { task: line.task, text: line.question, scores: line.scores, small, large });
     }
     Ok(())
 }
 
 /// What to learn from, and the fifth that is held out.
-pub(crate) fn split(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
+pub fn split(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
     let mut examples = examples;
     // Whatever the order of the files.
     examples.sort_by(|a, b| (&a.text, &a.task).cmp(&(&b.text, &b.task)));
@@ -123,13 +127,13 @@ pub(crate) fn split(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
 }
 
 /// A uniform index below `bound`; 0 if that is 0.
-pub(crate) fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
+pub fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
     // The bias is below one in 2^32 for what is counted here.
     (random.next_u64() % (bound.max(1) as u64)) as usize
 }
 
 /// A random order.
-pub(crate) fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
+pub fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, below(random, last + 1));
     }

@@ -21,29 +21,29 @@ const ROUNDS: usize = 5;
 
 /// What the gate looks at.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Figures {
+pub struct Figures {
     /// Area under the ROC curve of 'the small models fail'.
-    pub(crate) auc: f64,
+    pub auc: f64,
     /// Its interval.
-    pub(crate) interval: (f64, f64),
+    pub interval: (f64, f64),
     /// The same without templates.
-    pub(crate) stripped: f64,
+    pub stripped: f64,
     /// By task.
-    pub(crate) tasks: BTreeMap<String, (usize, Option<f64>)>,
+    pub tasks: BTreeMap<String, (usize, Option<f64>)>,
     /// How many prompts change tier, by what was done to them.
-    pub(crate) flips: Vec<(String, f64)>,
+    pub flips: Vec<(String, f64)>,
     /// Shares, and the quality by the router, by the probability to fail, at random, and by an oracle.
-    pub(crate) kept: Vec<(f64, [f64; 4])>,
+    pub kept: Vec<(f64, [f64; 4])>,
     /// Quality of the small models alone, and of the large ones.
-    pub(crate) ends: (f64, f64),
+    pub ends: (f64, f64),
     /// What each mode sends up, keeps and costs.
-    pub(crate) modes: Vec<(Mode, f64, f64, Bill)>,
+    pub modes: Vec<(Mode, f64, f64, Bill)>,
     /// Microseconds of a decision, at the median and at 99 of 100.
-    pub(crate) time: (f64, f64),
+    pub time: (f64, f64),
 }
 
 /// Measures everything.
-pub(crate) fn figures(scorer: &LinearScorer, held: &[Example], workload: &Workload) -> Figures {
+pub fn figures(scorer: &LinearScorer, held: &[Example], workload: &Workload) -> Figures {
     let score = |text: &str| scorer.score(&Prompt::text(text));
     let scores: Vec<Score> = held.iter().map(|example| score(&example.text)).collect();
     let scored: Vec<(f64, bool)> =
@@ -147,7 +147,7 @@ fn time(scorer: &LinearScorer, held: &[Example]) -> (f64, f64) {
 }
 
 /// As people read it.
-pub(crate) fn report(figures: &Figures, held: usize, workload: &Workload) -> String {
+pub fn report(figures: &Figures, held: usize, workload: &Workload) -> String {
     let mut out = String::new();
     // Writing into a string does not fail.
     let _ = write(&mut out, figures, held, workload);

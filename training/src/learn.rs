@@ -15,22 +15,22 @@ use crate::optimise::{Model, Row, learn};
 use crate::vary;
 
 /// How to learn.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Recipe {
+#[derive(Clone, Copy, Debug, PartialEq, clap::Args)]
+pub struct Recipe {
     /// Seed of the slips of the finger that are trained against.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    #[arg(long, default_value_t = Self::USUAL.seed)]
+    pub seed: u64,
     /// Penalty on large weights, for a loss summed over the prompts.
-    #[arg(long, default_value_t = 0.5)]
-    pub(crate) penalty: f64,
+    #[arg(long, default_value_t = Self::USUAL.penalty)]
+    pub penalty: f64,
     /// How much a prompt's own outcome counts; the rest is the mean of its task.
-    #[arg(long, default_value_t = 0.3)]
-    pub(crate) own: f64,
+    #[arg(long, default_value_t = Self::USUAL.own)]
+    pub own: f64,
 }
 
 /// A recipe by which nothing can be learned.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub(crate) enum BadRecipe {
+pub enum BadRecipe {
     #[error("--penalty is {0}: give a number above 0")]
     Penalty(f64),
     #[error("--own is {0}: give a number from 0 to 1")]
@@ -38,11 +38,14 @@ pub(crate) enum BadRecipe {
 }
 
 impl Recipe {
+    /// The one that the weights of the repository were learned by.
+    pub const USUAL: Self = Self { seed: 1, penalty: 0.5, own: 0.3 };
+
     /// Checked.
     ///
     /// # Errors
     /// A number is out of range.
-    pub(crate) fn check(&self) -> Result<(), BadRecipe> {
+    pub fn check(&self) -> Result<(), BadRecipe> {
         if !(self.penalty > 0.0 && self.penalty.is_finite()) {
             Err(BadRecipe::Penalty(self.penalty))
         } else if !(0.0..=1.0).contains(&self.own) {
@@ -54,7 +57,7 @@ impl Recipe {
 }
 
 /// Learns weights.
-pub(crate) fn weights(examples: &[Example], recipe: &Recipe) -> Weights {
+pub fn weights(examples: &[Example], recipe: &Recipe) -> Weights {
     let vectors = vectors(examples, recipe.seed);
     let fails = head(examples, &vectors, recipe, |example| f64::from(u8::from(example.fails())));
     let adds = head(examples, &vectors, recipe, Example::adds);

@@ -1,22 +1,11 @@
-//! Learns the weights of complexity routing from labelled prompts, and says how good they are.
-//!
-//! Rules: the same data and seed give the same bytes. A fifth of the data is never learned from, and every figure
-//! is of it. No word of the data goes anywhere but into the weights.
-
-mod bill;
-mod data;
-mod eval;
-mod learn;
-mod measure;
-mod optimise;
-mod transfer;
-mod vary;
+//! `cargo xtask train` and `cargo xtask eval`: the command line of [`training`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use policy::complexity::{BadWeights, LinearScorer, Weights};
+use training::{bill, data, eval, learn, transfer};
 
 /// Learn how hard requests are, and see how well that went.
 #[derive(Debug, Parser)]

@@ -13,9 +13,9 @@ const FLAT: f64 = 1e-5;
 /// A prompt with a probability to learn, and how much it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
-    pub(crate) vector: &'a Vector,
-    pub(crate) target: f64,
-    pub(crate) weight: f64,
+    pub vector: &'a Vector,
+    pub target: f64,
+    pub weight: f64,
 }
 
 /// A bias, weights of the counts, weights of the buckets, one after the other.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory, Parser};
 use policy::complexity::LinearScorer;
 use policy::complexity::tiers::Mode;
+use training::{bill, data, eval};
 
-use crate::{Cli, Command, Eval, bill, data, eval};
+use crate::{Cli, Command, Eval};
 
 /// Says where the data lies, if not beside the checkout.
 const VARIABLE: &str = "TROUPE_ROUTING_DATA";

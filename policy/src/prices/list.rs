@@ -10,6 +10,8 @@ use protocol::money::{Money, Price};
 use protocol::units::Nanos;
 use serde::Deserialize;
 
+use super::Speed;
+
 const BUILT_IN: &str = include_str!("list.toml");
 /// The most that a million tokens, or an hour, may cost.
 const MOST: Money = Money(Nanos(1_000_000 * 1_000_000_000));
@@ -138,12 +140,7 @@ impl List {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadList> {
-        let one_line = |error: toml::de::Error| {
-            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            BadList::Text(format!("{place}{}", error.message()))
-        };
-        let file: File = toml::from_str(text).map_err(one_line)?;
+        let file: File = toml::from_str(text).map_err(|error| BadList::Text(one_line(text, &error)))?;
         let date = |own: String| if own.is_empty() { file.date.clone() } else { own };
         let mut models = BTreeMap::new();
         for (name, row) in file.models {
@@ -165,6 +162,27 @@ impl List {
         Ok(Self { currency: file.currency, models, hardware })
     }
 
+    /// With another list behind it: what both have costs what this one says. A list of another currency is left out,
+    /// since sums of two would mean nothing.
+    #[must_use]
+    pub fn over(mut self, behind: Self) -> Self {
+        if self.currency == behind.currency {
+            let Self { models, hardware, .. } = behind;
+            models.into_iter().for_each(|(name, listed)| _ = self.models.entry(name).or_insert(listed));
+            hardware.into_iter().for_each(|(name, listed)| _ = self.hardware.entry(name).or_insert(listed));
+        }
+        self
+    }
+
+    /// Says of entries without a source that they are from here.
+    #[must_use]
+    pub fn from(mut self, source: &str) -> Self {
+        let models = self.models.values_mut().map(|listed| &mut listed.source);
+        let all = models.chain(self.hardware.values_mut().map(|hardware| &mut hardware.source));
+        all.filter(|own| own.is_empty()).for_each(|own| source.clone_into(own));
+        self
+    }
+
     /// The one in the program.
     pub fn built_in() -> Self {
         // A test holds that it can be read.
@@ -173,6 +191,18 @@ impl List {
 }
 
 impl Hardware {
+    /// What its tokens cost while it is busy, by the formula for own nodes ([`super::time`]): a unit that decodes `d`
+    /// tokens a second spends `1 / d` seconds on one, whatever the batch.
+    pub fn price(&self) -> Price {
+        let second = self.gpu_hour.0.0 as f64 * f64::from(self.gpus) / 3600.0;
+        let speed = Speed {
+            prompt: 1.0 / f64::from(self.prefill.max(1)),
+            step: 1.0 / f64::from(self.decode.max(1)),
+            batch: 1.0,
+        };
+        speed.price(second, None)
+    }
+
     /// Whether its figures can be.
     ///
     /// # Errors
@@ -188,6 +218,16 @@ impl Hardware {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a TOML file, in one line: where, under which key, and what.
+pub fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().replace('\n', " ");
+    let Some(span) = error.span() else { return what };
+    let line = text.get(..span.start).unwrap_or_default().matches('\n').count();
+    let key = text.lines().nth(line).and_then(|line| line.split('=').next()).unwrap_or_default().trim();
+    let key = if key.is_empty() { String::new() } else { format!(", {key}") };
+    format!("line {}{key}: {what}", line + 1)
 }
 
 fn amount_fits(entry: &str, key: &'static str, amount: Money) -> Result<(), BadList> {

@@ -133,8 +133,8 @@ fn the_list_in_the_program_can_be_read_and_names_its_sources() {
 #[test]
 fn a_list_that_cannot_be_used_says_where() {
     for (text, words) in [
-        ("[models.a]\ninput = \"1\"", vec!["line 1", "output"]),
-        ("currency = \"USD\"\n[models.a]\ninput = \"one\"\noutput = \"1\"", vec!["line 3", "not an amount"]),
+        ("[models.a]\ninput = \"1\"", vec!["line 1, [models.a]: ", "output"]),
+        ("currency = \"USD\"\n[models.a]\ninput = \"one\"\noutput = \"1\"", vec!["line 3, input: ", "not an amount"]),
         ("[models.a]\ninput = \"0\"\noutput = \"1\"", vec!["models.\"a\".input is 0.00", "more than 0"]),
         ("[models.a]\ninput = \"1\"\noutput = \"1000001\"", vec!["output is 1000001.00", "at most"]),
         ("[models.a]\ninput = \"1\"\noutput = \"1\"\nfree = true", vec!["line 4", "free"]),
@@ -185,4 +185,26 @@ proptest! {
             prop_assert_eq!(u128::from(bound.0), sum.div_ceil(1_000_000));
         }
     }
+}
+
+#[test]
+fn hardware_that_is_always_busy_costs_its_hours_by_the_token() {
+    let hardware = &List::built_in().hardware["a100-8b"];
+    let price = hardware.price();
+    // 3.13 an hour is 869.4 millionths a second, of which a prompt token takes 1 / 15,200 and one of an answer 1 / 5,040.
+    assert_eq!((price.input, price.cached, price.output), (Nanos(57_200_293), Nanos(5_720_030), Nanos(172_508_819)));
+    let hour = price.cost(Tokens(15_200 * 1800), Tokens::ZERO, Tokens(5_040 * 1800)).unwrap();
+    assert!(hour.0.abs_diff(hardware.gpu_hour.0.0) < 1_000_000, "{hour}");
+}
+
+#[test]
+fn a_list_goes_before_another_of_its_currency() {
+    let list = |text: &str| List::parse(text).unwrap();
+    let own = "[models.a]\ninput = '1'\noutput = '2'";
+    let both =
+        list(own).from("mine").over(list("[models.a]\ninput='9'\noutput='9'\n[models.b]\ninput='3'\noutput='4'"));
+    assert_eq!((both.models["a"].price.input.0, both.models.len()), (1_000_000_000, 2));
+    assert_eq!((both.models["a"].source.as_str(), both.models["b"].source.as_str()), ("mine", ""));
+    let other = list(&format!("currency = 'EUR'\n{own}")).over(list("[models.b]\ninput='3'\noutput='4'"));
+    assert_eq!((other.currency.as_str(), other.models.len()), ("EUR", 1));
 }

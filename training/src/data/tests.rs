@@ -13,7 +13,7 @@ fn parsed(text: &str) -> Result<Vec<Example>, DataError> {
 }
 
 fn examples(count: usize) -> Vec<Example> {
-    let of = |n: usize| Example { task: "t".into(), text: format!("q{n}"), small: 0.0, large: 1.0 };
+    let of = |n: usize| Example { task: "t".into(), text: format!("q{n}"), large: 1.0, ..Example::default() };
     (0..count).map(of).collect()
 }
 
@@ -21,8 +21,9 @@ fn examples(count: usize) -> Vec<Example> {
 fn scores_become_means() {
     let one = parsed(&(line("a", "0.5") + "\n" + &line("b", "0.25"))).unwrap();
     assert_eq!((one.len(), one[0].small, one[1].large), (2, 0.5, 0.25));
+    assert_eq!((one[0].scores.len(), one[1].scores[LARGE[0]]), (6, 0.25));
     assert!(!one[0].fails() && one[1].fails());
-    let example = |small, large| Example { task: String::new(), text: String::new(), small, large };
+    let example = |small, large| Example { small, large, ..Example::default() };
     assert_eq!([example(0.25, 1.0).adds(), example(1.0, 0.0).adds()], [0.75, 0.0]);
 }
 

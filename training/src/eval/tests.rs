@@ -16,7 +16,7 @@ fn examples(from: usize) -> Vec<Example> {
         } else {
             ("colours", format!("which colour has the coat of the old horse in stable {n}"), 1.0)
         };
-        Example { task: task.into(), text, small, large: 1.0 }
+        Example { task: task.into(), text, small, large: 1.0, ..Example::default() }
     };
     (from..from + 60).map(of).collect()
 }

@@ -15,7 +15,7 @@ fn examples() -> Vec<Example> {
             1 => ("colours", format!("which colour has the coat of the horse in stable {n_th}"), 1.0, 1.0),
             _ => ("capitals", format!("name the capital of the forgotten kingdom beyond hill {n_th}"), 0.0, 0.0),
         };
-        Example { task: task.into(), text, small, large }
+        Example { task: task.into(), text, small, large, ..Example::default() }
     };
     (0..60).map(of).collect()
 }

@@ -141,26 +141,14 @@ pub(crate) fn run(options: &Options, out: &mut Out) -> Result<(), Failure> {
 impl Plan {
     /// The list in the program, and over it the one that a flag names.
     fn list(&self) -> Result<List, Failure> {
-        let mut list = List::built_in();
+        let list = List::built_in();
         let Some(path) = &self.prices else { return Ok(list) };
         let usage = |problem: String| Failure::Usage(format!("--prices {}: {problem}", path.display()));
         let text = fs::read_to_string(path).map_err(|error| {
             usage(format!("cannot be read: {error}; give a file such as policy/src/prices/list.toml"))
         })?;
-        let mut more = List::parse(&text).map_err(|error| usage(error.to_string()))?;
-        let from = path.display().to_string();
-        for source in more.models.values_mut().map(|listed| &mut listed.source) {
-            if source.is_empty() {
-                source.clone_from(&from);
-            }
-        }
-        if more.currency != list.currency {
-            // Sums of two currencies would mean nothing.
-            return Ok(more);
-        }
-        list.models.extend(more.models);
-        list.hardware.extend(more.hardware);
-        Ok(list)
+        let own = List::parse(&text).map_err(|error| usage(error.to_string()))?;
+        Ok(own.from(&path.display().to_string()).over(list))
     }
 
     /// The hardware that flags describe.
