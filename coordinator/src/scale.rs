@@ -19,7 +19,7 @@ use protocol::manage::{Managed, ScaleAdvice, ScaleQuery, ScaleRow, Sure};
 use protocol::units::{Nanos, Percent, Tokens};
 use replay::plan::{Bounds, Outcome, Plan, Target, WhyNot, plan};
 use replay::profile::Profile;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::server::{Parts, no_model};
 
@@ -65,6 +65,14 @@ impl Scaling {
             models: config.models.clone(),
         }
     }
+
+    /// The right to replay, until it is dropped.
+    fn take(&self) -> Result<OwnedSemaphorePermit, JobError> {
+        Arc::clone(&self.one).try_acquire_owned().map_err(|_| {
+            let message = "another advice is being worked out, and there is one at a time: ask again";
+            JobError::new(ErrorKind::Busy, message).retry_after(AGAIN)
+        })
+    }
 }
 
 /// What was asked of a model lately, as a trace.
@@ -97,10 +105,7 @@ pub(crate) async fn advise(parts: &Parts, query: ScaleQuery) -> Result<ScaleAdvi
         JobError::new(ErrorKind::Overloaded, message).retry_after(AGAIN)
     })?;
     let remembered = remembered(parts, &model)?;
-    let permit = Arc::clone(&scaling.one).try_acquire_owned().map_err(|_| {
-        let message = "another advice is being worked out, and there is one at a time: ask again";
-        JobError::new(ErrorKind::Busy, message).retry_after(AGAIN)
-    })?;
+    let permit = scaling.take()?;
     let mut notes = fleet.notes;
     if parts.upward.is_some() {
         notes.push("other coordinators use these nodes too: what they were asked is not in here".to_owned());
@@ -139,7 +144,8 @@ fn named(parts: &Parts, model: Option<String>) -> Result<String, JobError> {
                 [one] => Ok(one.clone()),
                 [] => Err(JobError::new(ErrorKind::NoNode, "no node serves a model: start one").retry_after(AGAIN)),
                 several => {
-                    let message = format!("model is left out, and there are several: name one of {}", several.join(", "));
+                    let message =
+                        format!("model is left out, and there are several: name one of {}", several.join(", "));
                     Err(JobError::new(ErrorKind::Invalid, message).field("model"))
                 }
             }

@@ -141,10 +141,8 @@ pub fn times(hour: Nanos, nodes: u32) -> Nanos {
 /// The target in words, as `p99 of TTFT within 500ms`.
 pub fn target(query: &ScaleQuery) -> String {
     let times = [("TTFT", query.ttft), ("latency", query.latency), ("inter-token latency", query.inter_token)];
-    let all: Vec<String> = times
-        .into_iter()
-        .filter_map(|(name, time)| time.map(|time| format!("{name} within {}", Span(time))))
-        .collect();
+    let all: Vec<String> =
+        times.into_iter().filter_map(|(name, time)| time.map(|time| format!("{name} within {}", Span(time)))).collect();
     let headroom = if query.headroom.0 > 0 { format!(", with {} more asked", query.headroom) } else { String::new() };
     format!("{} of {}{headroom}", query.percentile, all.join(", of "))
 }
@@ -154,13 +152,16 @@ pub fn sentence(advice: &ScaleAdvice) -> String {
     let (now, target) = (advice.nodes, target(&advice.target));
     let plural = |count: u32| if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") };
     let money = |count: u32| {
-        advice.hour.map_or_else(String::new, |hour| {
-            format!(" ({} {} an hour)", Amount(times(hour, count)), advice.currency)
-        })
+        advice
+            .hour
+            .map_or_else(String::new, |hour| format!(" ({} {} an hour)", Amount(times(hour, count)), advice.currency))
     };
     let unsure = match advice.sure {
         Sure::Little => {
-            format!("; {} are too few to rely on it", if advice.requests == 1 { "1 request".to_owned() } else { format!("{} requests", advice.requests) })
+            format!(
+                "; {} are too few to rely on it",
+                if advice.requests == 1 { "1 request".to_owned() } else { format!("{} requests", advice.requests) }
+            )
         }
         Sure::Fairly | Sure::Well => String::new(),
     };

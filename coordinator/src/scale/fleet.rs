@@ -23,8 +23,7 @@ pub(super) struct Fleet {
 /// default. Rates are those of the work that there was: what longer contexts cost is in them, on average.
 pub(super) fn of(model: &str, machines: &[Machine], settings: &Model, hour: Option<Nanos>) -> Option<Fleet> {
     let card = &machines.first()?.card;
-    let known: Vec<Rates> =
-        machines.iter().map(|machine| machine.rates).filter(|rates| rates.prefill > 0).collect();
+    let known: Vec<Rates> = machines.iter().map(|machine| machine.rates).filter(|rates| rates.prefill > 0).collect();
     let prefills = known.iter().map(|rates| rates.prefill);
     let prefill = median(prefills.clone())?;
     let step = median(known.iter().map(|rates| rates.step).filter(|step| !step.is_zero()))?;

@@ -4,7 +4,6 @@
 //! a trace, not even a hash. A prompt's last block that is not full has a number of its own.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use actors::cluster::recent::Remembered;
@@ -95,23 +94,12 @@ pub(super) fn measured(remembered: &Remembered, percentile: Percentile) -> Optio
     Ends::new(firsts, unserved).at(percentile)
 }
 
-/// The trace in Mooncake's format: a JSON object on each line, times in whole milliseconds.
+/// The trace in Mooncake's format: a JSON object on each line.
 pub(super) fn lines(trace: &Trace) -> String {
-    let mut text = String::new();
-    for request in &trace.requests {
-        let names: Vec<String> = request.blocks.iter().map(u64::to_string).collect();
-        let session = request.session.map(|session| format!(", \"session_id\": {session}")).unwrap_or_default();
-        // Text takes all that is written to it.
-        let _ = writeln!(
-            text,
-            "{{\"timestamp\": {}, \"input_length\": {}, \"output_length\": {}, \"hash_ids\": [{}]{session}}}",
-            request.at.as_millis(),
-            request.input.0,
-            request.output.0,
-            names.join(", "),
-        );
-    }
-    text
+    let mut bytes = Vec::new();
+    // Memory takes all that is written to it, and numbers and their names are text.
+    let _ = replay::trace::write(trace, &mut bytes);
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl ScaleQuery {
         let mut faults = Vec::new();
         let times = [("ttft", self.ttft), ("latency", self.latency), ("inter_token", self.inter_token)];
         if times.iter().all(|(_, time)| time.is_none()) {
-            faults.push(fault("ttft", "is left out, and so are latency and inter_token: give one, as ttft=500ms".into()));
+            faults
+                .push(fault("ttft", "is left out, and so are latency and inter_token: give one, as ttft=500ms".into()));
         }
         for (field, _) in times.iter().filter(|(_, time)| *time == Some(Duration::ZERO)) {
             faults.push(fault(field, "is 0, which nothing can meet: give a time such as 500ms".into()));

@@ -9,7 +9,9 @@ pub struct Percentile(u16);
 
 /// Text that is no percentile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no percentile: write a share above 0 and below 1, such as 0.99, or p99 (up to 4 decimals of a share)")]
+#[error(
+    "'{0}' is no percentile: write a share above 0 and below 1, such as 0.99, or p99 (up to 4 decimals of a share)"
+)]
 pub struct BadPercentile(String);
 
 /// All of them.

@@ -74,7 +74,9 @@ pub enum Impossible {
         step: Duration,
     },
     /// So much is not asked for.
-    #[error("--goodput is {wanted}, and the whole trace asks for {offered:.1} tokens/s: ask for less, or give --headroom")]
+    #[error(
+        "--goodput is {wanted}, and the whole trace asks for {offered:.1} tokens/s: ask for less, or give --headroom"
+    )]
     Goodput {
         /// The target.
         wanted: f64,

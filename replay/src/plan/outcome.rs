@@ -74,7 +74,8 @@ impl Answered {
 impl Outcome {
     /// From all answers, and so many requests that were refused.
     pub fn new(answers: Vec<Answered>, refused: usize, span: Duration, busy: f64, hits: f64) -> Self {
-        let ends = |of: &dyn Fn(&Answered) -> Option<Duration>| Ends::new(answers.iter().filter_map(of).collect(), refused);
+        let ends =
+            |of: &dyn Fn(&Answered) -> Option<Duration>| Ends::new(answers.iter().filter_map(of).collect(), refused);
         Self {
             ttft: ends(&|answer| Some(answer.ttft)),
             latency: ends(&|answer| Some(answer.latency)),

@@ -74,9 +74,8 @@ impl Target {
 
     /// Whether one answer keeps within the times.
     pub fn good(&self, answer: &Answered) -> bool {
-        let within = |limit: Option<Duration>, time: Option<Duration>| {
-            limit.zip(time).is_none_or(|(limit, time)| time <= limit)
-        };
+        let within =
+            |limit: Option<Duration>, time: Option<Duration>| limit.zip(time).is_none_or(|(limit, time)| time <= limit);
         within(self.ttft, Some(answer.ttft))
             && within(self.latency, Some(answer.latency))
             && within(self.inter_token, answer.inter_token())

@@ -31,7 +31,8 @@ fn the_advice_is_a_sentence() {
         with(&|advice| (advice.nodes, advice.advised) = (3, Some(1))),
         "2 nodes may go (5.00 USD an hour): 1 node still meets p99 of TTFT within 500ms"
     );
-    let little = with(&|advice| (advice.nodes, advice.sure, advice.requests, advice.hour) = (3, Sure::Little, 12, None));
+    let little =
+        with(&|advice| (advice.nodes, advice.sure, advice.requests, advice.hour) = (3, Sure::Little, 12, None));
     assert_eq!(little, "keep 3 nodes: no fewer meet p99 of TTFT within 500ms; 12 requests are too few to rely on it");
     let none = with(&|advice| (advice.advised, advice.because) = (None, Some("a step takes longer".into())));
     assert_eq!(none, "more nodes alone do not help: a step takes longer");

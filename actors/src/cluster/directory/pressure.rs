@@ -98,7 +98,9 @@ impl Directory {
             }
             let workers = entry.hello.cards.iter().zip(&entry.workers);
             let serving = workers.filter(|(card, worker)| card.model == model && worker.ready);
-            all.extend(serving.map(|(card, worker)| (*entry.key(), Machine { card: card.clone(), rates: worker.rates })));
+            all.extend(
+                serving.map(|(card, worker)| (*entry.key(), Machine { card: card.clone(), rates: worker.rates })),
+            );
         }
         all.sort_by_key(|(node, _)| *node);
         all.into_iter().map(|(_, machine)| machine).collect()

@@ -100,9 +100,8 @@ pub(crate) async fn run(client: &Client, options: &Options, out: &mut Out) -> Re
 }
 
 fn told(advice: &ScaleAdvice) -> String {
-    let time = |time: Option<std::time::Duration>| {
-        or_dash(time.map(|time| format!("{:.0} ms", time.as_secs_f64() * 1e3)))
-    };
+    let time =
+        |time: Option<std::time::Duration>| or_dash(time.map(|time| format!("{:.0} ms", time.as_secs_f64() * 1e3)));
     let minutes = advice.over.as_secs_f64() / 60.0;
     let mut text = format!(
         "{}: {} now; {} requests of the last {minutes:.1} minutes; {}\n",

@@ -25,23 +25,20 @@ const BLOCK: &str = "x-troupe-trace-block";
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// How many nodes would meet a target.
-pub(super) async fn advise(
-    State(door): State<Door>,
-    Known(caller): Known,
-    pairs: Pairs,
-) -> Result<Response, ApiError> {
+pub(super) async fn advise(State(door): State<Door>, Known(caller): Known, pairs: Pairs) -> Result<Response, ApiError> {
     let mut query = ScaleQuery { most: MOST, ..ScaleQuery::default() };
     for (name, value) in read(pairs, &NAMES)? {
         let bad = |problem: String| ApiError::invalid(name.clone(), format!("{name} {problem}"));
-        let time = |value: &str| value.parse::<Span>().map(|span| Some(span.0)).map_err(|error| bad(format!("is wrong: {error}")));
+        let time = |value: &str| {
+            value.parse::<Span>().map(|span| Some(span.0)).map_err(|error| bad(format!("is wrong: {error}")))
+        };
         match name.as_str() {
             "model" => query.model = Some(value),
             "ttft" => query.ttft = time(&value)?,
             "latency" => query.latency = time(&value)?,
             "inter_token" => query.inter_token = time(&value)?,
             "percentile" => {
-                query.percentile =
-                    value.parse::<Percentile>().map_err(|error| bad(format!("is wrong: {error}")))?;
+                query.percentile = value.parse::<Percentile>().map_err(|error| bad(format!("is wrong: {error}")))?;
             }
             "headroom" => {
                 query.headroom = value.parse::<Percent>().map_err(|error| bad(format!("is wrong: {error}")))?;

@@ -143,8 +143,7 @@ fn wishes() -> Vec<Manage> {
 }
 
 fn target() -> ScaleQuery {
-    let (ttft, latency, inter_token) =
-        (Duration::from_millis(500), Duration::from_secs(9), Duration::from_millis(50));
+    let (ttft, latency, inter_token) = (Duration::from_millis(500), Duration::from_secs(9), Duration::from_millis(50));
     ScaleQuery {
         model: text("m"),
         ttft: Some(ttft),
