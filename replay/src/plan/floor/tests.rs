@@ -29,8 +29,8 @@ fn what_is_impossible_is_named_with_its_request() {
     assert!(why(&profile, &trace, &latency).contains("p99 of latency"));
     let step = Target { inter_token: millis(9), ..Target::default() };
     assert!(why(&profile, &trace, &step).contains("a step of one sequence takes 10.0 ms"));
-    let goodput = Target { goodput: Some(6.0), ..Target::default() };
-    assert!(why(&profile, &trace, &goodput).contains("asks for 5.6 tokens/s"));
+    let goodput = Target { goodput: Some(13.0), ..Target::default() };
+    assert!(why(&profile, &trace, &goodput).contains("asks for 12.5 tokens/s"));
     let small = Profile { blocks: Blocks(10), ..profile.clone() };
     assert!(why(&small, &trace, &ttft).starts_with("10 of 10 requests fit no such node"));
     let empty = Trace { requests: Vec::new(), ..trace };
