@@ -1,8 +1,9 @@
 //! What was asked of a cluster, and when: a trace.
 //!
-//! Read from a file ([`read`]) in Mooncake's, Azure's or BurstGPT's format. Rules: requests are in the order of their
-//! times, the first comes at 0; times are kept to the microsecond; every length is between 1 and a million tokens;
-//! a prompt has as many block names as it has blocks, or none. Whoever builds a trace keeps to them.
+//! Read from a file ([`read`]) in Mooncake's, Azure's or BurstGPT's format, or made from a seed ([`synthetic`]), and
+//! written in Mooncake's ([`save`]). Rules: requests are in the order of their times, and the first comes at 0 unless
+//! a [`Cut`] says otherwise; times are kept to the microsecond; every length is between 1 and a million tokens; a
+//! prompt has as many block names as it has blocks, or none. Whoever builds a trace keeps to them.
 
 use std::time::Duration;
 
@@ -10,13 +11,22 @@ use protocol::units::Tokens;
 
 mod azure;
 mod burst;
+mod cut;
 mod error;
+mod lengths;
 mod mooncake;
 mod read;
+mod summary;
+pub mod synthetic;
 mod table;
+mod write;
 
+pub use cut::{Cut, CutError};
 pub use error::TraceError;
+pub use lengths::{BadLengths, Lengths};
 pub use read::{BLOCK, Format, ReadOptions, read, read_from, read_with};
+pub use summary::{Spread, Summary};
+pub use write::{save, write};
 
 /// One request of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]

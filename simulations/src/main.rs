@@ -19,6 +19,8 @@ enum Command {
     Replay(commands::replay::Options),
     /// Write a synthetic trace to a file
     Generate(commands::generate::Options),
+    /// What a trace holds
+    Inspect(commands::inspect::Options),
     /// How decisions, memory, hit rate and tail grow with the cluster
     Scale(commands::scale::Options),
     /// Random clusters, work and faults, checked by invariants
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Replay(options) => commands::replay::run(&options),
         Command::Generate(options) => commands::generate::run(&options),
+        Command::Inspect(options) => commands::inspect::run(&options),
         Command::Scale(options) => commands::scale::run(&options),
         Command::Chaos(options) => commands::chaos::run(&options),
         Command::Stack(options) => commands::stack::run(&options),

@@ -8,7 +8,14 @@ macro_rules! profiles {
     };
 }
 
-const ALL: &[(&str, &str)] = profiles!["a100-80g-llama-3.1-8b", "troupe-cpu"];
+const ALL: &[(&str, &str)] = profiles![
+    "a100-80g-llama-3.1-8b",
+    "a10g-llama-3.1-8b",
+    "h100-80g-llama-3.1-8b",
+    "h100-80g-x4-llama-3.1-70b",
+    "l4-llama-3.1-8b",
+    "troupe-cpu",
+];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {

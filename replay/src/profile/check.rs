@@ -90,7 +90,7 @@ fn counts(file: &str, profile: &Profile) -> Result<(), ProfileError> {
         return fault("batch", profile.batch.into(), remedy);
     }
     if u64::from(profile.batch) > profile.step_tokens.0 {
-        let remedy = format!("a step of step_tokens, {}, has room for that many sequences", profile.step_tokens.0);
+        let remedy = format!("a step has no more sequences than step_tokens, {}", profile.step_tokens.0);
         return fault("batch", profile.batch.into(), remedy);
     }
     if profile.chunk > profile.step_tokens {

@@ -16,6 +16,14 @@ pub enum TraceError {
         /// Why.
         source: io::Error,
     },
+    /// A file that cannot be written.
+    #[error("{}: cannot be written: {source}", file.display())]
+    Write {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Nothing is in it.
     #[error("{}: has no requests: give a trace with at least one", file.display())]
     Empty {

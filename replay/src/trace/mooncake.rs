@@ -57,7 +57,11 @@ fn request(
     sessions: &mut BTreeMap<String, u64>,
 ) -> Result<Found, TraceError> {
     let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        place.problem(format!("is no JSON object ({error}): write one a line, such as {{\"timestamp\": 0, ..}}"))
+        // The line that serde_json counts is always the first: ours is the file's.
+        let (told, column) = (error.to_string(), error.column());
+        let told = told.split(" at line ").next().unwrap_or_default();
+        place
+            .problem(format!("is no JSON object ({told}, column {column}): write {{\"timestamp\": 0, ..}}, one a line"))
     })?;
     let number = |field: &'static str, remedy: &'static str| match object.get(field) {
         Some(value @ Value::Number(_)) => Ok(value.to_string()),
