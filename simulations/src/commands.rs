@@ -9,3 +9,15 @@ pub(crate) mod plan;
 pub(crate) mod replay;
 pub(crate) mod scale;
 pub(crate) mod stack;
+
+/// Writes a file, and the folders that it lies in.
+///
+/// # Errors
+/// It cannot be written: one line that names it.
+fn write(path: &std::path::Path, text: &str) -> Result<(), crate::Failure> {
+    let failed = |error| format!("cannot write {}: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    Ok(std::fs::write(path, text).map_err(failed)?)
+}

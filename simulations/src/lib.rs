@@ -1,9 +1,7 @@
-//! The real decisions under simulated nodes and time: `policy::placement` places jobs on mock engines, from
-//! one seed, in virtual time.
+//! The real decisions under simulated nodes, time and faults.
 //!
 //! Rules: no clock but the simulation's own, no randomness but the seed's; the same seed gives the same
 //! result, byte for byte. The code that decides is that of the coordinator, not a model of it.
 
-pub mod cluster;
+pub mod compare;
 pub mod economics;
-pub mod work;

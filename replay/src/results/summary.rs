@@ -75,6 +75,43 @@ pub struct Summary {
     pub cost_per_million: Nanos,
 }
 
+impl Spread {
+    fn mean(all: &[Self]) -> Self {
+        let mean = |of: fn(&Self) -> f64| all.iter().map(of).sum::<f64>() / all.len().max(1) as f64;
+        Self { mean: mean(|s| s.mean), p50: mean(|s| s.p50), p90: mean(|s| s.p90), p99: mean(|s| s.p99) }
+    }
+}
+
+impl Summary {
+    /// The mean of several runs, figure by figure.
+    pub fn mean(all: &[Self]) -> Self {
+        let runs = all.len().max(1);
+        let spread = |of: fn(&Self) -> Spread| Spread::mean(&all.iter().map(of).collect::<Vec<_>>());
+        let count = |of: fn(&Self) -> u64| all.iter().map(of).sum::<u64>() / runs as u64;
+        let mean = |of: fn(&Self) -> f64| all.iter().map(of).sum::<f64>() / runs as f64;
+        Self {
+            done: count(|s| s.done),
+            refused: count(|s| s.refused),
+            too_long: count(|s| s.too_long),
+            ttft: spread(|s| s.ttft),
+            latency: spread(|s| s.latency),
+            inter_token: spread(|s| s.inter_token),
+            prompt: Tokens(count(|s| s.prompt.0)),
+            hits: Tokens(count(|s| s.hits.0)),
+            predicted: Tokens(count(|s| s.predicted.0)),
+            output: Tokens(count(|s| s.output.0)),
+            good: mean(|s| s.good),
+            goodput: mean(|s| s.goodput),
+            imbalance: mean(|s| s.imbalance),
+            utilisation: mean(|s| s.utilisation),
+            preempted: count(|s| s.preempted),
+            span: mean(|s| s.span),
+            cost: Nanos(count(|s| s.cost.0)),
+            cost_per_million: Nanos(count(|s| s.cost_per_million.0)),
+        }
+    }
+}
+
 impl Results {
     /// All in a few figures. A request is good if its first token came within `ttft` and its last within `deadline`.
     pub fn summary(&self, ttft: Duration, deadline: Duration) -> Summary {
