@@ -10,16 +10,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actors::cluster::recent::Remembered;
 use protocol::answer::{ErrorKind, JobError};
-use protocol::config::{Basis, Config, Model};
+use protocol::config::{Basis, Config, Model, Placement, Policy};
 use protocol::manage::{Managed, ScaleAdvice, ScaleQuery, ScaleRow, Sure};
 use protocol::units::{Nanos, Percent, Tokens};
 use replay::plan::{Bounds, Outcome, Plan, Target, WhyNot, plan};
 use replay::profile::Profile;
+use replay::{Rule, Setup};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::server::{Parts, no_model};
 
@@ -48,6 +50,9 @@ pub struct Scaling {
     hours: BTreeMap<String, Nanos>,
     currency: String,
     models: BTreeMap<String, Model>,
+    placement: Placement,
+    report_every: Duration,
+    patience: Duration,
 }
 
 impl Scaling {
@@ -63,6 +68,25 @@ impl Scaling {
             hours: prices.filter_map(|(name, price)| Some((name.clone(), hour(price.basis())?))).collect(),
             currency: config.prices.currency.clone(),
             models: config.models.clone(),
+            placement: config.placement.clone(),
+            report_every: config.health.report_every.0,
+            patience: config.queue.patience.0,
+        }
+    }
+
+    /// Nodes of a kind behind a coordinator that is set as this one.
+    fn setup(&self, profile: Profile) -> Setup {
+        let rule = match self.placement.policy {
+            Policy::Prefix => Rule::Prefix,
+            Policy::LeastLoad => Rule::LeastLoad,
+            Policy::RoundRobin => Rule::RoundRobin,
+            Policy::Random => Rule::Random,
+        };
+        Setup {
+            placement: self.placement.clone(),
+            report_every: self.report_every,
+            patience: self.patience,
+            ..Setup::new(profile, 1, rule)
         }
     }
 
@@ -124,10 +148,11 @@ pub(crate) async fn advise(parts: &Parts, query: ScaleQuery) -> Result<ScaleAdvi
         notes,
         ..ScaleAdvice::default()
     };
+    let setup = scaling.setup(fleet.profile.clone());
     let profile = fleet.profile;
     let worked = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        work(advice, &remembered, &profile)
+        work(advice, &remembered, &profile, setup)
     });
     worked.await.map_err(|error| JobError::new(ErrorKind::Internal, format!("the replay has failed: {error}")))?
 }
@@ -164,7 +189,12 @@ fn remembered(parts: &Parts, model: &str) -> Result<Remembered, JobError> {
 }
 
 /// The replay; it takes its time.
-fn work(mut advice: ScaleAdvice, remembered: &Remembered, profile: &Profile) -> Result<ScaleAdvice, JobError> {
+fn work(
+    mut advice: ScaleAdvice,
+    remembered: &Remembered,
+    profile: &Profile,
+    setup: Setup,
+) -> Result<ScaleAdvice, JobError> {
     let (mut trace, unserved) = trace::of(&advice.model, remembered);
     let left_out = trace::shorten(&mut trace, ANSWERS);
     let query = &advice.target;
@@ -178,9 +208,9 @@ fn work(mut advice: ScaleAdvice, remembered: &Remembered, profile: &Profile) -> 
     };
     let bounds = Bounds { first: advice.nodes, most: query.most };
     let (begun, mut rows) = (Instant::now(), BTreeMap::new());
-    let replayed = replay::plan::run::on(profile, 1);
+    let replayed = replay::plan::run::with(setup);
     let outcome = plan(profile, &trace, &target, bounds, |nodes, trace| {
-        if begun.elapsed() > PATIENCE {
+        if Instant::now() - begun > PATIENCE {
             return Err(NotPlanned::Slow);
         }
         let outcome = replayed(nodes, trace).map_err(|error| NotPlanned::Failed(error.to_string()))?;

@@ -11,6 +11,7 @@
 //! plan does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use protocol::units::{Nanos, Percent};
 
@@ -45,7 +46,7 @@ pub struct Plan {
 }
 
 /// Why no number of nodes meets a target.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum WhyNot {
     /// No number would.
     #[error(transparent)]
@@ -103,8 +104,9 @@ pub fn plan<E>(
 pub fn hurried(trace: &Trace, headroom: Percent) -> Trace {
     let mut trace = trace.clone();
     for request in &mut trace.requests {
-        let nanos = request.at.as_nanos().saturating_mul(100) / (100 + u128::from(headroom.0));
-        request.at = std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        // Traces have their times to the microsecond.
+        let micros = request.at.as_micros().saturating_mul(100) / (100 + u128::from(headroom.0));
+        request.at = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
     }
     trace
 }

@@ -85,8 +85,6 @@ pub enum Impossible {
     },
 }
 
-impl Eq for Impossible {}
-
 /// Whether enough nodes could meet the target.
 ///
 /// # Errors

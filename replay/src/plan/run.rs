@@ -7,11 +7,17 @@ use crate::rules::Rule;
 use crate::run::{Setup, SetupError, simulate};
 use crate::trace::Trace;
 
-/// Replays traces on so many nodes of a kind. The seed decides all that is left to chance: the same gives the same.
+/// Replays traces on so many nodes of a kind, with the defaults of `cluster.toml`. The seed decides all that is left to
+/// chance: the same gives the same.
 pub fn on(profile: &Profile, seed: u64) -> impl Fn(u32, &Trace) -> Result<Outcome, SetupError> {
-    let profile = profile.clone();
+    with(Setup { seed, ..Setup::new(profile.clone(), 1, Rule::Prefix) })
+}
+
+/// Likewise, set as it is given; of each of its kinds there are so many nodes.
+pub fn with(setup: Setup) -> impl Fn(u32, &Trace) -> Result<Outcome, SetupError> {
     move |nodes, trace| {
-        let setup = Setup { seed, ..Setup::new(profile.clone(), nodes, Rule::Prefix) };
+        let mut setup = setup.clone();
+        setup.kinds.iter_mut().for_each(|kind| kind.count = nodes);
         simulate(&setup, trace).map(|results| outcome(&results))
     }
 }

@@ -44,9 +44,9 @@ proptest! {
 #[test]
 fn a_step_back_is_seen() {
     // 4 holds, 8 does not, 16 does: one begins at 8.
-    let (found, _) = found(8, 16, |number| number != 8 && number >= 4);
-    assert_eq!(found.least, Some(9), "a good number, though 4 would do");
-    let (found, _) = super::tests::found(4, 16, |number| (4..8).contains(&number));
+    let (one, _) = found(8, 16, |number| number != 8 && number >= 4);
+    assert_eq!(one.least, Some(9), "a good number, though 4 would do");
+    let (found, _) = found(4, 16, |number| (4..8).contains(&number));
     assert_eq!((found.least, found.uneven(|held| *held)), (Some(4), false), "nothing above was tried");
     let mut tried = found.tried;
     tried.insert(8, false);
