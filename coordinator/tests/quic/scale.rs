@@ -16,7 +16,7 @@ use crate::bed::{Bed, ask, manage, request, until};
 /// Prompts of 200 tokens, the first 160 of all alike: the mock has a token for each letter.
 fn prompt(number: u32) -> Request {
     let mut request = request(12);
-    request.input = Input::Text(format!("{:a<160}{number:b>40}", ""));
+    request.input = Input::Text(format!("{:a<160}{number:b<40}", ""));
     request.care.fresh = true;
     request
 }

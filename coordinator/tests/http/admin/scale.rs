@@ -87,7 +87,7 @@ async fn what_is_wrong_names_its_field_and_a_remedy() {
         ("ttft=1s&max_nodes=0", "max_nodes", "give 1 to 512"),
         ("ttft=1s&max_nodes=many", "max_nodes", "whole number"),
         ("ttft=1s&ttft=2s", "ttft", "given twice"),
-        ("tftt=1s", "tftt", "did you mean 'ttft'?"),
+        ("ttft=1s&percentil=0.9", "percentil", "did you mean 'percentile'?"),
     ] {
         let error = operate(&door, "GET", &format!("/v1/admin/scale?{query}"), None).await.error(400);
         assert_eq!(error["param"], param, "{query}: {error}");
