@@ -5,4 +5,5 @@
 //! result, byte for byte. The code that decides is that of the coordinator, not a model of it.
 
 pub mod cluster;
+pub mod stack;
 pub mod work;

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => commands::generate::run(&options),
         Command::Scale(options) => commands::scale::run(&options),
         Command::Chaos(options) => commands::chaos::run(&options),
-        Command::Stack(options) => commands::stack::run(&options),
+        Command::Stack(options) => commands::stack::run_command(&options),
         Command::Cost(options) => commands::cost::run(&options),
         Command::Plan(options) => commands::plan::run(&options),
     };

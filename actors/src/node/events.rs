@@ -58,6 +58,7 @@ async fn pump(
     let mut all = Vec::new();
     loop {
         let next = tokio::select! {
+            biased;
             changed = offer.changed() => match changed {
                 Ok(()) => Next::Offer,
                 Err(_) => return Err("the node is gone".to_owned()),

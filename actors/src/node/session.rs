@@ -162,6 +162,7 @@ async fn serve(
                     serving.spawn(async move {
                         let _permit = permit;
                         tokio::select! {
+                            biased;
                             () = life.cancelled() => {}
                             () = stream::serve(&shared, writer, reader) => {}
                         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use actors::supervisor::ChildSpec;
 use futures_util::future::BoxFuture;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::ChildSpec;
+
 /// A child that runs a future, which must not end: if it does, that is a failure.
-pub(super) fn looped(
+pub fn looped(
     name: &'static str,
     make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
 ) -> ChildSpec {
