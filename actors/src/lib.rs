@@ -8,4 +8,5 @@ pub mod node;
 pub mod simulated;
 pub mod supervisor;
 pub mod tree;
+pub mod watch;
 pub mod worker;

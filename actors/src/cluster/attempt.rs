@@ -12,7 +12,6 @@ use policy::job::{Event, Verdict};
 use protocol::frame::Frame;
 use protocol::message::{Granted, Submit};
 use protocol::units::Tokens;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
@@ -21,6 +20,7 @@ use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::directory::Reach;
 use super::placing::{First, Reservation};
+use crate::watch;
 
 /// The way to a node.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use protocol::cache::{CacheBatch, CacheChange};
 use protocol::frame::Frame;
-use tokio::sync::watch;
 use transport::connection::Connection;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::Shared;
 use super::offer::{Offer, Offered};
+use crate::watch;
 use crate::worker::{CacheListener, Heard, Served};
 
 /// Below everything else on the connection.

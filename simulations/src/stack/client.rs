@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use actors::cluster::degrading::Degrading;
 use actors::simulated::Whole;
+use actors::watch;
 use protocol::answer::{Answer, ErrorKind};
 use protocol::ids::TokenId;
 use protocol::job::{Class, Sampling};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -113,7 +114,8 @@ impl Client {
             silence: Duration::ZERO,
             first: None,
         };
-        let (told, seen) = watch::channel(empty);
+        let told = watch::Sender::new(empty);
+        let seen = told.subscribe();
         let slowness = question.slowness;
         let reading = tokio::spawn(read(number, slowness, pieces, told, degrading, journal));
         Self { number, coordinator, question, seen, reading, left: false, orphan: false }

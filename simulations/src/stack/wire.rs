@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::guarded::Guarded;
+use actors::watch;
 use policy::restart::Jitter;
 use protocol::ids::NodeId;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use transport::connection::{Connection, Peer};
 

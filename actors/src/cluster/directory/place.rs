@@ -11,12 +11,12 @@ use policy::pull::{self, Offer, Terms};
 use protocol::ids::NodeId;
 use protocol::message::{Pull, Role};
 use protocol::units::{Blocks, Tokens};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::connection::Connection;
 
 use super::roster::{Entered, Ways};
 use super::{Directory, Reach};
+use crate::watch;
 use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
 
 /// When prompts are computed on a node for prompts first.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use actors::watch;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use transport::BoxFuture;
 use transport::connection::{Connection, Peer};
@@ -27,7 +28,7 @@ struct Side {
     /// Which start of its machine.
     life: u64,
     /// Why it is gone.
-    lost: watch::Sender<Option<Lost>>,
+    lost: Arc<watch::Sender<Option<Lost>>>,
     /// From it to the other.
     out: Arc<Direction>,
     opened: mpsc::Sender<Opened>,
@@ -54,7 +55,7 @@ impl SimulatedConnection {
     pub(super) fn pair(network: &Arc<Network>, [near, far]: [Place; 2], [first, second]: [Peer; 2]) -> [Arc<dyn Connection>; 2] {
         let side = |place: Place, other: Place| {
             let (opened, incoming) = mpsc::channel(STREAMS);
-            let (life, lost) = (network.life(place), watch::Sender::new(None));
+            let (life, lost) = (network.life(place), Arc::new(watch::Sender::new(None)));
             let (out, room) = (Direction::new(network, place, other), Arc::new(Semaphore::new(STREAMS)));
             (Side { place, life, lost, out, opened, room }, Mutex::new(incoming))
         };
@@ -229,7 +230,7 @@ impl Connection for SimulatedConnection {
     fn close(&self, code: Code, reason: &str) {
         let (ours, theirs) = self.sides();
         if ours.alive() {
-            let (peer, reason) = (theirs.lost.clone(), reason.to_owned());
+            let (peer, reason) = (Arc::clone(&theirs.lost), reason.to_owned());
             ours.out.send(1, None, move || {
                 peer.send_if_modified(|state| {
                     let first = state.is_none();

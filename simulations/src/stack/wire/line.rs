@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::guarded::Guarded;
-use tokio::sync::{Notify, watch};
+use actors::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use transport::error::Lost;
 

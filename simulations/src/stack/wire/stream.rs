@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use actors::watch;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use transport::BoxFuture;
 use transport::error::{Code, Lost, StreamError};
@@ -27,7 +28,7 @@ struct Writer {
     last: Option<Instant>,
     bytes: mpsc::Sender<Vec<u8>>,
     window: Arc<Semaphore>,
-    end: watch::Sender<WriterEnd>,
+    end: Arc<watch::Sender<WriterEnd>>,
     stopped: watch::Receiver<Option<Code>>,
     lost: watch::Receiver<Option<Lost>>,
 }
@@ -38,7 +39,7 @@ struct Reader {
     bytes: mpsc::Receiver<Vec<u8>>,
     window: Arc<Semaphore>,
     end: watch::Receiver<WriterEnd>,
-    stop: watch::Sender<Option<Code>>,
+    stop: Arc<watch::Sender<Option<Code>>>,
     lost: watch::Receiver<Option<Lost>>,
 }
 
@@ -50,8 +51,10 @@ pub(super) fn pipe(
     opened: Option<Instant>,
 ) -> (FrameWriter, FrameReader) {
     let (bytes, received) = mpsc::channel(WINDOW);
-    let (end, ended) = watch::channel(WriterEnd::Open);
-    let (stop, stopped) = watch::channel(None);
+    let end = Arc::new(watch::Sender::new(WriterEnd::Open));
+    let ended = end.subscribe();
+    let stop = Arc::new(watch::Sender::new(None));
+    let stopped = stop.subscribe();
     let window = Arc::new(Semaphore::new(WINDOW));
     let writer = Writer {
         line: Arc::clone(line),
@@ -85,7 +88,7 @@ async fn stopped(mut stop: watch::Receiver<Option<Code>>) -> Code {
 
 impl Writer {
     fn end(&mut self, how: WriterEnd) {
-        let end = self.end.clone();
+        let end = Arc::clone(&self.end);
         self.last = Some(self.line.send(1, self.last, move || {
             end.send_if_modified(|state| {
                 let first = *state == WriterEnd::Open;
@@ -166,7 +169,7 @@ impl ByteReader for Reader {
     }
 
     fn stop(&mut self, code: Code) {
-        let stop = self.stop.clone();
+        let stop = Arc::clone(&self.stop);
         self.back.send(1, None, move || {
             stop.send_replace(Some(code));
         });
