@@ -1,12 +1,13 @@
 //! A node's machine: a mock engine with a switch for what goes wrong with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use actors::mock::{MockEngine, MockOptions, Timing};
 use protocol::engine::{
-    BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, Imported, Layout, Load, Progress,
-    RefusalReason,
+    BlockData, BlockHash, CacheEvent, Card, Engine, EngineError, Event, Grant, Imported, JobFault, Layout, Load,
+    Progress, RefusalReason,
 };
 use protocol::ids::JobKey;
 use protocol::job::{Job, JobUsage};
@@ -23,6 +24,8 @@ struct Faults {
     stalled: AtomicBool,
     fails: AtomicBool,
     panics: AtomicBool,
+    sick: AtomicBool,
+    admitted: AtomicU32,
     /// Hundredths of its usual time that a step takes more.
     slower: AtomicU32,
 }
@@ -41,6 +44,16 @@ impl Switch {
     /// The next step panics.
     pub fn panic(&self) {
         self.0.panics.store(true, Ordering::Relaxed);
+    }
+
+    /// Each job is given back as lost at its first step, or is computed again.
+    pub fn sicken(&self, sick: bool) {
+        self.0.sick.store(sick, Ordering::Relaxed);
+    }
+
+    /// Jobs that its engines have taken so far.
+    pub fn admitted(&self) -> u32 {
+        self.0.admitted.load(Ordering::Relaxed)
     }
 
     /// Each step takes so many times as long from now on.
@@ -86,13 +99,14 @@ impl Machine {
     }
 
     pub(super) fn engine(&self) -> Box<dyn Engine> {
-        Box::new(Switched { inner: MockEngine::new(self.options.clone()), switch: self.switch.clone() })
+        Box::new(Switched { inner: MockEngine::new(self.options.clone()), switch: self.switch.clone(), jobs: BTreeSet::new() })
     }
 }
 
 struct Switched {
     inner: MockEngine,
     switch: Switch,
+    jobs: BTreeSet<JobKey>,
 }
 
 impl Engine for Switched {
@@ -101,10 +115,15 @@ impl Engine for Switched {
     }
 
     fn admit(&mut self, job: Job) -> Result<Grant, RefusalReason> {
-        self.inner.admit(job)
+        let key = job.key;
+        let grant = self.inner.admit(job)?;
+        self.switch.0.admitted.fetch_add(1, Ordering::Relaxed);
+        self.jobs.insert(key);
+        Ok(grant)
     }
 
     fn cancel(&mut self, key: JobKey) -> Option<JobUsage> {
+        self.jobs.remove(&key);
         self.inner.cancel(key)
     }
 
@@ -121,7 +140,20 @@ impl Engine for Switched {
             let reason = "the scenario wants a failure".to_owned();
             return Err(EngineError::Device { operation: "step".to_owned(), reason });
         }
+        if faults.sick.load(Ordering::Relaxed) {
+            for key in std::mem::take(&mut self.jobs) {
+                self.inner.cancel(key);
+                let reason = "the scenario wants it to be given back".to_owned();
+                events.push(Event::Failed { key, error: JobFault::WorkerLost { reason } });
+            }
+            return Ok(Progress::default());
+        }
         let mut progress = self.inner.step(events)?;
+        for event in events.iter() {
+            if let Event::Finished { key, .. } | Event::Failed { key, .. } = event {
+                self.jobs.remove(key);
+            }
+        }
         progress.pace += progress.pace * faults.slower.load(Ordering::Relaxed) / 100;
         Ok(progress)
     }

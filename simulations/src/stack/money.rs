@@ -1,6 +1,7 @@
 //! The money of a cluster: one budget, whose store may fail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actors::cluster::job::Task;
 use actors::cost::{Accounts, Bill, NotReserved, Order};
@@ -15,6 +16,8 @@ use super::oracle::Breach;
 
 /// 1, half a nano and 4 nanos for a token.
 const PRICE: Price = Price { input: Nanos(1_000_000), cached: Nanos(500_000), output: Nanos(4_000_000) };
+/// How long records are kept.
+const KEEP: Duration = Duration::from_secs(86_400);
 /// The budget's name.
 const BUDGET: &str = "all";
 
@@ -38,6 +41,8 @@ impl Purse {
         let window = Window { every: Period::Total, zone: None };
         let budget = Budget { id: BUDGET.into(), limit, window, ..Budget::default() };
         accounts.put_budget(budget).await.map_err(Breach::harness)?;
+        // What could not be written is written once the disk has room again.
+        tokio::spawn(accounts.clone().watch(KEEP));
         Ok(Self { accounts, disk, limit })
     }
 
