@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use simulations::stack::{Passed, Scenario, journal, run, scenarios};
+use simulations::stack::{Passed, Scenario, engine, journal, run, scenarios};
 
 use crate::Failure;
 
@@ -48,12 +48,23 @@ pub(crate) fn run_command(options: &Options) -> Result<(), Failure> {
         None => scenarios::ALL.iter().collect(),
         Some(name) => vec![scenarios::find(name).ok_or_else(|| unknown(name))?],
     };
+    expect_panics();
     for scenario in chosen {
         for seed in options.seed..options.seed.saturating_add(options.seeds) {
             one(scenario, seed, options)?;
         }
     }
     Ok(())
+}
+
+/// An engine that panics because its scenario wants it says so in the journal; nobody needs to see more of it.
+fn expect_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() != Some(engine::PANIC) {
+            usual(panic);
+        }
+    }));
 }
 
 fn unknown(name: &str) -> String {

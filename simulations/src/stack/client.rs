@@ -226,10 +226,10 @@ async fn read(
 
 fn said(piece: &Answer) -> String {
     match piece {
-        Answer::Started(started) => format!("{} begins, {} cached", started.node, started.cached),
+        Answer::Started(started) => format!("{} begins, {} are cached", started.node, started.cached),
         Answer::Delta(delta) => format!("{:?} ({} tokens)", delta.text, delta.logprobs.len()),
         Answer::Finished { reason, .. } => format!("finished: {reason:?}"),
-        Answer::Done { usage } => format!("done, {} tokens", usage.completion),
+        Answer::Done { usage } => format!("done, {}", usage.completion),
         Answer::Failed(error) => {
             format!("failed: {error:?}")
         }

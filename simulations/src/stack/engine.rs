@@ -15,6 +15,9 @@ use protocol::units::Blocks;
 
 use super::cluster::BLOCK;
 
+/// What an engine says when it panics because its scenario wants it.
+pub const PANIC: &str = "the scenario wants a panic";
+
 /// What goes wrong with a machine, from the next step on. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<Faults>);
@@ -127,14 +130,14 @@ impl Engine for Switched {
         self.inner.cancel(key)
     }
 
-    #[expect(clippy::panic, reason = "a fault that scenarios ask for: the owner of an engine must survive it")]
+    // A panic is a fault that scenarios ask for: the owner of an engine must survive it.
     fn step(&mut self, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         let faults = &self.switch.0;
         if self.inner.load().is_idle() || faults.stalled.load(Ordering::Relaxed) {
             return Ok(Progress::default());
         }
         if faults.panics.swap(false, Ordering::Relaxed) {
-            panic!("the scenario wants a panic");
+            std::panic::panic_any(PANIC);
         }
         if faults.fails.swap(false, Ordering::Relaxed) {
             let reason = "the scenario wants a failure".to_owned();
