@@ -38,7 +38,8 @@ impl Whole {
         if self.ended() {
             return Err(format!("{piece:?} came after the end"));
         }
-        let (twice, unknown) = (|what: &str| format!("it {what} twice"), |choice| format!("there is no choice {choice}"));
+        let (twice, unknown) =
+            (|what: &str| format!("it {what} twice"), |choice| format!("there is no choice {choice}"));
         match piece {
             Answer::Started(started) => match self.started.replace(started) {
                 None => Ok(()),

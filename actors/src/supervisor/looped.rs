@@ -8,10 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::ChildSpec;
 
 /// A child that runs a future, which must not end: if it does, that is a failure.
-pub fn looped(
-    name: &'static str,
-    make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
-) -> ChildSpec {
+pub fn looped(name: &'static str, make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> ChildSpec {
     let make = Arc::new(make);
     ChildSpec::new(name, move |parent| {
         let make = Arc::clone(&make);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actors::cluster::degrading::Degrading;
 use actors::simulated::Whole;
 use actors::watch;
-use protocol::answer::{Answer, ErrorKind};
+use protocol::answer::{Answer, JobError};
 use protocol::ids::TokenId;
 use protocol::job::{Class, Sampling};
 use tokio::sync::mpsc;
@@ -106,14 +106,8 @@ impl Client {
         degrading: Arc<Degrading>,
         journal: Journal,
     ) -> Self {
-        let empty = Seen {
-            whole: Whole::of(1),
-            ends: 0,
-            wrong: None,
-            closed: false,
-            silence: Duration::ZERO,
-            first: None,
-        };
+        let empty =
+            Seen { whole: Whole::of(1), ends: 0, wrong: None, closed: false, silence: Duration::ZERO, first: None };
         let told = watch::Sender::new(empty);
         let seen = told.subscribe();
         let slowness = question.slowness;
@@ -138,8 +132,8 @@ impl Client {
     }
 
     /// Why it failed, if it did.
-    pub fn error(&self) -> Option<ErrorKind> {
-        self.seen.borrow().whole.error.as_ref().map(|error| error.kind)
+    pub fn failure(&self) -> Option<JobError> {
+        self.seen.borrow().whole.error.clone()
     }
 
     /// Whether it has all of its answer.

@@ -254,7 +254,10 @@ impl Cluster {
     pub async fn ready(&self, coordinator: u64, nodes: usize, limit: Duration) -> Result<(), Breach> {
         let ready = || self.states(coordinator).values().filter(|state| **state == NodeState::Ready).count() == nodes;
         self.until("all must recover", limit, ready).await.map_err(|breach| {
-            breach.with(format!("coordinator-{coordinator} shall see {nodes} nodes, it sees {:?}", self.states(coordinator)))
+            breach.with(format!(
+                "coordinator-{coordinator} shall see {nodes} nodes, it sees {:?}",
+                self.states(coordinator)
+            ))
         })
     }
 

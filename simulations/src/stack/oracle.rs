@@ -208,10 +208,10 @@ pub(super) async fn at_the_end(cluster: &Cluster) -> Result<(), Breach> {
         engine_is_free(&host.worker.report().load).map_err(of)?;
     }
     for (number, coordinator) in cluster.coordinators() {
-        no_reservation(coordinator.directory.sent())
-            .map_err(|breach| breach.with(format!("coordinator-{number}")))?;
+        no_reservation(coordinator.directory.sent()).map_err(|breach| breach.with(format!("coordinator-{number}")))?;
         let jam = coordinator.shared.waiting.jam("mock");
-        within_bound(jam.requests, 0).map_err(|breach| breach.with(format!("coordinator-{number}, when all is over")))?;
+        within_bound(jam.requests, 0)
+            .map_err(|breach| breach.with(format!("coordinator-{number}, when all is over")))?;
         check_index(cluster, number).await?;
     }
     if let Some(purse) = &cluster.purse {
@@ -237,7 +237,8 @@ pub async fn check_index(cluster: &Cluster, coordinator: u64) -> Result<(), Brea
         let chain: Vec<BlockHash> = BlockHash::chain([0; 16], &client.question.prompt, BLOCK).collect();
         let believed = index.cached("mock", &chain);
         for (number, host) in cluster.hosts() {
-            let believed = believed.iter().find(|(node, _)| *node == NodeId(number)).map_or(Blocks::ZERO, |found| found.1);
+            let believed =
+                believed.iter().find(|(node, _)| *node == NodeId(number)).map_or(Blocks::ZERO, |found| found.1);
             let held = host.worker.look(chain.clone()).await.map_or(Blocks::ZERO, |(_, blocks)| blocks);
             let at = |breach: Breach| {
                 breach.with(format!("node-{number}, the prompt of client {}, coordinator-{coordinator}", client.number))

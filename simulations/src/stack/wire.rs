@@ -170,11 +170,7 @@ impl Network {
     ///
     /// # Errors
     /// Nothing came back in time.
-    pub async fn connect(
-        self: &Arc<Self>,
-        node: NodeId,
-        coordinator: u64,
-    ) -> Result<[Arc<dyn Connection>; 2], String> {
+    pub async fn connect(self: &Arc<Self>, node: NodeId, coordinator: u64) -> Result<[Arc<dyn Connection>; 2], String> {
         let (near, far) = (Place::Node(node.0), Place::Coordinator(coordinator));
         let handshake = async {
             let mut changes = self.changes.subscribe();
@@ -204,3 +200,6 @@ fn is_up(life: u64) -> bool {
 fn pair(one: Place, other: Place) -> (Place, Place) {
     (one.min(other), one.max(other))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,8 @@ use transport::connection::Connection;
 
 use super::roster::{Entered, Ways};
 use super::{Directory, Reach};
-use crate::watch;
 use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
+use crate::watch;
 
 /// When prompts are computed on a node for prompts first.
 #[derive(Clone, Copy, Debug)]

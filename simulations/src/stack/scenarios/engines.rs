@@ -100,7 +100,8 @@ async fn node_slow(cluster: &mut Cluster) -> Result<(), Breach> {
     all_done(cluster, 0, MOVED)?;
     let taken: Vec<(u64, u32)> =
         (1..).zip(before).map(|(node, before)| (node, count(cluster, node).saturating_sub(before))).collect();
-    let of = |slower: bool| taken.iter().filter(|(node, _)| (*node == slow) == slower).map(|(_, count)| count).sum::<u32>();
+    let of =
+        |slower: bool| taken.iter().filter(|(node, _)| (*node == slow) == slower).map(|(_, count)| count).sum::<u32>();
     Breach::unless(of(true) * 4 < of(false), "work goes where it is done soonest", || {
         format!("node-{slow} is five times as slow; jobs: {taken:?}")
     })

@@ -113,7 +113,7 @@ fn due(back: &BTreeMap<usize, Option<Instant>>, client: usize) -> Option<Instant
 fn come_back(cluster: &mut Cluster, back: &mut BTreeMap<usize, Option<Instant>>) -> Result<(), Breach> {
     let (now, mut again) = (Instant::now(), Vec::new());
     for client in cluster.clients() {
-        let Some(error) = client.seen().whole.error else { continue };
+        let Some(error) = client.failure() else { continue };
         let typed = error.kind == ErrorKind::Busy && error.retry_after.is_some_and(|after| !after.is_zero());
         Breach::unless(typed, "a refusal is typed and says when to come again", || format!("{error:?}"))?;
         let after = error.retry_after.unwrap_or_default();

@@ -52,7 +52,11 @@ pub struct SimulatedConnection {
 
 impl SimulatedConnection {
     /// Two ends; each sees the peer that is given for it.
-    pub(super) fn pair(network: &Arc<Network>, [near, far]: [Place; 2], [first, second]: [Peer; 2]) -> [Arc<dyn Connection>; 2] {
+    pub(super) fn pair(
+        network: &Arc<Network>,
+        [near, far]: [Place; 2],
+        [first, second]: [Peer; 2],
+    ) -> [Arc<dyn Connection>; 2] {
         let side = |place: Place, other: Place| {
             let (opened, incoming) = mpsc::channel(STREAMS);
             let (life, lost) = (network.life(place), Arc::new(watch::Sender::new(None)));

@@ -31,18 +31,25 @@ pub(super) struct Direction {
     network: Arc<Network>,
     from: Place,
     to: Place,
+    /// Which start of the sender's machine it belongs to.
+    life: u64,
     queue: Guarded<Queue>,
     more: Notify,
 }
 
 impl Direction {
     pub(super) fn new(network: &Arc<Network>, from: Place, to: Place) -> Arc<Self> {
-        let (network, queue) = (Arc::clone(network), Guarded::new(Queue::default()));
-        Arc::new(Self { network, from, to, queue, more: Notify::new() })
+        let (life, network, queue) = (network.life(from), Arc::clone(network), Guarded::new(Queue::default()));
+        Arc::new(Self { network, from, to, life, queue, more: Notify::new() })
     }
 
     /// Sends a packet, to arrive after `after`, which is when the stream's last one does. When it is due.
-    pub(super) fn send(&self, bytes: usize, after: Option<Instant>, arrival: impl FnOnce() + Send + 'static) -> Instant {
+    pub(super) fn send(
+        &self,
+        bytes: usize,
+        after: Option<Instant>,
+        arrival: impl FnOnce() + Send + 'static,
+    ) -> Instant {
         let (line, now) = (self.network.line(self.from, self.to), Instant::now());
         let jitter = if line.jitter.is_zero() { Duration::ZERO } else { line.jitter.mul_f64(self.network.draw()) };
         let mut queue = self.queue.lock();
@@ -53,7 +60,8 @@ impl Direction {
             queue.free = Some(left);
         }
         let due = (left + line.delay + jitter).max(after.unwrap_or(now));
-        if !queue.dead {
+        // What a machine that is gone drops is not said.
+        if !queue.dead && self.network.life(self.from) == self.life {
             let number = queue.sent;
             queue.sent += 1;
             queue.packets.insert((due, number), Box::new(arrival));
