@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::engine::Engine;
 use protocol::ids::{Incarnation, NodeId};
-use ractor::{ActorRef, SpawnErr};
+use ractor::{ActorRef, ActorStatus, SpawnErr};
 
 use super::{BACKOFF, supervise};
 use crate::mock::bundle;
@@ -91,6 +91,11 @@ impl Host {
             trees.push(supervise(node.link(dialer), seed).await?);
         }
         Ok(Self { name, worker, node, trees })
+    }
+
+    /// Whether its supervisors run; one that has given up would have ended its process.
+    pub fn runs(&self) -> bool {
+        self.trees.iter().all(|tree| tree.get_status() == ActorStatus::Running)
     }
 
     /// Ends all of it at once. The wire must be down before: what is dropped here says so to its peer.

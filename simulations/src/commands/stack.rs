@@ -61,7 +61,7 @@ pub(crate) fn run_command(options: &Options) -> Result<(), Failure> {
 fn expect_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str() != Some(engine::PANIC) {
+        if panic.payload().downcast_ref::<&str>() != Some(&engine::PANIC) {
             usual(panic);
         }
     }));

@@ -201,6 +201,20 @@ impl Cluster {
         }
     }
 
+    /// Starts those nodes again whose supervisors have given up, as whoever started their processes would.
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub async fn start_failed(&mut self) -> Result<(), Breach> {
+        let failed: Vec<u64> = self.hosts().filter(|(_, host)| !host.runs()).map(|(number, _)| number).collect();
+        for number in failed {
+            self.journal.note(format!("node-{number} has given up"));
+            self.kill_node(number);
+            self.start_node(number).await?;
+        }
+        Ok(())
+    }
+
     /// The switch of a node's engine.
     pub fn switch(&self, number: u64) -> Switch {
         self.nodes.get(&number).map(|seat| seat.machine.switch.clone()).unwrap_or_default()

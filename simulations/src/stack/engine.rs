@@ -131,7 +131,7 @@ impl Engine for Switched {
         self.inner.cancel(key)
     }
 
-    // A panic is a fault that scenarios ask for: the owner of an engine must survive it.
+    #[expect(clippy::panic, reason = "a fault that scenarios ask for: the owner of an engine must survive it")]
     fn step(&mut self, events: &mut Vec<Event>) -> Result<Progress, EngineError> {
         let faults = &self.switch.0;
         if self.inner.load().is_idle() || faults.stalled.load(Ordering::Relaxed) {

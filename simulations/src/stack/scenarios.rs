@@ -60,7 +60,7 @@ async fn start(cluster: &mut Cluster, nodes: u64, machine: &Machine) -> Result<(
 fn ask_all(cluster: &mut Cluster, coordinator: u64, clients: u64, answer: u64) -> Result<(), Breach> {
     for number in 0..clients {
         let number = number + (coordinator << 32);
-        let question = if number % 2 == 0 { Question::of } else { Question::drawn };
+        let question = if number.is_multiple_of(2) { Question::of } else { Question::drawn };
         cluster.ask(coordinator, question(number, 60, answer))?;
     }
     Ok(())

@@ -51,6 +51,7 @@ async fn storm(cluster: &mut Cluster) -> Result<(), Breach> {
         let pause = cluster.draw_time(Duration::from_millis(30), Duration::from_millis(150));
         sleep(pause).await;
         mends.due(cluster).await?;
+        cluster.start_failed().await?;
         let coordinator = pick(cluster, COORDINATORS);
         if cluster.at(coordinator).is_ok() {
             let (prompt, answer) = (10 + (cluster.draw() * 200.0) as usize, 5 + (cluster.draw() * 120.0) as u64);
@@ -62,6 +63,7 @@ async fn storm(cluster: &mut Cluster) -> Result<(), Breach> {
         }
     }
     mends.all(cluster).await?;
+    cluster.start_failed().await?;
     cluster.network.heal();
     cluster.journal.note("all is mended");
     for coordinator in 1..=COORDINATORS {

@@ -93,7 +93,7 @@ async fn a_writer_that_is_not_read_waits_and_a_reset_or_a_stop_is_seen() {
         }
         Ok::<_, transport::frames::SendError>(())
     });
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_secs(60)).await;
     assert!(!sending.is_finished());
     reader.stop(Code::Late);
     assert_eq!(stopped.await, StreamError::Stopped(Code::Late));
@@ -123,13 +123,13 @@ async fn a_short_silence_delays_and_loses_nothing() {
     for number in 0..10 {
         writer.send(begun(number)).await.unwrap();
     }
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    sleep(Duration::from_secs(4)).await;
     assert!(reader.recv().now_or_never().is_none());
     network.pass(NODE, COORDINATOR, true);
     for number in 0..10 {
         assert_eq!(reader.recv().await, Ok(Some(begun(number))));
     }
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(10)).await;
     assert!(ends[1].closed().now_or_never().is_none(), "it lives on");
 }
 
@@ -138,7 +138,7 @@ async fn a_machine_that_is_gone_says_nothing_and_one_that_is_back_says_that_it_h
     let (network, [node, coordinator]) = ends(Line::default()).await;
     network.down(COORDINATOR);
     drop(coordinator);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    sleep(Duration::from_secs(2)).await;
     assert!(node.closed().now_or_never().is_none());
     network.up(COORDINATOR);
     assert_eq!(node.closed().await, Lost::Forgotten);
