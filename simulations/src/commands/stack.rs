@@ -75,11 +75,13 @@ fn unknown(name: &str) -> String {
 #[expect(clippy::disallowed_methods, reason = "how long it takes is for people, and decides nothing")]
 fn one(scenario: &Scenario, seed: u64, options: &Options) -> Result<(), Failure> {
     let begun = Instant::now();
-    let passed = run(scenario, seed)?;
+    let outcome = run(scenario, seed);
     let took = begun.elapsed();
     if options.journal {
-        passed.journal.iter().for_each(|entry| println!("{entry}"));
+        let entries = outcome.as_ref().map_or_else(|failed| &failed.journal, |passed| &passed.journal);
+        entries.iter().for_each(|entry| println!("{entry}"));
     }
+    let passed = outcome?;
     let same = if options.twice { same(scenario, seed, &passed)? } else { "" };
     let Passed { requests, took: simulated, .. } = passed;
     println!(

