@@ -18,6 +18,9 @@ use super::cluster::BLOCK;
 /// What an engine says when it panics because its scenario wants it.
 pub const PANIC: &str = "the scenario wants a panic";
 
+/// Steps after which jobs are given back. An engine that does nothing is asked every 10 ms.
+const HOLDS: u32 = 30;
+
 /// What goes wrong with a machine, from the next step on. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<Faults>);
@@ -29,6 +32,8 @@ struct Faults {
     panics: AtomicBool,
     sick: AtomicBool,
     admitted: AtomicU32,
+    /// The most jobs that an engine has held at once, since somebody asked.
+    together: AtomicU32,
     /// Hundredths of its usual time that a step takes more.
     slower: AtomicU32,
 }
@@ -49,7 +54,7 @@ impl Switch {
         self.0.panics.store(true, Ordering::Relaxed);
     }
 
-    /// Each job is given back as lost at its first step, or is computed again.
+    /// Each job is given back as lost after a third of a second, or is computed again.
     pub fn sicken(&self, sick: bool) {
         self.0.sick.store(sick, Ordering::Relaxed);
     }
@@ -57,6 +62,11 @@ impl Switch {
     /// Jobs that its engines have taken so far.
     pub fn admitted(&self) -> u32 {
         self.0.admitted.load(Ordering::Relaxed)
+    }
+
+    /// The most jobs that came beside each other since this was asked last.
+    pub fn together(&self) -> u32 {
+        self.0.together.swap(0, Ordering::Relaxed)
     }
 
     /// Each step takes so many times as long from now on.
@@ -103,6 +113,7 @@ impl Machine {
             inner: MockEngine::new(self.options.clone()),
             switch: self.switch.clone(),
             jobs: BTreeSet::new(),
+            idle: 0,
         })
     }
 }
@@ -111,6 +122,8 @@ struct Switched {
     inner: MockEngine,
     switch: Switch,
     jobs: BTreeSet<JobKey>,
+    /// Steps without work, while jobs are to be given back.
+    idle: u32,
 }
 
 impl Engine for Switched {
@@ -123,6 +136,8 @@ impl Engine for Switched {
         let grant = self.inner.admit(job)?;
         self.switch.0.admitted.fetch_add(1, Ordering::Relaxed);
         self.jobs.insert(key);
+        let held = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+        self.switch.0.together.fetch_max(held, Ordering::Relaxed);
         Ok(grant)
     }
 
@@ -145,6 +160,12 @@ impl Engine for Switched {
             return Err(EngineError::Device { operation: "step".to_owned(), reason });
         }
         if faults.sick.load(Ordering::Relaxed) {
+            // Others may come meanwhile, who must not be let in beside a probe.
+            self.idle += 1;
+            if self.idle < HOLDS {
+                return Ok(Progress::default());
+            }
+            self.idle = 0;
             for key in std::mem::take(&mut self.jobs) {
                 self.inner.cancel(key);
                 let reason = "the scenario wants it to be given back".to_owned();
