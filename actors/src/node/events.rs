@@ -8,12 +8,12 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use protocol::cache::{CacheBatch, CacheChange};
 use protocol::frame::Frame;
-use tokio::sync::watch;
 use transport::connection::Connection;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::Shared;
 use super::offer::{Offer, Offered};
+use crate::watch;
 use crate::worker::{CacheListener, Heard, Served};
 
 /// Below everything else on the connection.
@@ -58,6 +58,7 @@ async fn pump(
     let mut all = Vec::new();
     loop {
         let next = tokio::select! {
+            biased;
             changed = offer.changed() => match changed {
                 Ok(()) => Next::Offer,
                 Err(_) => return Err("the node is gone".to_owned()),
