@@ -16,6 +16,7 @@ pub mod link;
 pub mod loading;
 pub mod metrics;
 pub mod placing;
+pub mod recent;
 pub mod speech;
 pub mod texts;
 pub mod waiting;

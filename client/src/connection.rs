@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::answer::{Answer, ClusterStatus};
 use protocol::frame::Frame;
@@ -25,6 +26,9 @@ use crate::error::{ConnectError, StatusError, SubmitError};
 use crate::options::ConnectOptions;
 use crate::session::Session;
 use crate::stream::JobStream;
+
+/// How long a coordinator may take to replay what was asked lately.
+const REPLAY: Duration = Duration::from_secs(60);
 
 /// A client of one cluster. Clones share its connection and are cheap.
 #[derive(Clone)]
@@ -113,7 +117,10 @@ impl Client {
     /// # Errors
     /// There is no connection, no answer, something is wrong with what is wanted, or the key may not.
     pub async fn manage(&self, manage: Manage) -> Result<Managed, StatusError> {
-        match self.exchange(AskManage { manage }).await? {
+        let reply = self.shared.options.timeouts.reply;
+        // A replay takes its time.
+        let within = if matches!(manage, Manage::Scale(_)) { reply.max(REPLAY) } else { reply };
+        match self.exchange_within(AskManage { manage }, within).await? {
             Frame::AnswerManage(answer) => answer.outcome.map_err(StatusError::Refused),
             other => Err(StatusError::Protocol(format!("a {:?} came for a wish", other.kind()))),
         }
@@ -121,7 +128,10 @@ impl Client {
 
     /// One frame there, one back.
     async fn exchange(&self, asked: impl Into<Frame>) -> Result<Frame, StatusError> {
-        let reply = self.shared.options.timeouts.reply;
+        self.exchange_within(asked, self.shared.options.timeouts.reply).await
+    }
+
+    async fn exchange_within(&self, asked: impl Into<Frame>, reply: Duration) -> Result<Frame, StatusError> {
         let asked = asked.into();
         let mut pipe = self.open().await?;
         let answer = timeout(reply, async {

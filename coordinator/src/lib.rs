@@ -15,6 +15,7 @@ pub mod quic_door;
 pub mod refusals;
 pub mod router;
 pub mod run;
+pub mod scale;
 pub mod server;
 pub mod service;
 pub mod state;

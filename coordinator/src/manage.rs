@@ -7,6 +7,7 @@ use protocol::manage::{Manage, Managed};
 use actors::cost::manage::NotChanged;
 
 use crate::keys::fresh;
+use crate::scale;
 use crate::server::Parts;
 use crate::service::Caller;
 
@@ -17,7 +18,7 @@ use crate::service::Caller;
 pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Result<Managed, JobError> {
     caller.operator("manage keys, budgets and usage")?;
     if let Some(upward) = &parts.upward
-        && !matches!(manage, Manage::Explain { .. } | Manage::Prices)
+        && !matches!(manage, Manage::Explain { .. } | Manage::Prices | Manage::Scale(_) | Manage::ScaleTrace { .. })
     {
         return upward.manage(manage).await;
     }
@@ -70,6 +71,8 @@ pub(crate) async fn manage(parts: &Parts, caller: &Caller, manage: Manage) -> Re
             Managed::Explained(Box::new(explanation))
         }
         Manage::Prices => Managed::Prices(parts.pricing.all(&parts.shared.directory, &parts.pool)),
+        Manage::Scale(query) => Managed::Scale(Box::new(scale::advise(parts, query).await?)),
+        Manage::ScaleTrace { model } => scale::lines(parts, model)?,
     };
     Ok(managed)
 }

@@ -48,6 +48,7 @@ use crate::pricing::Pricing;
 use crate::quic_door::{self, DoorSettings};
 use crate::refusals::Refusals;
 use crate::router::{Router, RouterError};
+use crate::scale::Scaling;
 use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
@@ -247,6 +248,7 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
             waiting: Arc::clone(&waiting),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
+            recent: Arc::default(),
         },
         max_requests: config.coordinator.max_requests as usize,
         degrading: Arc::clone(&degrading),
@@ -255,6 +257,7 @@ async fn server(config: &Config, state: &Arc<State>, accounts: Accounts) -> Resu
         tree: shown.subscribe(),
         accounts: accounts.clone(),
         pricing: Arc::clone(&pricing),
+        scaling: Scaling::new(config),
         router: Router::new(config.routing.clone())?,
         pool,
         fallbacks: config.fallbacks.clone(),

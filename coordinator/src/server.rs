@@ -32,6 +32,7 @@ use crate::escrow::Upward;
 use crate::pipeline::{Bend, Origin, check, not_loaded, prepare, unknown_model};
 use crate::pricing::Pricing;
 use crate::router::Router;
+use crate::scale::Scaling;
 use crate::service::{AnswerStream, Caller, ModelInfo, Rate, RateState, Service};
 use crate::state::State;
 
@@ -80,6 +81,8 @@ pub struct Parts {
     pub accounts: Accounts,
     /// What models cost.
     pub pricing: Arc<Pricing>,
+    /// How many nodes are needed.
+    pub scaling: Scaling,
     /// Which tier a request for `auto` needs.
     pub router: Router,
     /// Models of providers.
@@ -312,6 +315,6 @@ fn random() -> Result<(u128, u64), JobError> {
 }
 
 /// Why there is no such model.
-fn no_model(model: &str, directory: &Directory) -> JobError {
+pub(crate) fn no_model(model: &str, directory: &Directory) -> JobError {
     if directory.could_serve(model) { not_loaded(model) } else { unknown_model(model, &directory.models()) }
 }

@@ -31,6 +31,12 @@ pub fn check(wish: &Manage) -> Result<(), JobError> {
         }
         Manage::RemoveBudget { id } => name("id", id, MAX_NAME_BYTES),
         Manage::Usage(query) => usage(query),
+        Manage::Scale(query) => {
+            let mut faults = model(query.model.as_ref());
+            faults.extend(query.faults());
+            faults
+        }
+        Manage::ScaleTrace { model: named } => model(named.as_ref()),
         Manage::ListKeys | Manage::ListBudgets | Manage::Explain { .. } | Manage::Prices => Vec::new(),
     };
     let Some(first) = faults.first() else { return Ok(()) };
@@ -50,6 +56,11 @@ fn name(field: &str, name: &str, most: usize) -> Vec<Fault> {
         return Vec::new();
     };
     vec![Fault { field: field.to_owned(), problem }]
+}
+
+/// A model that is named.
+fn model(model: Option<&String>) -> Vec<Fault> {
+    model.into_iter().flat_map(|model| name("model", model, MAX_MODEL_BYTES)).collect()
 }
 
 fn usage(query: &UsageQuery) -> Vec<Fault> {

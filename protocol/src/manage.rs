@@ -11,6 +11,10 @@ use crate::ids::RequestId;
 use crate::money::Price;
 use crate::units::{Nanos, Tokens, UnixMillis};
 
+mod scale;
+
+pub use scale::{MOST_NODES, ScaleAdvice, ScaleQuery, ScaleRow, Sure};
+
 /// What an operator wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manage {
@@ -48,6 +52,13 @@ pub enum Manage {
     },
     /// What everything costs.
     Prices,
+    /// How many nodes of a model would meet a target, by what was asked of it lately.
+    Scale(ScaleQuery),
+    /// What was asked of a model lately, as a trace.
+    ScaleTrace {
+        /// Which; may be left out if there is one.
+        model: Option<String>,
+    },
 }
 
 /// Which usage records, the oldest first.
@@ -109,6 +120,17 @@ pub enum Managed {
     Explained(Box<Explanation>),
     /// What everything costs, by name.
     Prices(Vec<PricedModel>),
+    /// How many nodes would meet the target.
+    Scale(Box<ScaleAdvice>),
+    /// A request on each line, in Mooncake's format; blocks and conversations are numbered as they come.
+    ScaleTrace {
+        /// The model.
+        model: String,
+        /// Tokens in one of its blocks.
+        block: Tokens,
+        /// The lines.
+        lines: String,
+    },
 }
 
 /// How a budget stands.

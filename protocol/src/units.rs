@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod percentile;
+
+pub use percentile::{BadPercentile, Percentile};
+
 macro_rules! count {
     ($(#[$doc:meta])* $name:ident, $unit:literal) => {
         $(#[$doc])*
@@ -292,6 +296,7 @@ macro_rules! as_text {
 as_text!(ByteSize);
 as_text!(Memory);
 as_text!(Percent);
+as_text!(Percentile);
 as_text!(Span);
 
 #[cfg(test)]

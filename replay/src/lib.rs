@@ -4,6 +4,7 @@
 //! byte. What decides is the coordinator's own code (`policy`), and what serves is the engine that stands in for the
 //! real one in its tests (`actors::mock`), with the times of a [`profile`].
 
+pub mod plan;
 pub mod profile;
 mod prompt;
 pub mod results;

@@ -10,4 +10,5 @@ pub mod decisions;
 pub mod keys;
 pub mod moment;
 pub mod money;
+pub mod scale;
 pub mod usage;

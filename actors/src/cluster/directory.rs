@@ -33,7 +33,7 @@ mod pressure;
 pub(super) mod roster;
 
 pub use place::Peek;
-pub use pressure::{Pressure, Speed};
+pub use pressure::{Machine, Pressure, Speed};
 use roster::Rosters;
 
 /// Orders on their way to one node.

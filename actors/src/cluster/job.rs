@@ -9,7 +9,7 @@ use std::time::Duration;
 use policy::job::Tries;
 use policy::retry;
 use protocol::account::Outcome;
-use protocol::answer::{JobError, Route, Usage};
+use protocol::answer::{ErrorKind, JobError, Route, Usage};
 use protocol::engine::BlockHash;
 use protocol::ids::{RequestId, TokenId};
 use protocol::job::{Class, Limits, Sampling};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::directory::Directory;
 use super::metrics::ClusterMetrics;
+use super::recent::{End, Note, Recent};
 use super::waiting::{Turn, Waiting};
 use crate::cost::Bill;
 use crate::cost::pace::Going;
@@ -131,6 +132,20 @@ pub struct Task {
     pub going: Option<Going>,
 }
 
+impl Task {
+    /// What is remembered of it.
+    fn note(&self) -> Note {
+        Note {
+            arrived: self.arrived,
+            prompt: Tokens::of(self.prompt.len()),
+            choices: self.choices,
+            chain: Arc::clone(&self.chain),
+            block: self.block,
+            session: self.session,
+        }
+    }
+}
+
 /// What all requests share.
 #[derive(Clone, Debug)]
 pub struct Shared {
@@ -144,6 +159,15 @@ pub struct Shared {
     pub settings: JobSettings,
     /// What is counted.
     pub metrics: ClusterMetrics,
+    /// What was asked lately.
+    pub recent: Arc<Recent>,
+}
+
+impl Shared {
+    /// A request was turned away that no node was asked to take: it counts for how many nodes are needed.
+    pub fn turned_away(&self, task: &Task) {
+        self.recent.record(&task.model, &task.note(), End::default());
+    }
 }
 
 /// Why a request is over before all its choices are complete.
@@ -180,13 +204,22 @@ pub enum Ended {
     Left,
 }
 
+/// Whether more nodes could have helped with a request that ended so.
+fn wanted(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Busy | ErrorKind::Overloaded | ErrorKind::NoNode | ErrorKind::Timeout)
+}
+
 /// Runs a request to its end. What it has used is billed, however it ends.
 ///
 /// # Errors
 /// It failed before anything was said; then nothing is billed.
 pub async fn run(mut task: Task, mut answers: Answers, shared: Shared) -> Result<Ended, Box<Unanswered>> {
     let (bill, going) = (task.bill.take(), task.going.take());
-    let run::Ran { outcome, mut usage, begun, bill } = run::answer(task, bill, &mut answers, &shared).await;
+    let (model, note) = (task.model.clone(), task.note());
+    let run::Ran { outcome, mut usage, begun, first, bill } = run::answer(task, bill, &mut answers, &shared).await;
+    if begun || matches!(&outcome, Err(Over::Failed(error)) if wanted(error.kind)) {
+        shared.recent.record(&model, &note, End { answer: begun.then_some(usage.completion), first });
+    }
     if let Some(going) = going {
         going.settle(usage.prompt + usage.completion);
     }

@@ -79,6 +79,7 @@ impl Coordinator {
             retries: Arc::new(Retries::new((&config.retry).into())),
             settings: JobSettings::from(&config.requests),
             metrics: ClusterMetrics::new(),
+            recent: Arc::default(),
         };
         let (hub, _) = Hub::spawn(None, Hub, ()).await?;
         let looks = supervise(health, 0).await?;

@@ -117,6 +117,7 @@ impl Bench {
             retries: Arc::new(Retries::new((&protocol::config::Retry::default()).into())),
             settings,
             metrics: ClusterMetrics::new(),
+            recent: Arc::default(),
         };
         tokio::spawn(run_alone(task, answers, shared));
         pieces

@@ -10,6 +10,8 @@
 //! | `GET /v1/admin/usage` | what requests have used, as JSON, JSON lines or CSV |
 //! | `GET /v1/admin/prices` | what everything costs |
 //! | `GET /v1/admin/requests/{id}` | why a request went where it went |
+//! | `GET /v1/admin/scale` | how many nodes would meet a target, by what was asked lately |
+//! | `GET /v1/admin/scale/trace` | what was asked lately, as a trace in Mooncake's format |
 //!
 //! Rules: money is text, times are RFC 3339; a field that is not known is refused. What is kept, and whether it can
 //! be, is the service's affair.
@@ -17,6 +19,7 @@
 mod budgets;
 mod decisions;
 mod keys;
+mod scale;
 mod usage;
 
 use axum::Router;
@@ -52,6 +55,8 @@ pub(super) fn routes() -> Router<Door> {
         .route("/v1/admin/usage", get(usage::list))
         .route("/v1/admin/prices", get(decisions::prices))
         .route("/v1/admin/requests/{id}", get(decisions::explain))
+        .route("/v1/admin/scale", get(scale::advise))
+        .route("/v1/admin/scale/trace", get(scale::trace))
         .route_layer(from_fn(require_operator))
 }
 
@@ -87,6 +92,8 @@ fn other(managed: &Managed) -> ApiError {
         Managed::Usage { .. } => "usage",
         Managed::Explained(_) => "an explanation",
         Managed::Prices(_) => "prices",
+        Managed::Scale(_) => "an advice on nodes",
+        Managed::ScaleTrace { .. } => "a trace",
     };
     JobError::new(ErrorKind::Internal, format!("the cluster said {kind} instead: this is a fault of its own")).into()
 }

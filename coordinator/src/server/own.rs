@@ -103,7 +103,10 @@ pub(super) async fn serve(way: &mut Way, ask: Ask, answers: Answers) -> Result<E
                 bill.give_back().await;
             }
             return match error {
-                Some(error) => fail(error, answers),
+                Some(error) => {
+                    parts.shared.turned_away(&task);
+                    fail(error, answers)
+                }
                 None => {
                     answers.leave();
                     Ok(Ended::Left)

@@ -3,6 +3,7 @@
 mod budgets;
 mod decisions;
 mod keys;
+mod scale;
 mod usage;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod kept;
 mod keyed;
 mod manage;
 mod providers;
+mod scale;
 mod shared;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The options of all commands that read a trace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use protocol::units::{Span, Tokens};
@@ -13,6 +13,23 @@ use crate::Failure;
 pub(crate) struct Input {
     /// A trace: Mooncake's jsonl, or Azure's or BurstGPT's csv
     pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    part: Part,
+}
+
+impl Input {
+    /// Reads the trace.
+    ///
+    /// # Errors
+    /// What is wrong with the file or the options, in one line.
+    pub(crate) fn read(&self) -> Result<Trace, Failure> {
+        self.part.read(&self.trace)
+    }
+}
+
+/// Which part of a trace, and how it is written.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Part {
     /// Its format, if the content does not tell: mooncake, azure or burstgpt
     #[arg(long)]
     format: Option<Format>,
@@ -36,12 +53,12 @@ pub(crate) struct Input {
     to: Option<Span>,
 }
 
-impl Input {
-    /// Reads the trace.
+impl Part {
+    /// Reads it.
     ///
     /// # Errors
     /// What is wrong with the file or the options, in one line.
-    pub(crate) fn read(&self) -> Result<Trace, Failure> {
+    pub(crate) fn read(&self, trace: &Path) -> Result<Trace, Failure> {
         let cut = Cut { from: self.from.0, to: self.to.map(|to| to.0), limit: self.limit, speed: self.speed };
         cut.check()?;
         let options = ReadOptions {
@@ -51,6 +68,6 @@ impl Input {
             // From the beginning on, no more than these need be read.
             limit: self.limit.filter(|_| self.from.0.is_zero()),
         };
-        Ok(cut.apply(trace::read_with(&self.trace, &options)?)?)
+        Ok(cut.apply(trace::read_with(trace, &options)?)?)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use policy::health::Verdict;
+use protocol::engine::Card;
 use protocol::message::Rates;
 use protocol::units::Blocks;
 
@@ -74,5 +75,34 @@ impl Directory {
             }
         }
         all
+    }
+}
+
+/// A node that takes jobs for a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// What it serves.
+    pub card: Card,
+    /// How fast it was lately; zeros where it has not measured that.
+    pub rates: Rates,
+}
+
+impl Directory {
+    /// The nodes that take jobs for a model now.
+    pub fn machines(&self, model: &str) -> Vec<Machine> {
+        let now = self.clock.now();
+        let mut all = Vec::new();
+        for entry in &self.nodes {
+            if entry.draining || entry.health.verdict(now, &self.rules) != Verdict::Trusted {
+                continue;
+            }
+            let workers = entry.hello.cards.iter().zip(&entry.workers);
+            let serving = workers.filter(|(card, worker)| card.model == model && worker.ready);
+            all.extend(
+                serving.map(|(card, worker)| (*entry.key(), Machine { card: card.clone(), rates: worker.rates })),
+            );
+        }
+        all.sort_by_key(|(node, _)| *node);
+        all.into_iter().map(|(_, machine)| machine).collect()
     }
 }

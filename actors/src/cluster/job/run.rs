@@ -39,6 +39,8 @@ struct Run<'a> {
     begun: Instant,
     deadline: Instant,
     started: bool,
+    /// From when it came until its first token.
+    first: Option<Duration>,
     bill: Option<Bill>,
 }
 
@@ -49,6 +51,8 @@ pub(super) struct Ran {
     pub(super) usage: Usage,
     /// Whether the client has heard anything.
     pub(super) begun: bool,
+    /// From when it came until its first token.
+    pub(super) first: Option<Duration>,
     pub(super) bill: Option<Bill>,
 }
 
@@ -59,7 +63,7 @@ pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &mut Answers
     let (choices, begun) = (Vec::new(), Instant::now());
     // In all: whatever was tried before this counts.
     let deadline = task.arrived + shared.settings.timeout;
-    let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false, bill };
+    let mut run = Run { task, shared, answers, choices, jitter, begun, deadline, started: false, first: None, bill };
     let outcome = tokio::select! {
         biased;
         () = closed => Err(Over::ClientGone),
@@ -67,7 +71,7 @@ pub(super) async fn answer(task: Task, bill: Option<Bill>, answers: &mut Answers
         () = sleep_until(deadline) => Err(Over::Failed(out_of_time(shared.settings.timeout))),
     };
     let usage = if outcome.is_ok() { run.usage() } else { run.let_go().await };
-    Ran { outcome, usage, begun: run.started, bill: run.bill.take() }
+    Ran { outcome, usage, begun: run.started, first: run.first, bill: run.bill.take() }
 }
 
 impl Run<'_> {
@@ -357,6 +361,7 @@ impl Run<'_> {
     /// True if a stop text was found.
     async fn deliver(&mut self, number: u32, tokens: &[Sampled]) -> Result<bool, Over> {
         let (begun, now, metrics) = (self.begun, Instant::now(), &self.shared.metrics);
+        self.first.get_or_insert(now - self.task.arrived);
         let choice = self.choice(number)?;
         match choice.newest.replace(now) {
             None => metrics.first_token.record((now - begun).as_secs_f64()),

@@ -17,6 +17,7 @@ mod model;
 mod node;
 mod out;
 mod route;
+mod scale;
 mod status;
 mod submit;
 mod table;
@@ -71,6 +72,8 @@ enum Command {
     Explain(explain::Options),
     /// See what a million tokens cost, by model.
     Prices(explain::Prices),
+    /// See how many nodes a model needs.
+    Scale(scale::Options),
 }
 
 #[tokio::main]
@@ -139,6 +142,7 @@ async fn manage(client: &client::Client, command: &Command, out: &mut Out) -> Re
         Command::Usage(options) => usage::run(client, options, out).await,
         Command::Explain(options) => explain::run(client, options, out).await,
         Command::Prices(options) => explain::prices(client, options, out).await,
+        Command::Scale(options) => scale::run(client, options, out).await,
         // The others have a run of their own.
         Command::Chat(_)
         | Command::Submit(_)
@@ -178,6 +182,9 @@ mod tests {
             "usage export --json --tag x",
             "explain chatcmpl-00000000000000000000000000000abc --json",
             "prices --json",
+            "scale advise --ttft 500ms --p99 --model m",
+            "scale advise --latency 10s --percentile 0.95 --json",
+            "scale trace",
         ] {
             let words = std::iter::once("troupe").chain(line.split(' '));
             assert!(Arguments::try_parse_from(words).is_ok(), "{line}");
@@ -196,6 +203,7 @@ mod tests {
             ("usage export --csv --json", "cannot be used with"),
             ("usage --csv --json", "cannot be used with"),
             ("explain abc", "32 hexadecimal digits"),
+            ("scale advise", "required"),
         ] {
             let words_of_line = std::iter::once("troupe").chain(line.split(' '));
             let error = Arguments::try_parse_from(words_of_line).map(|_| ()).unwrap_err().to_string();

@@ -10,8 +10,9 @@ use protocol::frame::Frame;
 use protocol::ids::RequestId;
 use protocol::job::Class;
 use protocol::manage::*;
+use protocol::message::Rates;
 use protocol::money::Price;
-use protocol::units::{Nanos, Tokens, UnixMillis};
+use protocol::units::{Nanos, Percent, Percentile, Tokens, UnixMillis};
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -136,7 +137,53 @@ fn wishes() -> Vec<Manage> {
         Manage::Usage(query),
         Manage::Explain { request: RequestId(0xabc) },
         Manage::Prices,
+        Manage::Scale(target()),
+        Manage::ScaleTrace { model: text("m") },
     ]
+}
+
+fn target() -> ScaleQuery {
+    let (ttft, latency, inter_token) = (Duration::from_millis(500), Duration::from_secs(9), Duration::from_millis(50));
+    ScaleQuery {
+        model: text("m"),
+        ttft: Some(ttft),
+        latency: Some(latency),
+        inter_token: Some(inter_token),
+        percentile: Percentile::P99,
+        headroom: Percent(20),
+        most: 64,
+    }
+}
+
+fn advice() -> ScaleAdvice {
+    let row = ScaleRow {
+        nodes: 3,
+        meets: true,
+        ttft: Some(Duration::from_millis(400)),
+        latency: Some(Duration::from_secs(8)),
+        inter_token: None,
+        refused: 1,
+        busy: Percent(60),
+        hits: Percent(40),
+    };
+    ScaleAdvice {
+        model: "m".into(),
+        target: target(),
+        nodes: 2,
+        requests: 100,
+        over: Duration::from_secs(60),
+        unserved: 4,
+        measured: Some(Duration::from_millis(700)),
+        rows: vec![row],
+        advised: Some(3),
+        because: text("b"),
+        hour: Some(Nanos(5)),
+        currency: "USD".into(),
+        speed: Rates { prefill: 5, step: Duration::from_millis(7), sequence: Duration::from_millis(1) },
+        room: Tokens(32),
+        sure: Sure::Fairly,
+        notes: vec!["n".into()],
+    }
 }
 
 fn answers() -> Vec<Result<Managed, JobError>> {
@@ -152,6 +199,8 @@ fn answers() -> Vec<Result<Managed, JobError>> {
         Ok(Managed::Usage { records: vec![usage()], next }),
         Ok(Managed::Explained(Box::new(explanation()))),
         Ok(Managed::Prices(vec![PricedModel { model: "m".into(), price, source: "cluster.toml".into() }])),
+        Ok(Managed::Scale(Box::new(advice()))),
+        Ok(Managed::ScaleTrace { model: "m".into(), block: Tokens(128), lines: "{}".into() }),
         Err(JobError::new(ErrorKind::Forbidden, "no")),
     ]
 }

@@ -5,7 +5,7 @@ use protocol::account::{
 };
 use protocol::manage::*;
 use protocol::money::Price;
-use protocol::units::UnixMillis;
+use protocol::units::{Percent, Percentile, UnixMillis};
 
 use super::*;
 
@@ -156,8 +156,69 @@ fn wish() -> Any<Manage> {
         query.prop_map(Manage::Usage),
         any::<u128>().prop_map(|request| Manage::Explain { request: RequestId(request) }),
         select(vec![Manage::ListKeys, Manage::ListBudgets, Manage::Prices]),
+        target().prop_map(Manage::Scale),
+        maybe().prop_map(|model| Manage::ScaleTrace { model }),
     ]
     .boxed()
+}
+
+fn target() -> Any<ScaleQuery> {
+    let time = || option::of(span());
+    let share = select(vec![Percentile::P50, Percentile::P99]);
+    (maybe(), (time(), time(), time()), share, any::<u8>(), any::<u32>())
+        .prop_map(|(model, (ttft, latency, inter_token), percentile, headroom, most)| ScaleQuery {
+            model,
+            ttft,
+            latency,
+            inter_token,
+            percentile,
+            headroom: Percent(headroom),
+            most,
+        })
+        .boxed()
+}
+
+fn advice() -> Any<ScaleAdvice> {
+    let time = || option::of(span());
+    let row = (any::<u32>(), any::<bool>(), (time(), time(), time()), any::<u64>(), (any::<u8>(), any::<u8>()));
+    let row = row.prop_map(|(nodes, meets, (ttft, latency, inter_token), refused, (busy, hits))| ScaleRow {
+        nodes,
+        meets,
+        ttft,
+        latency,
+        inter_token,
+        refused,
+        busy: Percent(busy),
+        hits: Percent(hits),
+    });
+    let known = (text(), target(), any::<u32>(), (any::<u64>(), any::<u64>()), span(), time());
+    let advised = (option::of(any::<u32>()), maybe(), option::of(nanos()), text());
+    let speed = (any::<u32>(), span(), span()).prop_map(|(prefill, step, sequence)| Rates { prefill, step, sequence });
+    let sure = select(vec![Sure::Little, Sure::Fairly, Sure::Well]);
+    (known, vec(row, 0..3), advised, speed, tokens(), sure, texts())
+        .prop_map(|(known, rows, advised, speed, room, sure, notes)| {
+            let (model, target, nodes, (requests, unserved), over, measured) = known;
+            let (advised, because, hour, currency) = advised;
+            ScaleAdvice {
+                model,
+                target,
+                nodes,
+                requests,
+                over,
+                unserved,
+                measured,
+                rows,
+                advised,
+                because,
+                hour,
+                currency,
+                speed,
+                room,
+                sure,
+                notes,
+            }
+        })
+        .boxed()
 }
 
 fn said() -> Any<Managed> {
@@ -174,6 +235,8 @@ fn said() -> Any<Managed> {
         (vec(usage(), 0..3), option::of(place())).prop_map(|(records, next)| Managed::Usage { records, next }),
         explanation().prop_map(|explanation| Managed::Explained(Box::new(explanation))),
         vec(priced, 0..3).prop_map(Managed::Prices),
+        advice().prop_map(|advice| Managed::Scale(Box::new(advice))),
+        (text(), tokens(), text()).prop_map(|(model, block, lines)| Managed::ScaleTrace { model, block, lines }),
     ]
     .boxed()
 }
