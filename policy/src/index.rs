@@ -138,6 +138,11 @@ impl Index {
         place.is_some_and(|slot| slot.as_ref().is_some_and(|node| node.next.is_some()))
     }
 
+    /// Whether a node is listened to: it has neither lied nor lost the thread too often.
+    pub fn believes(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| node.lies < LIES && node.losses < LOSSES)
+    }
+
     /// Whether it is believed that a node has a block.
     pub fn holds(&self, node: NodeId, key: BlockKey) -> bool {
         self.node(node).is_some_and(|node| node.keys.contains(&key))

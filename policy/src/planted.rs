@@ -43,6 +43,11 @@ impl Planted {
         Self { bug: Some(bug) }
     }
 
+    /// Which it is.
+    pub fn bug(self) -> Option<Bug> {
+        Bug::ALL.into_iter().find(|bug| self.has(*bug))
+    }
+
     #[cfg(feature = "planted")]
     pub(crate) fn has(self, bug: Bug) -> bool {
         self.bug == Some(bug)

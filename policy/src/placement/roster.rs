@@ -71,6 +71,13 @@ pub struct Key {
     cached: Blocks,
 }
 
+impl Key {
+    /// Over which connection.
+    pub fn link(&self) -> u64 {
+        self.link
+    }
+}
+
 /// Who serves one model.
 #[derive(Debug)]
 pub struct Roster {
