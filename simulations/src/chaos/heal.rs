@@ -1,18 +1,18 @@
 //! When all faults have ended: what must become well again, and by when.
 //!
-//! Rules: nothing is repaired here. A few requests come on, as in any cluster, since a breaker closes by one that goes
-//! well, and a loss in what a node tells shows by what it tells next.
+//! Rules: nothing is repaired here. But nodes get something to do where a loss in what they tell has not shown yet, and
+//! when all is well some last requests must be served.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use policy::breaker::State;
 use policy::invariants::{Breach, Invariant, accounts, ends, index};
 use protocol::account::UsageRecord;
 use protocol::ids::RequestId;
 use protocol::job::Class;
 use protocol::units::Nanos;
 
+use super::client::Outcome;
 use super::coordinator::{Book, Coordinator};
 use super::events::{Due, at};
 use super::node;
@@ -23,6 +23,10 @@ use super::world::World;
 pub const BOUND: Duration = Duration::from_secs(150);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
+/// Requests that each coordinator must serve at last.
+const WAVE: usize = 3;
+/// Their numbers.
+const WAVE_FROM: u32 = 1_000_000;
 
 /// Whether all is well; if not, whether there is still time.
 ///
@@ -30,7 +34,13 @@ const LOOK: Duration = Duration::from_millis(500);
 /// It is not well, and there is none.
 pub fn is_healed(world: &mut World) -> Result<bool, Breach> {
     let unwell = match unwell(world) {
+        None if !world.last => {
+            world.last = true;
+            last_wave(world);
+            Breach::new(Invariant::EndsOnce, "the last wave has only come")
+        }
         None => {
+            served(world)?;
             settled(world)?;
             return Ok(true);
         }
@@ -100,38 +110,52 @@ fn coordinator_unwell(world: &World, coordinator: &Coordinator) -> Option<Breach
     }
 }
 
-/// What only heals when there is something to do: a breaker that is not closed, an index that is not true.
+/// Breakers that let nobody try, and indexes that are not true.
 fn sick(world: &World, coordinator: &Coordinator) -> Option<Breach> {
     let (me, now) = (coordinator.me, world.ground.local(coordinator.me));
     let running = coordinator.up.as_ref()?;
-    for (number, node) in world.nodes.iter().enumerate() {
-        let id = node::id(number);
-        if let Some(state) = running.roster.breaker(now, id).filter(|state| *state != State::Closed) {
-            let what = format!("{me}: the breaker of {} is {}", node.me, state.as_str());
+    world.nodes.iter().enumerate().find_map(|(number, node)| {
+        let breaker = running.roster.breaker_of(node::id(number))?;
+        // Half open, it closes when somebody tries: nobody does now, so whoever comes next may.
+        if !breaker.admits(now) {
+            let what = format!("{me}: the breaker of {} is {}", node.me, breaker.state(now).as_str());
             return Some(Breach::new(Invariant::BreakersHeal, what));
         }
-        let held = node.up.as_ref().map(|running| &running.mirror)?;
-        if let Err(breach) = index::index_true(&running.index, id, held) {
-            return Some(Breach::new(breach.invariant, format!("{me}: {}", breach.what)));
-        }
-        if running.index.believes(id) && !running.index.knows(id) {
-            let what = format!("{me}: what {} has cached is not known", node.me);
-            return Some(Breach::new(Invariant::IndexTrue, what));
-        }
-    }
-    None
+        index_unwell(world, coordinator, number)
+    })
 }
 
-/// Asks for something where something is to be seen yet.
-pub fn probe(world: &mut World) {
+fn index_unwell(world: &World, coordinator: &Coordinator, number: usize) -> Option<Breach> {
+    let (me, id) = (coordinator.me, node::id(number));
+    let running = coordinator.up.as_ref()?;
+    let held = &world.nodes.get(number)?.up.as_ref()?.mirror;
+    if let Err(breach) = index::index_true(&running.index, id, held) {
+        return Some(Breach::new(breach.invariant, format!("{me}: {}", breach.what)));
+    }
+    // One that has lost the thread too often is not believed until it connects again.
+    let unknown = running.index.believes(id) && !running.index.knows(id);
+    unknown.then(|| Breach::new(Invariant::IndexTrue, format!("{me}: what {id} has cached is not known")))
+}
+
+/// A node whose cache is not known as it is gets something to do, as if another client had asked: a loss in what it
+/// tells shows by what it tells next.
+pub fn stir(world: &mut World) {
     if world.ground.clients.all.iter().any(|client| client.outcome.is_none()) {
         return;
     }
-    let sick: Vec<usize> =
-        world.coordinators.iter().filter(|it| sick(world, it).is_some()).map(|it| it.number).collect();
-    for to in sick {
-        for _ in 0..world.nodes.len() * 2 {
-            let number = 1_000_000 + world.ground.clients.all.len() as u32;
+    for number in 0..world.nodes.len() {
+        let untrue = world.coordinators.iter().any(|coordinator| index_unwell(world, coordinator, number).is_some());
+        if let Some(node) = world.nodes.get_mut(number).filter(|_| untrue) {
+            node.stir(&mut world.ground);
+        }
+    }
+}
+
+/// A cluster that is well serves: some requests to each coordinator.
+fn last_wave(world: &mut World) {
+    for to in 0..world.coordinators.len() {
+        for _ in 0..WAVE {
+            let number = WAVE_FROM + world.ground.clients.all.len() as u32;
             let work = Work {
                 number,
                 at: world.ground.now,
@@ -153,6 +177,19 @@ pub fn probe(world: &mut World) {
             let client = world.ground.clients.add(world.plan.seed, work);
             let now = world.ground.now;
             world.ground.at(now, Due::Asks(client));
+        }
+    }
+}
+
+/// All of the last wave were served.
+fn served(world: &World) -> Result<(), Breach> {
+    let wave = world.ground.clients.all.iter().filter(|client| client.work.number >= WAVE_FROM);
+    match wave.into_iter().find(|client| client.outcome != Some(Outcome::Done)) {
+        None => Ok(()),
+        Some(client) => {
+            let ended = client.outcome.map_or("not at all", Outcome::as_str);
+            let what = format!("w{} to c{} ended {ended}, though all is well", client.work.number, client.work.to);
+            Err(Breach::new(Invariant::EndsOnce, what))
         }
     }
 }

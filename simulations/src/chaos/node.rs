@@ -12,15 +12,15 @@ use policy::queue::backlog;
 use policy::rates::{Estimator, Step};
 use protocol::cache::{BlockKey, CacheChange};
 use protocol::engine::{CacheEvent, Engine, Event, JobFault, Progress, RefusalReason};
-use protocol::ids::{Incarnation, JobKey, NodeId};
-use protocol::job::{Finish, Sampled};
+use protocol::ids::{Incarnation, JobKey, NodeId, RequestId, TokenId};
+use protocol::job::{Finish, Job, Limits, Sampled, Sampling};
 use protocol::message::{Begun, Failed, Finished, Granted, Refused, Report, Submit, TokenBatch, WorkerReport};
 use protocol::units::Tokens;
 
 use super::events::{Body, Machine, Packet, Said, Stream, Timer};
 use super::ground::Ground;
 use super::net::How;
-use super::plan::NodeShape;
+use super::plan::{BLOCK, NodeShape};
 
 mod links;
 
@@ -179,6 +179,25 @@ impl Node {
         }
         running.inbox.push_back((coordinator, conn, submit));
         self.work(ground);
+    }
+
+    /// It gets something to do that no coordinator waits for.
+    pub fn stir(&mut self, ground: &mut Ground) {
+        let Some(running) = &self.up else { return };
+        let Some(conn) = running.sessions.first().and_then(Session::conn) else { return };
+        let request = RequestId(u128::from(ground.random.next()) << 64);
+        let prompt = (0..BLOCK * 2).map(|_| TokenId(ground.random.below(200) as u32)).collect();
+        let job = Job {
+            key: JobKey { request, choice: 0, attempt: 0 },
+            model: self.shape.engine.model.clone(),
+            prompt,
+            generated: Vec::new(),
+            sampling: Sampling::default(),
+            limits: Limits { max_tokens: Tokens(1), min_tokens: Tokens::ZERO, stop_ids: Vec::new() },
+            salt: [0; 16],
+            priority: 0,
+        };
+        self.submit(ground, 0, conn, job.into());
     }
 
     fn cancel(&mut self, ground: &mut Ground, key: JobKey) {

@@ -35,6 +35,8 @@ pub struct World {
     pub plan: Plan,
     /// No fault happens any more.
     pub calm: bool,
+    /// The last requests have come.
+    pub last: bool,
 }
 
 /// Runs a plan to its end.
@@ -52,7 +54,7 @@ impl World {
         let coordinators = (0..plan.coordinators).map(|number| Coordinator::new(number, settings.clone())).collect();
         let shapes = plan.nodes.iter().cloned().enumerate();
         let nodes = shapes.map(|(number, shape)| Node::new(number, shape, plan.coordinators)).collect();
-        Self { ground, coordinators, nodes, plan, calm: false }
+        Self { ground, coordinators, nodes, plan, calm: false, last: false }
     }
 
     fn go(&mut self) -> Result<(), Breach> {
@@ -98,7 +100,7 @@ impl World {
             }
             Due::Calm => {
                 self.calm = true;
-                heal::probe(self);
+                heal::stir(self);
                 Some(Touched::Calm)
             }
             Due::Asks(client) => {

@@ -231,7 +231,7 @@ impl Coordinator {
     /// A node says something of a job.
     pub(super) fn said(&mut self, ground: &mut Ground, conn: u64, key: JobKey, said: Said) {
         let now = ground.local(self.me);
-        let ask = u64::try_from(key.request.0).unwrap_or_default();
+        let ask = u64::try_from(key.request.0).unwrap_or(u64::MAX);
         let Some(running) = &mut self.up else { return };
         let Some(request) = running.requests.get_mut(&ask) else { return };
         let Some(way) = request.running.get_mut(&key.attempt).filter(|way| way.conn == conn) else { return };
