@@ -88,8 +88,12 @@ impl Machine {
     /// With so many blocks; a token takes 10 ms, a prompt token 20 us.
     pub fn of(blocks: u32) -> Self {
         let micros = std::time::Duration::from_micros;
-        let timing =
-            Timing { prefill_per_token: micros(20), decode_per_step: micros(10_000), decode_per_sequence: micros(100), ..Timing::ZERO };
+        let timing = Timing {
+            prefill_per_token: micros(20),
+            decode_per_step: micros(10_000),
+            decode_per_sequence: micros(100),
+            ..Timing::ZERO
+        };
         Self::with(MockOptions { timing, blocks, block: BLOCK as u32, ..MockOptions::default() })
     }
 
