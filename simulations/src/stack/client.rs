@@ -153,11 +153,14 @@ impl Client {
 
     /// Whether something may still come.
     pub fn is_open(&self) -> bool {
-        !self.left && !self.seen.borrow().closed
+        !self.left && !self.orphan && !self.seen.borrow().closed
     }
 
     pub(super) fn orphan(&mut self) {
-        self.orphan |= self.is_open();
+        if self.is_open() {
+            self.orphan = true;
+            self.reading.abort();
+        }
     }
 
     /// Waits until it has read so many tokens, or nothing more comes.

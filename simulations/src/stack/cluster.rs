@@ -148,12 +148,13 @@ impl Cluster {
     pub fn kill_coordinator(&mut self, number: u64) {
         self.journal.note(format!("coordinator-{number} is killed"));
         self.network.down(Place::Coordinator(number));
+        // What the dying process would say to them does not arrive.
+        let orphans = self.clients.iter_mut().filter(|client| client.coordinator == number);
+        orphans.for_each(Client::orphan);
         let killed = self.seats.lock().remove(&number);
         if let Some(coordinator) = killed {
             coordinator.kill();
         }
-        let orphans = self.clients.iter_mut().filter(|client| client.coordinator == number);
-        orphans.for_each(Client::orphan);
     }
 
     /// A node that dials these coordinators.

@@ -113,7 +113,7 @@ async fn node_flaps(cluster: &mut Cluster) -> Result<(), Breach> {
     start(cluster, 3, &Machine::of(1024)).await?;
     let victim = 1 + (cluster.draw() * 3.0) as u64;
     ask_steadily(cluster, 30, Duration::from_millis(20)).await?;
-    for round in 0..3 {
+    for round in 0..2 {
         let (switch, from) = (cluster.switch(victim), cluster.asked());
         cluster.over(HEALED).await?;
         let before = switch.admitted();

@@ -137,7 +137,7 @@ async fn clients_vanish(cluster: &mut Cluster) -> Result<(), Breach> {
     start(cluster, 2, &machine).await?;
     // A chunk, a step, the way there, and the look at what nobody wants.
     let step = Duration::from_millis(150);
-    for round in 0..5_u64 {
+    for round in 0..3_u64 {
         let (stays, from) = (cluster.asked(), cluster.asked() + 2);
         ask_all(cluster, 1, 2, 60)?;
         for number in 0..30 {

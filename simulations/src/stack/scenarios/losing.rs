@@ -85,8 +85,8 @@ async fn coordinator_dies(cluster: &mut Cluster) -> Result<(), Breach> {
     cluster.ready(1, 3, HEALED).await?;
     cluster.ready(2, 3, HEALED).await?;
     // Long enough to outlive the idle timeout.
-    ask_all(cluster, 1, 6, 1500)?;
-    ask_all(cluster, 2, 6, 1500)?;
+    ask_all(cluster, 1, 6, 900)?;
+    ask_all(cluster, 2, 6, 900)?;
     in_the_middle(cluster, 5, 60).await?;
     cluster.kill_coordinator(2);
     let running = |cluster: &Cluster| cluster.hosts().map(|(_, host)| host.worker.report().load.running).sum::<u32>();
