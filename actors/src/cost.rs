@@ -144,6 +144,29 @@ impl Accounts {
         clock: WallClock,
         part: Part,
     ) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
+        let settings = store::Settings { pause: PAUSE, ..store::Settings::default() };
+        Self::open_writing(store, clock, part, |store| Writer::start(store, settings))
+    }
+
+    /// Likewise, for the holder, over a store in memory: nothing is written by another thread, so paused time stands
+    /// still meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Accounts::open`].
+    pub fn open_at_once(
+        store: Arc<dyn Store>,
+        clock: WallClock,
+    ) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
+        let part = Part::Holder(policy::escrow::Settings::default());
+        Self::open_writing(store, clock, part, |store| Ok(Writer::at_once(store)))
+    }
+
+    fn open_writing(
+        store: Arc<dyn Store>,
+        clock: WallClock,
+        part: Part,
+        writer: impl FnOnce(Arc<dyn Store>) -> Result<Writer, WriterError>,
+    ) -> Result<(Self, mpsc::Receiver<AlertRaised>), OpenError> {
         let mut hard = store.load()?;
         let (book, epoch) = match part {
             Part::Holder(settings) => journal::holder(&*store, &mut hard, settings, clock())?,
@@ -153,7 +176,7 @@ impl Accounts {
         let (alerts, raised) = mpsc::channel(ALERTS);
         let steady = Arc::new(Steady::new(store));
         let store = Arc::clone(&steady) as Arc<dyn Store>;
-        let writer = Writer::start(Arc::clone(&store), store::Settings { pause: PAUSE, ..store::Settings::default() })?;
+        let writer = writer(Arc::clone(&store))?;
         let shared = Shared {
             book: Guarded::new(book),
             ticks: Clock::start(),

@@ -5,6 +5,8 @@ pub mod cost;
 pub mod guarded;
 pub mod mock;
 pub mod node;
+pub mod simulated;
 pub mod supervisor;
 pub mod tree;
+pub mod watch;
 pub mod worker;

@@ -18,12 +18,13 @@ use protocol::message::{Hello, OrderAction, Report, Role, Submit};
 use protocol::tree::{Tree, TreeLine};
 use protocol::version::Versions;
 use ractor::Actor;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use transport::BoxFuture;
 use transport::connection::Connection;
 
 use crate::supervisor::ChildSpec;
+use crate::watch;
 use crate::worker::WorkerHandle;
 
 mod events;

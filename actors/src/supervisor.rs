@@ -12,6 +12,10 @@ use protocol::tree::{ActorState, TreeLine};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use tokio::time::Instant;
 
+mod looped;
+
+pub use looped::looped;
+
 /// Starts a child, linked to the given supervisor.
 pub type Start = Box<dyn FnMut(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send>;
 

@@ -58,6 +58,20 @@ async fn when_everybody_refuses_the_client_learns_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_node_whose_streams_are_all_taken_is_busy_and_not_at_fault() {
+    let bench = Bench::new();
+    let _node = bench.node(1, Script::Full).await;
+    // More than open a breaker, and more than may be tried again.
+    for _ in 0..30 {
+        let error = bench.ask(|_| {}).await.error().unwrap();
+        assert_eq!(error.kind, ErrorKind::Busy, "{error:?}");
+        assert!(error.retry_after.is_some());
+    }
+    let _other = bench.node(2, Script::Say("fine")).await;
+    assert_eq!(texts(&bench.ask(|_| {}).await), ["fine"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_text_ends_the_answer_and_the_attempt() {
     let bench = Bench::new();
     let node = bench.node(1, Script::SayForEver("abc.")).await;

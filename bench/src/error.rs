@@ -34,6 +34,8 @@ pub(crate) enum BenchError {
     Child { name: String, how: String, tail: String },
     #[error("{} cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("{} cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Text(#[from] TextError),
     #[error("cannot write: {0}")]

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{engine, peers, perplexity, techniques};
+use commands::{calibrate, engine, peers, perplexity, techniques};
 use error::BenchError;
 
 /// Measure Troupe's engine.
@@ -46,6 +46,8 @@ enum Command {
     Peers(peers::Options),
     /// How true each format stays to f32.
     Perplexity(perplexity::Options),
+    /// This engine on this machine as a profile for simulations.
+    Calibrate(calibrate::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Techniques(options) => techniques::run(&options),
         Command::Peers(options) => peers::run(&options),
         Command::Perplexity(options) => perplexity::run(&options),
+        Command::Calibrate(options) => calibrate::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

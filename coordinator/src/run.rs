@@ -21,7 +21,7 @@ use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
 use actors::cost::Accounts;
-use actors::supervisor::{Supervisor, SupervisorArgs};
+use actors::supervisor::{Supervisor, SupervisorArgs, looped};
 use actors::tree::{Branch, look};
 use policy::ledger::AlertRaised;
 use policy::restart::{Backoff, Intensity};
@@ -52,10 +52,6 @@ use crate::scale::Scaling;
 use crate::server::{Once, Parts, Server};
 use crate::service::Service;
 use crate::state::{State, StateError};
-
-mod looped;
-
-use looped::looped;
 
 /// Keys, budgets and usage, in the state folder.
 const STORE: &str = "store.redb";

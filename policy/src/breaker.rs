@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use crate::planted::{Bug, Planted};
+
 /// When it opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -34,6 +36,18 @@ impl From<&protocol::config::Breaker> for Settings {
 pub struct Permit {
     generation: u64,
     probe: bool,
+}
+
+impl Permit {
+    /// Whether the breaker was half open when it was given.
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// The state in which it was given: the breaker's changes before it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
 }
 
 /// How it stands.
@@ -70,9 +84,15 @@ pub struct Breaker {
     opened: u32,
     /// Somebody tries.
     probing: bool,
+    planted: Planted,
 }
 
 impl Breaker {
+    /// A closed one with these mistakes.
+    pub(crate) fn with(planted: Planted) -> Self {
+        Self { planted, ..Self::default() }
+    }
+
     /// How it stands now.
     pub fn state(&self, now: Duration) -> State {
         match self.until {
@@ -92,7 +112,7 @@ impl Breaker {
         match self.state(now) {
             State::Closed => true,
             State::Open => false,
-            State::HalfOpen => !self.probing,
+            State::HalfOpen => !self.probing || self.planted.has(Bug::LaxBreaker),
         }
     }
 
@@ -153,7 +173,7 @@ impl Breaker {
     }
 
     fn close(&mut self) {
-        *self = Self { generation: self.generation + 1, ..Self::default() };
+        *self = Self { generation: self.generation + 1, planted: self.planted, ..Self::default() };
     }
 }
 

@@ -21,6 +21,7 @@ use protocol::ids::NodeId;
 use protocol::units::Blocks;
 
 use crate::hashing::Hashed;
+use crate::planted::{Bug, Planted};
 
 mod holders;
 
@@ -89,9 +90,16 @@ pub struct Index {
     nodes: Vec<Option<Node>>,
     free: Vec<u32>,
     holders: HashMap<BlockKey, Holders, Hashed>,
+    planted: Planted,
 }
 
 impl Index {
+    /// Makes this mistake from now on.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
+    }
+
     /// A node serves the model, with so many blocks. What was known of it before is forgotten.
     pub fn join(&mut self, node: NodeId, most: Blocks) {
         self.leave(node);
@@ -130,6 +138,25 @@ impl Index {
         place.is_some_and(|slot| slot.as_ref().is_some_and(|node| node.next.is_some()))
     }
 
+    /// Whether a node is listened to: it has neither lied nor lost the thread too often.
+    pub fn believes(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| node.lies < LIES && node.losses < LOSSES)
+    }
+
+    /// Whether it is believed that a node has a block.
+    pub fn holds(&self, node: NodeId, key: BlockKey) -> bool {
+        self.node(node).is_some_and(|node| node.keys.contains(&key))
+    }
+
+    /// Blocks that a node is believed to have.
+    pub fn held_by(&self, node: NodeId) -> Blocks {
+        self.node(node).map_or(Blocks::ZERO, |node| Blocks::of(node.keys.len()))
+    }
+
+    fn node(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(*self.places.get(&node)? as usize)?.as_ref()
+    }
+
     /// Blocks that some node has, each counted once for every node that has it.
     pub fn held(&self) -> Blocks {
         self.nodes.iter().flatten().map(|node| Blocks::of(node.keys.len())).sum()
@@ -158,6 +185,9 @@ impl Index {
                 (state.epoch, state.next) = (batch.epoch, Some(0));
             }
             Some(next) if batch.epoch == state.epoch && batch.sequence == next => {}
+            Some(_) if batch.epoch == state.epoch && self.planted.has(Bug::IgnoredGap) => {
+                state.next = Some(batch.sequence);
+            }
             // What was on its way when a new epoch was asked for.
             None if batch.epoch == state.epoch => return Outcome::Ignored,
             _ if batch.epoch > state.epoch => {

@@ -25,6 +25,8 @@ use protocol::job::{Finish, JobUsage, Limits, Sampled};
 use protocol::message::{Finished, Refused, TokenBatch};
 use protocol::units::Tokens;
 
+use crate::planted::{Bug, Planted};
+
 mod ending;
 
 pub use ending::out_of_time;
@@ -192,6 +194,7 @@ pub struct Attempts {
     misfits: u32,
     last: String,
     ended: bool,
+    planted: Planted,
 }
 
 impl Attempts {
@@ -216,6 +219,7 @@ impl Attempts {
             misfits: 0,
             last: String::new(),
             ended: false,
+            planted: Planted::default(),
         };
         let commands = vec![state.place()];
         (state, commands)
@@ -224,6 +228,17 @@ impl Attempts {
     /// Whether it has ended.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Makes this mistake from now on.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
+    }
+
+    /// The attempt that is live on a node, and where.
+    pub fn live(&self) -> Option<(u32, NodeId)> {
+        self.live.and_then(|live| Some((live.number, live.node?)))
     }
 
     /// Tokens that were delivered.
@@ -310,6 +325,9 @@ impl Attempts {
     /// The attempt's node is at fault.
     fn fault(&mut self, node: NodeId, why: String) -> Vec<Command> {
         let mut commands = self.drop_live();
+        if self.planted.has(Bug::LeakedReservation) && self.delivered > Tokens::ZERO {
+            commands.clear();
+        }
         commands.push(Command::Judge { node, verdict: Verdict::Fault });
         commands.extend(self.elsewhere(node, why, true));
         commands

@@ -81,6 +81,11 @@ impl Queue {
         }
     }
 
+    /// What it may hold.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// How many are in it, those on trial too.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -21,3 +21,18 @@ fn write(path: &std::path::Path, text: &str) -> Result<(), crate::Failure> {
     }
     Ok(std::fs::write(path, text).map_err(failed)?)
 }
+
+/// The time that passes for whoever waits at the screen. It is told on stderr and is part of no result.
+struct Wall(std::time::Instant);
+
+impl Wall {
+    #[expect(clippy::disallowed_methods, reason = "for people alone: nothing that is simulated sees it")]
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "for people alone: nothing that is simulated sees it")]
+    fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}

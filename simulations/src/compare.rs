@@ -3,6 +3,7 @@
 //! Rules: what is compared differs in the rule alone; rows stand in the order in which rules were asked for; wall time
 //! is no part of the result.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use protocol::units::{Nanos, Tokens};
@@ -72,22 +73,8 @@ pub struct Comparison {
 pub fn compare(plan: &Plan, trace: &Trace) -> Result<Comparison, SetupError> {
     let runs: Vec<(Rule, u64)> =
         plan.rules.iter().flat_map(|rule| plan.seeds.iter().map(|seed| (*rule, *seed))).collect();
-    let one = |&(rule, seed): &(Rule, u64)| simulate(&Setup { rule, seed, ..plan.setup.clone() }, trace);
-    let (even, odd): (Vec<_>, Vec<_>) = runs.iter().enumerate().partition(|(at, _)| at % 2 == 0);
-    let all = |part: &[(usize, &(Rule, u64))]| part.iter().map(|(_, run)| one(run)).collect::<Vec<_>>();
-    let (even, odd) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| all(&odd));
-        (all(&even), other.join())
-    });
-    let odd = odd.map_err(|_| SetupError::Engine("a run panicked".to_owned()))?;
-    let (mut even, mut odd) = (even.into_iter(), odd.into_iter());
-    let mut results = Vec::new();
-    while let Some(first) = even.next() {
-        results.push(first?);
-        if let Some(second) = odd.next() {
-            results.push(second?);
-        }
-    }
+    let results =
+        side_by_side(&runs, |(rule, seed)| simulate(&Setup { rule: *rule, seed: *seed, ..plan.setup.clone() }, trace))?;
     let rows = plan.rules.iter().zip(results.chunks(plan.seeds.len().max(1)));
     let rows = rows.map(|(rule, results)| row(*rule, results, plan)).collect();
     let kinds = plan.setup.kinds.iter().map(|kind| format!("{} x {}", kind.count, kind.profile.name));
@@ -102,6 +89,29 @@ pub fn compare(plan: &Plan, trace: &Trace) -> Result<Comparison, SetupError> {
         within: plan.deadline.as_secs_f64(),
         rows,
     })
+}
+
+/// Does something with each, two at a time; in order.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    run: impl Fn(&T) -> Result<R, SetupError> + Sync,
+) -> Result<Vec<R>, SetupError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = all.get(at) else { return done };
+            done.push((at, run(one)));
+        }
+    };
+    let (mut done, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        (work(), other.join())
+    });
+    done.extend(other.map_err(|_| SetupError::Engine("a run panicked".to_owned()))?);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn row(rule: Rule, results: &[Results], plan: &Plan) -> Row {

@@ -3,5 +3,7 @@
 //! Rules: no clock but the simulation's own, no randomness but the seed's; the same seed gives the same
 //! result, byte for byte. The code that decides is that of the coordinator, not a model of it.
 
+pub mod chaos;
 pub mod compare;
 pub mod economics;
+pub mod stack;

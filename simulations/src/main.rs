@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => commands::inspect::run(&options),
         Command::Scale(options) => commands::scale::run(&options),
         Command::Chaos(options) => commands::chaos::run(&options),
-        Command::Stack(options) => commands::stack::run(&options),
+        Command::Stack(options) => commands::stack::run_command(&options),
         Command::Cost(options) => commands::cost::run(&options),
         Command::Plan(options) => commands::plan::run(&options),
     };

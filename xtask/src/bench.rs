@@ -13,7 +13,7 @@ use crate::setup::{self, SetupError, Talk};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// engine, techniques, peers, perplexity or cluster, and their options.
+    /// engine, techniques, peers, perplexity, calibrate or cluster, and their options.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
     words: Vec<OsString>,
 }

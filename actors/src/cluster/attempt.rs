@@ -9,18 +9,22 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream};
 use futures_util::{FutureExt, StreamExt as _};
 use policy::job::{Event, Verdict};
+use protocol::engine::{Load, RefusalReason};
 use protocol::frame::Frame;
-use protocol::message::{Granted, Submit};
+use protocol::message::{Granted, Refused, Submit};
 use protocol::units::Tokens;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
-use transport::error::Code;
-use transport::frames::{FrameReader, FrameWriter, RecvError};
+use transport::error::{Code, StreamError};
+use transport::frames::{FrameReader, FrameWriter, RecvError, SendError};
 
 use super::directory::Reach;
 use super::placing::{First, Reservation};
+use crate::watch;
+
+/// When to ask again where all streams are taken.
+const FULL: Duration = Duration::from_millis(250);
 
 /// The way to a node.
 #[derive(Debug)]
@@ -248,8 +252,12 @@ impl Reading {
 async fn ask(connection: &dyn Connection, submit: Submit) -> Result<(FrameWriter, FrameReader, Granted), Event> {
     let lost = |error: String| Event::Lost(error);
     let (mut writer, mut reader) = connection.open().await.map_err(|error| lost(error.to_string()))?;
-    writer.send(submit).await.map_err(|error| lost(error.to_string()))?;
+    match writer.send(submit).await {
+        Err(SendError::Stream(StreamError::Stopped(Code::Full))) => return Err(full()),
+        sent => sent.map_err(|error| lost(error.to_string()))?,
+    }
     match reader.recv().await {
+        Err(RecvError::Stream(StreamError::Reset(Code::Full))) => Err(full()),
         Ok(Some(Frame::Granted(granted))) => Ok((writer, reader, granted)),
         Ok(Some(Frame::Refused(refused))) => Err(Event::Refused(refused)),
         Ok(Some(other)) => {
@@ -259,6 +267,12 @@ async fn ask(connection: &dyn Connection, submit: Submit) -> Result<(FrameWriter
         Ok(None) => Err(lost("the node ended the stream without an answer".to_owned())),
         Err(error) => Err(lost(error.to_string())),
     }
+}
+
+/// The node serves as many streams as it may: back-pressure, for which its breaker must not open.
+fn full() -> Event {
+    let (reason, retry_after) = (RefusalReason::NotReady, Some(FULL));
+    Event::Refused(Refused { reason, retry_after, load: Load::default() })
 }
 
 fn event(received: Result<Option<Frame>, RecvError>) -> Event {

@@ -16,11 +16,13 @@ use protocol::ids::NodeId;
 use protocol::message::{Hello, OrderAction, Refusal, Report, WorkerReport};
 use protocol::serving::{MAX_MODELS, ModelPlace, Serving};
 use protocol::tree::{Tree, TreeLine};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use transport::connection::Connection;
 use transport::error::Code;
 
 use super::Clock;
+use crate::watch;
+
 use super::placing::{NoPrefixes, PlacementMetrics, Prefixes, Reservation, Trial};
 
 mod hosts;
@@ -188,7 +190,7 @@ impl Directory {
             health: Health::new(self.clock.now(), self.report_every),
             workers: vec![WorkerReport::default(); hello.cards.len()],
             draining: false,
-            suspect: watch::channel(false).0,
+            suspect: watch::Sender::new(false),
             orders,
             tree: Vec::new(),
             places: Vec::new(),
@@ -304,10 +306,13 @@ impl Directory {
     /// Looks at every node's health. To be called several times within `health.silence`.
     pub fn sweep(&self) {
         let now = self.clock.now();
-        for entry in &self.nodes {
+        // In the order of their ids: of nodes that are suspect together, the attempts move in the same order each time.
+        let nodes: BTreeSet<NodeId> = self.nodes.iter().map(|entry| *entry.key()).collect();
+        for node in nodes {
+            let Some(entry) = self.nodes.get(&node) else { continue };
             let verdict = entry.health.verdict(now, &self.rules);
             let suspect = verdict != Verdict::Trusted;
-            if entry.suspect.send_replace(suspect) != suspect {
+            if entry.suspect.send_if_modified(|before| std::mem::replace(before, suspect) != suspect) {
                 let name = &entry.hello.name;
                 match verdict {
                     Verdict::Trusted => tracing::info!("node {name} is trusted again"),

@@ -107,6 +107,7 @@ async fn run(
     told.fetch_words(&hello.cards);
     let indexed = &told.indexed;
     tokio::select! {
+        biased;
         end = listen(reader, writer, membership, &told) => end,
         lost = streams(connection, &hello.name, indexed) => LinkEnd::Lost(lost.to_string()),
     }
@@ -187,13 +188,14 @@ async fn listen(
 ) -> LinkEnd {
     let end = loop {
         let frame = tokio::select! {
-            frame = reader.recv() => frame,
+            biased;
             action = membership.ordered() => {
                 if let Err(lost) = writer.send(Order { action }).await {
                     break LinkEnd::Lost(lost.to_string());
                 }
                 continue;
             }
+            frame = reader.recv() => frame,
         };
         match frame {
             Ok(Some(Frame::Report(report))) => membership.report(report),

@@ -179,8 +179,9 @@ impl Accounts {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(left) => {}
+                biased;
                 () = woken => {}
+                () = tokio::time::sleep(left) => {}
             }
         }
     }

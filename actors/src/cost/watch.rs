@@ -22,6 +22,8 @@ impl Accounts {
         folds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
+                _ = folds.tick() => self.fold(keep).await,
                 _ = ticks.tick() => {
                     self.shared.metrics.budgets(&self.budgets());
                     if !self.journals() {
@@ -29,7 +31,6 @@ impl Accounts {
                     }
                     self.shared.save().await;
                 }
-                _ = folds.tick() => self.fold(keep).await,
             }
         }
     }

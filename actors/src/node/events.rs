@@ -6,29 +6,26 @@
 use std::sync::Arc;
 
 use futures_util::future::select_all;
-use protocol::cache::{CacheBatch, CacheChange};
+use policy::telling::Telling;
+use protocol::cache::CacheBatch;
 use protocol::frame::Frame;
-use tokio::sync::watch;
 use transport::connection::Connection;
 use transport::frames::{FrameReader, FrameWriter, RecvError};
 
 use super::Shared;
 use super::offer::{Offer, Offered};
+use crate::watch;
 use crate::worker::{CacheListener, Heard, Served};
 
 /// Below everything else on the connection.
 const PRIORITY: i32 = -10;
-/// Keys in one frame: some 40 KiB.
-const PIECE: usize = 4096;
 
 /// One model's way to the coordinator.
-struct Telling {
-    model: String,
+struct Told {
     /// Whose it is.
     served: Arc<Served>,
     listener: CacheListener,
-    epoch: u64,
-    sequence: u64,
+    telling: Telling,
 }
 
 /// Tells until the connection or the stream is lost.
@@ -58,6 +55,7 @@ async fn pump(
     let mut all = Vec::new();
     loop {
         let next = tokio::select! {
+            biased;
             changed = offer.changed() => match changed {
                 Ok(()) => Next::Offer,
                 Err(_) => return Err("the node is gone".to_owned()),
@@ -74,15 +72,15 @@ async fn pump(
                 all.remove(at);
             }
             Next::Heard(Some(heard), at) => {
-                let Some(telling) = all.get_mut(at) else { continue };
-                for batch in telling.batches(heard) {
+                let Some(told) = all.get_mut(at) else { continue };
+                for batch in told.batches(heard) {
                     writer.send(batch).await.map_err(|error| error.to_string())?;
                 }
             }
             Next::Frame(frame) => match *frame {
                 Ok(Some(Frame::CacheResync(resync))) => {
-                    for telling in all.iter_mut().filter(|telling| telling.model == resync.model) {
-                        telling.listener.again();
+                    for told in all.iter_mut().filter(|told| told.telling.model() == resync.model) {
+                        told.listener.again();
                     }
                 }
                 Ok(Some(other)) => return Err(format!("{:?} has no place on it", other.kind())),
@@ -94,64 +92,32 @@ async fn pump(
 }
 
 /// What is heard next, and of which model; for ever nothing if there is none.
-async fn hear(all: &mut [Telling]) -> (Option<Heard>, usize) {
+async fn hear(all: &mut [Told]) -> (Option<Heard>, usize) {
     if all.is_empty() {
         return std::future::pending().await;
     }
-    let (heard, at, _) = select_all(all.iter_mut().map(|telling| Box::pin(telling.listener.next()))).await;
+    let (heard, at, _) = select_all(all.iter_mut().map(|told| Box::pin(told.listener.next()))).await;
     (heard, at)
 }
 
 /// Listens to the workers that are there now, and to no others.
-async fn follow(all: &mut Vec<Telling>, workers: &[Offered]) {
+async fn follow(all: &mut Vec<Told>, workers: &[Offered]) {
     // By engine, not by name: a model that is loaded anew begins anew.
-    all.retain(|telling| workers.iter().any(|offered| Arc::ptr_eq(&offered.served, &telling.served)));
+    all.retain(|told| workers.iter().any(|offered| Arc::ptr_eq(&offered.served, &told.served)));
     for offered in workers {
-        if !all.iter().any(|telling| Arc::ptr_eq(&offered.served, &telling.served)) {
+        if !all.iter().any(|told| Arc::ptr_eq(&offered.served, &told.served)) {
             let served = Arc::clone(&offered.served);
-            let (model, listener) = (served.card.model.clone(), offered.worker.cache().await);
-            all.push(Telling { model, served, listener, epoch: 0, sequence: 0 });
+            let (telling, listener) = (Telling::new(served.card.model.clone()), offered.worker.cache().await);
+            all.push(Told { served, listener, telling });
         }
     }
 }
 
-impl Telling {
+impl Told {
     fn batches(&mut self, heard: Heard) -> Vec<CacheBatch> {
-        let mut batches = Vec::new();
         match heard {
-            Heard::All(keys) => {
-                self.begin();
-                batches.push(self.batch(vec![CacheChange::Cleared]));
-                batches.extend(keys.chunks(PIECE).map(|keys| self.batch(vec![CacheChange::Stored(keys.to_vec())])));
-            }
-            Heard::Changes(changes) => {
-                for change in changes.iter() {
-                    match change {
-                        CacheChange::Cleared => {
-                            self.begin();
-                            batches.push(self.batch(vec![CacheChange::Cleared]));
-                        }
-                        CacheChange::Stored(keys) => batches.extend(
-                            keys.chunks(PIECE).map(|keys| self.batch(vec![CacheChange::Stored(keys.to_vec())])),
-                        ),
-                        CacheChange::Removed(keys) => batches.extend(
-                            keys.chunks(PIECE).map(|keys| self.batch(vec![CacheChange::Removed(keys.to_vec())])),
-                        ),
-                    }
-                }
-            }
+            Heard::All(keys) => self.telling.all(&keys),
+            Heard::Changes(changes) => self.telling.changes(&changes),
         }
-        batches
-    }
-
-    fn begin(&mut self) {
-        self.epoch += 1;
-        self.sequence = 0;
-    }
-
-    fn batch(&mut self, changes: Vec<CacheChange>) -> CacheBatch {
-        let sequence = self.sequence;
-        self.sequence += changes.iter().map(CacheChange::count).sum::<u64>();
-        CacheBatch { model: self.model.clone(), epoch: self.epoch, sequence, changes }
     }
 }

@@ -57,8 +57,9 @@ impl Actor for Link {
         tokio::spawn(async move {
             let keeping = AssertUnwindSafe(keep(&args.shared, args.dialer.as_ref())).catch_unwind();
             let panicked = tokio::select! {
-                outcome = keeping => outcome.is_err(),
+                biased;
                 () = stop.cancelled() => false,
+                outcome = keeping => outcome.is_err(),
             };
             // Both fail only if the actor is gone, and then nobody needs to know.
             drop(myself.send_message(LinkMsg::Ended { panicked }));
@@ -127,8 +128,9 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
         let wait = shared.settings.backoff.full_jitter(attempt, jitter.draw());
         attempt = attempt.saturating_add(1);
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            biased;
             () = shared.leaving() => return,
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

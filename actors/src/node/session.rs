@@ -7,7 +7,6 @@ use protocol::frame::Frame;
 use protocol::message::{Drain, Goodbye, Refusal, Welcome};
 use protocol::serving::Serving;
 use protocol::tree::Tree;
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::connection::Connection;
@@ -15,6 +14,7 @@ use transport::error::Code;
 use transport::frames::{Duplex, FrameWriter};
 
 use super::{Offer, Shared, Stage, stream};
+use crate::watch;
 
 /// How often reports may be wanted.
 const REPORTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
@@ -162,6 +162,7 @@ async fn serve(
                     serving.spawn(async move {
                         let _permit = permit;
                         tokio::select! {
+                            biased;
                             () = life.cancelled() => {}
                             () = stream::serve(&shared, writer, reader) => {}
                         }

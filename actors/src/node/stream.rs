@@ -137,6 +137,7 @@ async fn attempt(shared: &Shared, writer: &mut FrameWriter, job: Job, how: How<'
     writer.send(Granted { cached: grant.cached, queue: grant.queue }).await?;
     let ending = async {
         tokio::select! {
+            biased;
             () = shared.ending() => {}
             () = offered.end.cancelled() => {}
         }

@@ -1,6 +1,6 @@
 //! The loop around an engine: take jobs, forget those nobody wants, step, hand on what came of it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub(super) struct Desk {
     engine: Box<dyn Engine>,
     /// Room for what the engine says of its cache.
     cached: Vec<CacheEvent>,
-    jobs: HashMap<JobKey, Held>,
+    jobs: BTreeMap<JobKey, Held>,
     board: Arc<Board>,
     active: Instant,
     /// How fast this engine is; the next one, after a failure, is measured anew.
@@ -89,7 +89,7 @@ impl Desk {
         Self {
             cached: Vec::new(),
             engine,
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             board,
             active: Instant::now(),
             speed: Estimator::default(),
@@ -148,7 +148,7 @@ impl Desk {
 
     /// Ends all jobs: the engine is of no use any more.
     pub(super) fn lose(&mut self, reason: &str) {
-        for (_, held) in self.jobs.drain() {
+        for held in std::mem::take(&mut self.jobs).into_values() {
             held.outbox.put(Item::Failed(JobFault::WorkerLost { reason: reason.to_owned() }));
         }
     }

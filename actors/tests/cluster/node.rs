@@ -16,6 +16,7 @@ use protocol::units::{Blocks, Tokens};
 use protocol::version::Versions;
 use tokio::sync::{Notify, mpsc, watch};
 use transport::connection::Connection;
+use transport::error::Code;
 use transport::frames::{FrameReader, FrameWriter};
 use transport::memory::MemoryConnection;
 
@@ -28,6 +29,8 @@ pub(crate) enum Script {
     SayForEver(&'static str),
     /// Refuses; come back in three seconds.
     Refuse,
+    /// Serves as many streams as it may already.
+    Full,
     /// Never answers.
     Silence,
     /// Grants and computes nothing.
@@ -140,6 +143,10 @@ async fn serve(connection: Arc<MemoryConnection>, script: Script, cancelled: Arc
                     writer.send(TextChunk { bytes, last: true }).await.unwrap();
                     writer.finish();
                 }
+                Ok(Some(Frame::Submit(_))) if matches!(script, Script::Full) => {
+                    writer.reset(Code::Full);
+                    reader.stop(Code::Full);
+                }
                 Ok(Some(Frame::Submit(Submit { job, .. }))) => {
                     let stopped = writer.stopped();
                     tokio::select! {
@@ -161,7 +168,7 @@ async fn follow(script: Script, writer: &mut FrameWriter, job: &Job, connection:
             let refused = Refused { reason, retry_after: Some(Duration::from_secs(3)), load: Load::default() };
             writer.send(refused).await.unwrap();
         }
-        Script::Silence => std::future::pending().await,
+        Script::Full | Script::Silence => std::future::pending().await,
         Script::Vanish => connection.sever(),
         Script::Nonsense => writer.send(Drain {}).await.unwrap(),
         Script::Stall => {

@@ -4,30 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actors::cluster::Clock;
 use actors::cluster::directory::Directory;
 use actors::cluster::index::PrefixIndex;
-use actors::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run_alone};
-use actors::cluster::link::{LinkSettings, serve};
-use actors::cluster::metrics::ClusterMetrics;
-use actors::cluster::texts::Texts;
+use actors::cluster::job::Task;
 use actors::mock::{MockEngine, MockOptions, Timing, bundle};
-use actors::node::{Among, Dialer, Node, NodeSettings};
-use actors::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
-use actors::worker::{Drive, Loaded, WorkerHandle, WorkerMetrics, worker};
+use actors::node::{Among, Dialer, Node};
+use actors::simulated::{self, HostOptions, question};
+use actors::worker::WorkerHandle;
 use arc_swap::ArcSwapOption;
-use policy::restart::{Backoff, Intensity};
-use protocol::answer::{Answer, FinishReason, JobError, Started, TokenText, Usage};
+use protocol::answer::Answer;
 use protocol::config::Config;
 use protocol::engine::{BlockHash, Engine};
-use protocol::ids::{ClusterId, Incarnation, NodeId, RequestId, TokenId};
-use protocol::job::{Class, Limits, Sampling};
-use protocol::units::Tokens;
-use ractor::{Actor, ActorRef};
-use tokio::sync::{Semaphore, mpsc};
+use protocol::ids::{NodeId, RequestId, TokenId};
+use tokio::sync::mpsc;
 use transport::BoxFuture;
 use transport::connection::{Connection, Peer};
 use transport::memory::{MemoryConnection, pair};
+
+pub(crate) use actors::simulated::Whole;
 
 pub(crate) const BLOCK: usize = 8;
 
@@ -35,73 +29,27 @@ pub(crate) const BLOCK: usize = 8;
 pub(crate) struct Coordinator {
     pub(crate) directory: Arc<Directory>,
     pub(crate) index: Arc<PrefixIndex>,
-    texts: Arc<Texts>,
-    shared: Shared,
+    inside: Arc<simulated::Coordinator>,
 }
 
 impl Coordinator {
-    pub(crate) fn start() -> Arc<Self> {
-        Self::with(&Config::default())
+    pub(crate) async fn start() -> Arc<Self> {
+        Self::with(&Config::default()).await
     }
 
-    pub(crate) fn with(config: &Config) -> Arc<Self> {
-        let index = PrefixIndex::new();
-        let directory = Directory::with(Clock::start(), config, 100, Arc::clone(&index) as _);
-        let swept = Arc::clone(&directory);
-        tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_millis(100));
-            loop {
-                ticks.tick().await;
-                swept.sweep();
-            }
-        });
-        let shared = Shared {
-            directory: Arc::clone(&directory),
-            waiting: Arc::default(),
-            retries: Arc::new(Retries::new((&config.retry).into())),
-            settings: JobSettings::from(&config.requests),
-            metrics: ClusterMetrics::new(),
-            recent: Arc::default(),
-        };
-        Arc::new(Self { directory, index, texts: Arc::default(), shared })
+    pub(crate) async fn with(config: &Config) -> Arc<Self> {
+        let inside = simulated::Coordinator::start(config).await.unwrap();
+        let (directory, index) = (Arc::clone(&inside.directory), Arc::clone(&inside.index));
+        Arc::new(Self { directory, index, inside })
     }
 
     pub(crate) fn ask(&self, change: impl FnOnce(&mut Task)) -> mpsc::Receiver<Answer> {
-        let bundle = bundle();
         let prompt: Vec<TokenId> = (0..50).map(|n| TokenId(97 + n % 26)).collect();
-        let mut task = Task {
-            request: RequestId(u128::from(self.directory.sent()) + 1),
-            model: "mock".into(),
-            words: bundle.hash(),
-            chain: Arc::new([]),
-            prompt,
-            choices: 1,
-            sampling: Sampling { seed: 5, logprobs: Some(2), ..Sampling::default() },
-            limits: Limits { max_tokens: Tokens(40), min_tokens: Tokens(0), stop_ids: Vec::new() },
-            whole: false,
-            stops: Vec::new(),
-            text: Arc::new(text::Text::new(bundle).unwrap()),
-            salt: [0; 16],
-            tenant: "t".into(),
-            block: Tokens::of(BLOCK),
-            class: Class::default(),
-            session: None,
-            degraded: Vec::new(),
-            arrived: tokio::time::Instant::now(),
-            again: false,
-            turn: None,
-            random: 7,
-            route: None,
-            bill: None,
-            going: None,
-        };
+        let request = RequestId(u128::from(self.directory.sent()) + 1);
+        let mut task = question(request, prompt, BLOCK, Arc::new(text::Text::new(bundle()).unwrap()));
         change(&mut task);
         task.chain = BlockHash::chain(task.salt, &task.prompt, BLOCK).collect();
-        let (sender, pieces) = mpsc::channel(64);
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let answers = Answers::new(sender, ClusterMetrics::new(), place).unwrap();
-        tokio::spawn(run_alone(task, answers, self.shared.clone()));
-        pieces
+        self.inside.ask(task)
     }
 }
 
@@ -123,9 +71,7 @@ impl Dialer for Wire {
             let to = self.to.load_full().filter(|_| self.up.load(Ordering::Relaxed)).ok_or("nobody is there")?;
             let node = Peer { address: format!("memory:{}", self.id), node: Some(self.id) };
             let (near, far) = pair(Peer { address: "coordinator".into(), node: None }, node);
-            let index = Arc::clone(&to.index);
-            let settings = LinkSettings { cluster: ClusterId(1), patience: Duration::from_secs(5), index };
-            tokio::spawn(serve(far, self.id, settings, Arc::clone(&to.directory), Arc::clone(&to.texts)));
+            to.inside.serve(far, self.id);
             self.live.store(Some(Arc::clone(&near)));
             Ok(near as Arc<dyn Connection>)
         })
@@ -137,14 +83,7 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) worker: WorkerHandle,
     pub(crate) wire: Arc<Wire>,
-    _trees: [ActorRef<SupervisorMsg>; 2],
-}
-
-async fn supervise(child: ChildSpec) -> ActorRef<SupervisorMsg> {
-    let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
-    let intensity = Intensity { max_restarts: 3, within: Duration::from_secs(60), backoff };
-    let args = SupervisorArgs { intensity, children: vec![child], seed: 1, grace: Duration::from_secs(5) };
-    Supervisor::spawn(None, Supervisor, args).await.unwrap().0
+    _running: simulated::Host,
 }
 
 /// 10 ms for each token of an answer.
@@ -176,30 +115,15 @@ impl Host {
         engine: impl Fn() -> Box<dyn Engine> + Send + Sync + 'static,
         among: impl FnOnce(&Node) -> Among,
     ) -> Self {
-        let factory = move || Ok(Loaded { engine: engine(), bundle: bundle() });
-        let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
-        let workers = supervise(child).await;
-        let settings = NodeSettings {
-            id: NodeId(id),
-            name: format!("node-{id}"),
-            incarnation: Incarnation(1),
-            build: "test".to_owned(),
-            streams: 64,
-            patience: Duration::from_secs(5),
-            backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) },
-            seed: id,
-        };
-        let name = settings.name.clone();
-        let node = Node::new(settings, vec![worker.clone()]).await.unwrap();
-        node.stand_among(among(&node));
         let wire = Arc::new(Wire {
             id: NodeId(id),
             to: ArcSwapOption::from(Some(Arc::clone(to))),
             up: AtomicBool::new(true),
             live: ArcSwapOption::empty(),
         });
-        let links = supervise(node.link(Arc::clone(&wire) as _)).await;
-        Self { name, worker, wire, _trees: [workers, links] }
+        let dialers = vec![Arc::clone(&wire) as _];
+        let running = simulated::Host::start(HostOptions::of(id), engine, among, dialers).await.unwrap();
+        Self { name: running.name.clone(), worker: running.worker.clone(), wire, _running: running }
     }
 
     /// Cuts it off, as a power cut does; it stays away.
@@ -223,52 +147,10 @@ impl Host {
     }
 }
 
-/// All of an answer.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Whole {
-    pub(crate) started: Option<Started>,
-    pub(crate) texts: Vec<String>,
-    pub(crate) logprobs: Vec<Vec<TokenText>>,
-    pub(crate) reasons: Vec<Option<FinishReason>>,
-    pub(crate) usage: Option<Usage>,
-    pub(crate) error: Option<JobError>,
-}
-
-impl Whole {
-    pub(crate) fn of(choices: usize) -> Self {
-        Self {
-            texts: vec![String::new(); choices],
-            logprobs: vec![Vec::new(); choices],
-            reasons: vec![None; choices],
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn take(&mut self, piece: Answer) {
-        match piece {
-            Answer::Started(started) => assert!(self.started.replace(started).is_none(), "started twice"),
-            Answer::Delta(delta) => {
-                self.texts[delta.choice as usize].push_str(&delta.text);
-                self.logprobs[delta.choice as usize].extend(delta.logprobs);
-            }
-            Answer::Finished { choice, reason } => {
-                assert!(self.reasons[choice as usize].replace(reason).is_none(), "finished twice");
-            }
-            Answer::Done { usage } => assert!(self.usage.replace(usage).is_none(), "done twice"),
-            Answer::Failed(error) => assert!(self.error.replace(error).is_none(), "failed twice"),
-        }
-    }
-
-    /// Without what may differ: who served it, and what was cached.
-    pub(crate) fn content(&self) -> impl PartialEq + std::fmt::Debug + '_ {
-        (&self.texts, &self.logprobs, &self.reasons, self.usage.map(|usage| usage.completion))
-    }
-}
-
 pub(crate) async fn whole(mut pieces: mpsc::Receiver<Answer>, choices: usize) -> Whole {
     let mut whole = Whole::of(choices);
     while let Some(piece) = pieces.recv().await {
-        whole.take(piece);
+        whole.take(piece).unwrap();
     }
     whole
 }

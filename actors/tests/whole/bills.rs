@@ -35,7 +35,7 @@ struct Desk {
 
 impl Desk {
     async fn start(nodes: u64, blocks: u32, timing: Timing) -> Self {
-        let coordinator = Coordinator::start();
+        let coordinator = Coordinator::start().await;
         let (accounts, _) = Accounts::open(Arc::new(MemoryStore::default()), Arc::new(|| UnixMillis(1))).unwrap();
         let (counts, mut hosts) = (Counts::default(), Vec::new());
         for id in 1..=nodes {
@@ -104,7 +104,7 @@ async fn read(pieces: &mut mpsc::Receiver<Answer>, choices: usize, tokens: usize
 
 async fn go_on(pieces: &mut mpsc::Receiver<Answer>, told: &mut Whole, tokens: usize) {
     while told.logprobs[0].len() < tokens {
-        told.take(pieces.recv().await.unwrap());
+        told.take(pieces.recv().await.unwrap()).unwrap();
     }
 }
 
@@ -200,7 +200,7 @@ async fn an_answer_that_moved_is_billed_once() {
                 drop(pieces);
             } else {
                 while let Some(piece) = pieces.recv().await {
-                    told.take(piece);
+                    told.take(piece).unwrap();
                 }
             }
             host.back();

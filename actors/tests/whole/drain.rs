@@ -11,14 +11,14 @@ use crate::bed::{Coordinator, Host, Whole, ready, whole};
 
 #[tokio::test(start_paused = true)]
 async fn a_drained_node_hands_its_answer_over_gets_nothing_and_comes_back() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let _hosts = [Host::start(1, 512, &coordinator).await, Host::start(2, 512, &coordinator).await];
     ready(&coordinator, 2).await;
     let undisturbed = whole(coordinator.ask(|_| {}), 1).await;
     let mut pieces = coordinator.ask(|_| {});
     let mut told = Whole::of(1);
     while told.logprobs[0].len() < 7 {
-        told.take(pieces.recv().await.unwrap());
+        told.take(pieces.recv().await.unwrap()).unwrap();
     }
     let drained = told.started.as_ref().unwrap().node.clone();
     assert_eq!(
@@ -27,7 +27,7 @@ async fn a_drained_node_hands_its_answer_over_gets_nothing_and_comes_back() {
     );
     let begun = Instant::now();
     while let Some(piece) = pieces.recv().await {
-        told.take(piece);
+        told.take(piece).unwrap();
     }
     assert_eq!(told.content(), undisturbed.content());
     assert!(begun.elapsed() < Duration::from_secs(2), "it went on after {:?}", begun.elapsed());
@@ -50,7 +50,7 @@ async fn a_drained_node_hands_its_answer_over_gets_nothing_and_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_order_for_nobody_names_who_is_there() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let _host = Host::start(1, 512, &coordinator).await;
     ready(&coordinator, 1).await;
     let error = coordinator.directory.order("node-9", OrderAction::Resume).unwrap_err();

@@ -13,7 +13,7 @@ use crate::bed::{Coordinator, Host, Whole, ready, timing, whole};
 async fn counted(mut pieces: mpsc::Receiver<Answer>) -> (Whole, usize) {
     let (mut gathered, mut count) = (Whole::of(1), 0);
     while let Some(piece) = pieces.recv().await {
-        gathered.take(piece);
+        gathered.take(piece).unwrap();
         count += 1;
     }
     (gathered, count)
@@ -23,7 +23,7 @@ async fn counted(mut pieces: mpsc::Receiver<Answer>) -> (Whole, usize) {
 async fn a_stream_faster_than_anyone_reads_comes_in_few_pieces() {
     let mut counts = Vec::new();
     for step in [timing().decode_per_step, Duration::from_millis(1)] {
-        let coordinator = Coordinator::start();
+        let coordinator = Coordinator::start().await;
         let timing = Timing { decode_per_step: step, ..timing() };
         let _host = Host::among(1, 512, &coordinator, timing, |_| Among::default()).await;
         ready(&coordinator, 1).await;
@@ -38,7 +38,7 @@ async fn a_stream_faster_than_anyone_reads_comes_in_few_pieces() {
 
 #[tokio::test(start_paused = true)]
 async fn they_come_in_few_pieces_and_go_on_elsewhere_when_their_node_is_lost() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let hosts = [Host::start(1, 512, &coordinator).await, Host::start(2, 512, &coordinator).await];
     ready(&coordinator, 2).await;
     let one_by_one = whole(coordinator.ask(|_| {}), 1).await;
@@ -50,12 +50,12 @@ async fn they_come_in_few_pieces_and_go_on_elsewhere_when_their_node_is_lost() {
 
     let mut pieces = coordinator.ask(|task| task.whole = true);
     let mut moved = Whole::of(1);
-    moved.take(pieces.recv().await.unwrap());
+    moved.take(pieces.recv().await.unwrap()).unwrap();
     let node = moved.started.as_ref().unwrap().node.clone();
     tokio::time::sleep(Duration::from_millis(150)).await;
     hosts.iter().find(|host| host.name == node).unwrap().cut();
     while let Some(piece) = pieces.recv().await {
-        moved.take(piece);
+        moved.take(piece).unwrap();
     }
     assert_eq!(moved.content(), one_by_one.content(), "what was gathered and lost is computed again");
 }

@@ -24,7 +24,7 @@ async fn settle() {
 
 #[tokio::test(start_paused = true)]
 async fn a_prompt_goes_back_to_where_it_is_cached_and_prediction_grant_and_delivery_agree() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let hosts = [1, 2, 3].map(|id| Host::start(id, 512, &coordinator));
     let _hosts = futures_util::future::join_all(hosts).await;
     ready(&coordinator, 3).await;
@@ -43,7 +43,7 @@ async fn a_prompt_goes_back_to_where_it_is_cached_and_prediction_grant_and_deliv
 
 #[tokio::test(start_paused = true)]
 async fn the_index_follows_what_a_small_cache_forgets() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let _host = Host::start(1, 40, &coordinator).await;
     ready(&coordinator, 1).await;
     for seed in 0..20 {
@@ -60,7 +60,7 @@ async fn the_index_follows_what_a_small_cache_forgets() {
 
 #[tokio::test(start_paused = true)]
 async fn a_coordinator_that_comes_late_learns_all_and_a_node_that_goes_is_forgotten() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let host = Host::start(1, 512, &coordinator).await;
     ready(&coordinator, 1).await;
     let asked = prompt(3, 64);
@@ -68,7 +68,7 @@ async fn a_coordinator_that_comes_late_learns_all_and_a_node_that_goes_is_forgot
     settle().await;
     let known = coordinator.index.cached("mock", &chain(&asked));
     assert_eq!(known, [(NodeId(1), Blocks(8))]);
-    let other = Coordinator::start();
+    let other = Coordinator::start().await;
     host.serve(&other);
     ready(&other, 1).await;
     settle().await;

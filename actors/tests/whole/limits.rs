@@ -48,7 +48,7 @@ fn busiest(mut moments: Vec<(Instant, u64)>) -> u64 {
 /// All clients of the key ask without a pause, for answers of up to so many tokens. Whoever is refused comes again
 /// when it is told to.
 async fn crowd(max_tokens: u64, leaves: bool) -> Vec<Went> {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let _host = Host::start(1, 4096, &coordinator).await;
     ready(&coordinator, 1).await;
     let (pace, all, begun) = (Pace::default(), Arc::new(Mutex::new(Vec::new())), Instant::now());

@@ -35,7 +35,7 @@ async fn cut_after(
     let mut pieces = coordinator.ask(change);
     let (mut whole, mut cut, mut silence, mut newest) = (Whole::of(choices), None, Duration::ZERO, Instant::now());
     while let Some(piece) = pieces.recv().await {
-        whole.take(piece);
+        whole.take(piece).unwrap();
         silence = silence.max(newest.elapsed());
         newest = Instant::now();
         if cut.is_none() && whole.logprobs[0].len() >= tokens {
@@ -51,7 +51,7 @@ async fn cut_after(
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_lost_after_any_token_is_not_seen() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let mut hosts = Vec::new();
     for id in 1..=3 {
         hosts.push(Host::start(id, 512, &coordinator).await);
@@ -77,27 +77,27 @@ async fn a_node_that_is_lost_after_any_token_is_not_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_outlives_all_nodes_if_one_comes_back() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let host = Host::start(1, 512, &coordinator).await;
     ready(&coordinator, 1).await;
     let undisturbed = whole(coordinator.ask(|_| {}), 1).await;
     let mut pieces = coordinator.ask(|_| {});
     let mut told = Whole::of(1);
     while told.logprobs[0].len() < 10 {
-        told.take(pieces.recv().await.unwrap());
+        told.take(pieces.recv().await.unwrap()).unwrap();
     }
     host.cut();
     tokio::time::sleep(Duration::from_secs(20)).await;
     host.back();
     while let Some(piece) = pieces.recv().await {
-        told.take(piece);
+        told.take(piece).unwrap();
     }
     assert_eq!(told.content(), undisturbed.content());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_is_left_and_the_engine_is_free() {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let host = Host::start(1, 512, &coordinator).await;
     ready(&coordinator, 1).await;
     let mut pieces = coordinator.ask(|task| task.limits.max_tokens = protocol::units::Tokens(2000));

@@ -87,7 +87,7 @@ async fn ask(coordinator: &Arc<Coordinator>, seed: u32, tokens: u32) -> Whole {
 
 /// What a cluster says in which nobody is for prompts.
 async fn undisturbed(seed: u32) -> Vec<String> {
-    let coordinator = Coordinator::start();
+    let coordinator = Coordinator::start().await;
     let _host = Host::start(1, 512, &coordinator).await;
     ready(&coordinator, 1).await;
     ask(&coordinator, seed, LONG).await.texts
@@ -95,7 +95,7 @@ async fn undisturbed(seed: u32) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_prompt_is_computed_by_the_node_for_prompts_and_answered_by_another() {
-    let (coordinator, holder) = (Coordinator::with(&config()), Holder::default());
+    let (coordinator, holder) = (Coordinator::with(&config()).await, Holder::default());
     let first = holder.prefill(1, &coordinator).await;
     let _second = holder.decode(2, &coordinator).await;
     ready(&coordinator, 2).await;
@@ -116,7 +116,7 @@ async fn a_long_prompt_is_computed_by_the_node_for_prompts_and_answered_by_anoth
 
 #[tokio::test(start_paused = true)]
 async fn a_node_for_prompts_that_is_of_no_help_costs_no_answer() {
-    let (coordinator, holder) = (Coordinator::with(&config()), Holder::default());
+    let (coordinator, holder) = (Coordinator::with(&config()).await, Holder::default());
     let first = holder.prefill(1, &coordinator).await;
     let _second = holder.decode(2, &coordinator).await;
     ready(&coordinator, 2).await;
@@ -143,7 +143,7 @@ async fn a_node_for_prompts_that_is_of_no_help_costs_no_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_else_is_the_node_for_prompts_answers() {
-    let (coordinator, holder) = (Coordinator::with(&config()), Holder::default());
+    let (coordinator, holder) = (Coordinator::with(&config()).await, Holder::default());
     let _first = holder.prefill(1, &coordinator).await;
     ready(&coordinator, 1).await;
     assert_eq!(ask(&coordinator, 9, LONG).await.started.unwrap().node, "node-1");

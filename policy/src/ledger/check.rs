@@ -6,11 +6,16 @@ use super::account::Account;
 use super::matching::Slot;
 use super::types::Broken;
 use super::{Ledger, Open};
+use crate::invariants::spending::{Stand, within_budget};
 
 /// What is settled and reserved is at most what was ever let in.
 fn within_ceiling(account: &Account) -> bool {
-    let stands = u128::from(account.settled.0) + u128::from(account.open.0) + u128::from(account.held.0);
-    account.budget.soft || stands <= u128::from(account.ceiling.0)
+    account.budget.soft || within_budget(&stand(account)).is_ok()
+}
+
+fn stand(account: &Account) -> Stand<'_> {
+    let (settled, reserved, ceiling) = (account.settled, account.reserved(), account.ceiling);
+    Stand { budget: &account.budget.id, settled, reserved, ceiling }
 }
 
 /// What counts as open in a budget is what is open, and so with what is held.
@@ -38,6 +43,11 @@ fn is_found(ledger: &Ledger, slot: Slot, account: &Account) -> bool {
 }
 
 impl Ledger {
+    /// How all budgets stand that refuse anything.
+    pub fn stands(&self) -> impl Iterator<Item = Stand<'_>> {
+        self.accounts.iter().flatten().filter(|account| !account.budget.soft).map(stand)
+    }
+
     /// Whether all that must hold does. Looks at everything: for tests and for `debug` endpoints.
     ///
     /// # Errors

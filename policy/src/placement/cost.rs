@@ -7,13 +7,14 @@
 //! cost    = prefill + queue + decode
 //! prefill = (prompt - cached) / rate
 //! queue   = (prefill that is due there, reported and sent) / rate
-//! decode  = answer x ((b + 1) step(b + 1) - b step(b))        step(b) = base + b sequence
-//!         = answer x (base + sequence + 2 b sequence)
+//! decode  = answer x (base + sequence + 2 b sequence / 6)     step(b) = base + b sequence
 //! ```
 //!
-//! `b` are the jobs there. The last line is what all sequences of the node wait longer in sum because of the
-//! new one: it itself takes `answer` steps, and each of the `b` others is held up in each of them by one
-//! `sequence`. So a node that decodes much is as dear as it is slow for everybody, not only for the new job.
+//! `b` are the jobs there. `(b + 1) step(b + 1) - b step(b)`, which is the last line without its 6, is what all
+//! sequences of the node wait longer in sum because of the new one. What depends on `b` counts a sixth of that: who
+//! decodes there now will be gone before the answer is long, and prompts that queue hold up the decoding of all as well.
+//! Measured by replay: in full it costs 15 % of the time to the first token where nothing is shared and gains no
+//! latency; without it answers take longer (docs/simulations.md).
 //!
 //! Rates are measured, so equal machines differ by chance. Differences of less than a fifth from the fastest
 //! count as none: otherwise the one with the luckiest measurement would get all that comes while all are idle.
@@ -137,7 +138,7 @@ impl Yardstick {
         // Batches that were always small do not show what a sequence costs; it is never nothing.
         let sequence = sequence.max(step / LEAST_SHARE);
         let jobs = jobs(candidate);
-        let each = step.saturating_add(sequence.saturating_mul(2 * u64::from(jobs)));
+        let each = step.saturating_add(sequence.saturating_mul(2 * u64::from(jobs)) / CROWD);
         let free = candidate.blocks - candidate.load.blocks_used - candidate.sent.fresh.blocks(self.prompt.block);
         let needed = (uncached + Tokens(self.answer)).blocks(self.prompt.block);
         Price {
@@ -169,6 +170,8 @@ impl Yardstick {
     }
 }
 
+/// The part of what others wait that counts, as a divisor.
+const CROWD: u64 = 6;
 /// A sequence takes at least so small a part of a decode step: its keys, its values and its sampling.
 const LEAST_SHARE: u64 = 128;
 

@@ -21,6 +21,7 @@ use super::sessions::{Last, Sessions};
 use super::{Candidate, Choice, Decision, Prompt, Settings, choose};
 use crate::breaker::{self, Breaker, Permit, State};
 use crate::job::Verdict;
+use crate::planted::Planted;
 
 /// Blocks of prompts on their way that are remembered: about 6 MiB.
 const ROUTED: usize = 65_536;
@@ -70,6 +71,13 @@ pub struct Key {
     cached: Blocks,
 }
 
+impl Key {
+    /// Over which connection.
+    pub fn link(&self) -> u64 {
+        self.link
+    }
+}
+
 /// Who serves one model.
 #[derive(Debug)]
 pub struct Roster {
@@ -78,6 +86,7 @@ pub struct Roster {
     sessions: Sessions,
     /// Decisions so far.
     turn: u64,
+    planted: Planted,
 }
 
 #[derive(Debug)]
@@ -95,7 +104,14 @@ impl Roster {
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
+            planted: Planted::default(),
         }
+    }
+
+    /// Makes this mistake from now on.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
     }
 
     /// A node serves the model, over this connection.
@@ -103,7 +119,8 @@ impl Roster {
         if self.members.get(&node).is_some_and(|member| member.link == link) {
             return;
         }
-        self.members.insert(node, Member { link, ledger: Ledger::default(), breaker: Breaker::default() });
+        let (ledger, breaker) = (Ledger::default(), Breaker::with(self.planted));
+        self.members.insert(node, Member { link, ledger, breaker });
         self.routed.leave(node);
     }
 
@@ -132,6 +149,11 @@ impl Roster {
     /// How a node's breaker stands; none if it is not here.
     pub fn breaker(&self, now: Duration, node: NodeId) -> Option<State> {
         self.members.get(&node).map(|member| member.breaker.state(now))
+    }
+
+    /// A node's breaker, to look at; none if it is not here.
+    pub fn breaker_of(&self, node: NodeId) -> Option<&Breaker> {
+        self.members.get(&node).map(|member| &member.breaker)
     }
 
     /// Where to ask. `hits` are the blocks of the prompt that the index believes to be cached, by node. `random` gives

@@ -105,7 +105,7 @@ fn figures_no_node_can_have_are_refused_in_one_line() {
     );
     says(|text| with(text, "batch", "257"), "p.toml: batch is 257: no more than queue, 256, can run at once");
     says(
-        |text| with(text, "step_tokens", "8"),
+        |text| with(&with(text, "batch", "32"), "step_tokens", "8"),
         "p.toml: batch is 32: a step has no more sequences than step_tokens, 8",
     );
     says(|text| with(text, "chunk", "513"), "p.toml: chunk is 513: a chunk is part of a step of step_tokens, 512");

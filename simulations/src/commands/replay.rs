@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Instant;
 
 use clap::Args;
 use protocol::units::{Span, Tokens};
@@ -126,9 +125,9 @@ impl FromStr for Named {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let plan = plan(options)?;
     let trace = options.input.read()?;
-    let begun = Instant::now();
+    let begun = super::Wall::start();
     let comparison = compare(&plan, &trace)?;
-    eprintln!("{} runs in {:.1} s", plan.rules.len() * plan.seeds.len(), begun.elapsed().as_secs_f64());
+    eprintln!("{} runs in {:.1} s", plan.rules.len() * plan.seeds.len(), begun.seconds());
     print!("{}", comparison.table());
     if let Some(share) = of_oracle(&comparison, Rule::Prefix) {
         println!("prefix found {:.1} % of the oracle's hit tokens", 100.0 * share);

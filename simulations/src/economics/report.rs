@@ -57,7 +57,8 @@ pub fn money(nanos: Nanos) -> String {
 }
 
 fn percent(part: f64) -> String {
-    if part.is_nan() { "-".to_owned() } else { format!("{:.1} %", 100.0 * part) }
+    // Adding nothing makes of -0 a 0.
+    if part.is_nan() { "-".to_owned() } else { format!("{:.1} %", (1000.0 * part).round() / 10.0 + 0.0) }
 }
 
 /// `day 3 14:05:09`, from day 1.

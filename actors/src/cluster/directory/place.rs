@@ -11,13 +11,13 @@ use policy::pull::{self, Offer, Terms};
 use protocol::ids::NodeId;
 use protocol::message::{Pull, Role};
 use protocol::units::{Blocks, Tokens};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use transport::connection::Connection;
 
 use super::roster::{Entered, Ways};
 use super::{Directory, Reach};
 use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
+use crate::watch;
 
 /// When prompts are computed on a node for prompts first.
 #[derive(Clone, Copy, Debug)]

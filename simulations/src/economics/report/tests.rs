@@ -6,6 +6,7 @@ use super::*;
 fn amounts_have_two_decimals_and_moments_their_day() {
     let shown = [0, 4_999_999, 5_000_000, 1_234_567_890_000_000].map(|nanos| money(Nanos(nanos)));
     assert_eq!(shown, ["0.00", "0.00", "0.01", "1,234,567.89"]);
+    assert_eq!([-0.0001, 0.12345, f64::NAN].map(percent), ["0.0 %", "12.3 %", "-"]);
     let at = |seconds: u64| moment(UnixMillis(BEGIN.0 + seconds * 1000));
     assert_eq!([at(0), at(26 * 86_400 + 3661)], ["day  1 00:00:00", "day 27 01:01:01"]);
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use actors::supervisor::ChildSpec;
 use futures_util::future::BoxFuture;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use super::ChildSpec;
+
 /// A child that runs a future, which must not end: if it does, that is a failure.
-pub(super) fn looped(
-    name: &'static str,
-    make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
-) -> ChildSpec {
+pub fn looped(name: &'static str, make: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> ChildSpec {
     let make = Arc::new(make);
     ChildSpec::new(name, move |parent| {
         let make = Arc::clone(&make);
