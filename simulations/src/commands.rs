@@ -7,6 +7,7 @@ pub(crate) mod input;
 pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod scale;
 pub(crate) mod stack;
 

@@ -6,4 +6,5 @@
 pub mod chaos;
 pub mod compare;
 pub mod economics;
+pub mod report;
 pub mod stack;

@@ -17,6 +17,8 @@ struct Options {
 enum Command {
     /// Replay a trace over several placement policies, side by side
     Replay(commands::replay::Options),
+    /// Write into docs/simulations.md what placement makes of all traces
+    Report(commands::report::Options),
     /// Write a synthetic trace to a file
     Generate(commands::generate::Options),
     /// What a trace holds
@@ -39,6 +41,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Replay(options) => commands::replay::run(&options),
+        Command::Report(options) => commands::report::run(&options),
         Command::Generate(options) => commands::generate::run(&options),
         Command::Inspect(options) => commands::inspect::run(&options),
         Command::Scale(options) => commands::scale::run(&options),
