@@ -122,10 +122,15 @@ fn measure(options: &Options) -> Result<(), Failure> {
         println!("  look-up        {}", times(&measured.lookup));
         println!("  placement      {}", times(&measured.placement));
         println!("  with events    {} ({} placements)", times(&measured.under_events), measured.meanwhile);
-        println!("  events         {:.0} block operations/s of {} offered, drained {:.1} ms after the last came",
-            measured.applied, measured.offered, measured.drain);
-        println!("  memory         {} bytes a held block, {} bytes a node in the roster",
-            bytes(measured.bytes_per_block), bytes(measured.bytes_per_node));
+        println!(
+            "  events         {:.0} block operations/s of {} offered, drained {:.1} ms after the last came",
+            measured.applied, measured.offered, measured.drain
+        );
+        println!(
+            "  memory         {} bytes a held block, {} bytes a node in the roster",
+            bytes(measured.bytes_per_block),
+            bytes(measured.bytes_per_node)
+        );
         all.push(measured);
     }
     save(options, &all)
@@ -165,8 +170,11 @@ fn loss(options: &Options, profile: &Profile, load: &Load) -> Result<(), Failure
         for &redial in &options.redial {
             let point = Point { nodes, coordinators: 4, delay: Duration::from_millis(5) };
             let lost = lose(&point, profile, load, &Loss { at, away: options.away.0, redial: redial.0 })?;
-            println!("{nodes} nodes, 4 coordinators, one lost at {} and back after {}; nodes dial within {redial}",
-                Span(at), options.away);
+            println!(
+                "{nodes} nodes, 4 coordinators, one lost at {} and back after {}; nodes dial within {redial}",
+                Span(at),
+                options.away
+            );
             for (name, phase) in [("before", &lost.before), ("while away", &lost.during), ("after", &lost.after)] {
                 print_phase(name, phase);
             }

@@ -5,6 +5,8 @@
 //! choice, entry. The names are hashed once for each request, and timed apart. Events come in an open loop, at a fixed
 //! rate whatever is done with them, while placements go on; the time until the queue is empty counts.
 
+#![expect(clippy::disallowed_methods, reason = "what is measured here is this machine's time, and is said to be")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -253,7 +255,7 @@ impl Events {
                 };
                 let keys = chain(round);
                 let change =
-                    if round % 2 == 0 { CacheChange::Stored(keys) } else { CacheChange::Removed(keys) };
+                    if round.is_multiple_of(2) { CacheChange::Stored(keys) } else { CacheChange::Removed(keys) };
                 let count = change.count();
                 batches.push((NodeId(node as u64), fleet::batch(1, *sequence, vec![change])));
                 *sequence += count;

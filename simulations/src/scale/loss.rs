@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use protocol::units::Span;
 use replay::profile::Profile;
-use replay::run::Fault;
 use replay::results::{Outcome, Record};
+use replay::run::Fault;
 use replay::{Rule, Setup, simulate};
 use serde::Serialize;
 
