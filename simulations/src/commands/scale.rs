@@ -138,7 +138,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
 
 fn sweep(options: &Options, profile: &Profile, load: &Load) -> Result<(), Failure> {
     let mut rows: Vec<Row> = Vec::new();
-    println!("{} by {}: {} requests a node, {} a second", "nodes", profile.name, load.requests, load.rate);
+    println!("nodes of {}: {} requests each, {} a second", profile.name, load.requests, load.rate);
     println!(" nodes coord delay  requests refused  hits believed  ttft p50  ttft p99 imbalance asked");
     for &nodes in &options.nodes {
         for &coordinators in &options.coordinators {

@@ -177,7 +177,7 @@ impl<'a> Desk<'a> {
         let fresh: Vec<BlockHash>;
         let chain: &[BlockHash] = match self.turn % 10 {
             0 | 1 => {
-                let system = if self.turn % 10 == 0 { at % 20 } else { 1_000 + at };
+                let system = if self.turn.is_multiple_of(10) { at % 20 } else { 1_000 + at };
                 fresh = fleet::chain(&fleet::tokens(system, (1 << 31) + self.turn));
                 &fresh
             }
