@@ -7,4 +7,5 @@ pub mod chaos;
 pub mod compare;
 pub mod economics;
 pub mod report;
+pub mod scale;
 pub mod stack;

@@ -87,6 +87,8 @@ pub struct Roster {
     /// Decisions so far.
     turn: u64,
     planted: Planted,
+    /// Of the last decision: their memory is used again.
+    candidates: Vec<Candidate>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl Roster {
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
             planted: Planted::default(),
+            candidates: Vec::new(),
         }
     }
 
@@ -169,13 +172,23 @@ impl Roster {
     ) -> Option<Decision> {
         let block = wish.prompt.block;
         let last = wish.session.and_then(|session| self.sessions.last(now, session));
-        let begins: Vec<NodeId> =
+        // Members, hits and beginnings are walked side by side, in the order of the nodes.
+        let mut begins: Vec<NodeId> =
             wish.chain.first().map_or_else(Vec::new, |hash| self.routed.nodes(now, hash).collect());
-        let mut candidates = Vec::with_capacity(self.members.len());
-        for (&node, member) in self.members.iter().filter(|(node, _)| !wish.tried.contains(node)) {
+        begins.sort_unstable();
+        let (mut begins, mut hits) = (begins.into_iter().peekable(), hits.iter().peekable());
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        for (&node, member) in &self.members {
+            while hits.next_if(|(other, _)| **other < node).is_some() {}
+            while begins.next_if(|other| *other < node).is_some() {}
+            if wish.tried.contains(&node) {
+                continue;
+            }
             let Some(View { worker, jobs, blocks }) = nodes.view(node) else { continue };
-            let mut cached = hits.get(&node).copied().unwrap_or_default();
-            if cached > Blocks::ZERO || begins.contains(&node) {
+            let mut cached =
+                hits.peek().filter(|(other, _)| **other == node).map_or(Blocks::ZERO, |(_, blocks)| **blocks);
+            if cached > Blocks::ZERO || begins.peek() == Some(&node) {
                 cached = self.routed.reach(now, node, wish.chain, cached);
             }
             let cached = Tokens(cached.0.saturating_mul(block.0));
@@ -194,12 +207,16 @@ impl Roster {
                 open: !member.breaker.admits(now),
             });
         }
-        let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
-        for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
-            candidate.open = out;
+        if candidates.iter().any(|candidate| candidate.open) {
+            let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
+            for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
+                candidate.open = out;
+            }
         }
         self.turn = self.turn.wrapping_add(1);
-        choose(&wish.prompt, &candidates, settings, self.turn, random)
+        let decision = choose(&wish.prompt, &candidates, settings, self.turn, random);
+        self.candidates = candidates;
+        decision
     }
 
     /// A job goes where it was decided. None if that node is not here any more.
