@@ -208,13 +208,14 @@ impl Index {
 
     /// How many blocks of a prompt, from the front, each node has. Nodes that have none are left out.
     pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Vec<(NodeId, Blocks)> {
+        // All are looked up before any is looked at: none waits for the memory of the one before.
+        let prompt: Vec<&Holders> = prompt.into_iter().map_while(|key| self.holders.get(&key)).collect();
         let mut prompt = prompt.into_iter();
-        let Some(first) = prompt.next().and_then(|key| self.holders.get(&key)) else { return Vec::new() };
+        let Some(first) = prompt.next() else { return Vec::new() };
         let mut found = Vec::new();
         let mut left = Set::of(first, self.nodes.len());
         let mut depth = 1;
-        for key in prompt {
-            let Some(holders) = self.holders.get(&key) else { break };
+        for holders in prompt {
             left.keep(holders, |place| found.push((place, depth)));
             if left.is_empty() {
                 break;

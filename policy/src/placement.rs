@@ -198,6 +198,10 @@ pub fn choose(
         };
         position += 1;
         saturated &= price.saturated(settings.saturated);
+        // Most are neither among the best nor hold anything: they cost no more than their price.
+        if cached == Tokens::ZERO && best.excludes(behind, key) {
+            continue;
+        }
         let choice = Choice { place, node: candidate.node, cached, price };
         let ranked = Ranked { choice, behind, key, chance: random() };
         if cached > Tokens::ZERO && holder.as_ref().is_none_or(|holder| ranked.holds_more(holder)) {
@@ -257,6 +261,12 @@ impl Podium {
 
     fn first(&self) -> Option<Ranked> {
         self.places.first().copied()
+    }
+
+    /// Whether there is no place for such a one, whatever chance says.
+    fn excludes(&self, behind: bool, key: u64) -> bool {
+        let worst = self.places.last().filter(|_| self.places.len() == self.most);
+        worst.is_some_and(|worst| (worst.behind, worst.key) < (behind, key))
     }
 
     fn offer(&mut self, ranked: Ranked) {

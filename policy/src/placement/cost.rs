@@ -140,15 +140,20 @@ impl Yardstick {
         let jobs = jobs(candidate);
         let each = step.saturating_add(sequence.saturating_mul(2 * u64::from(jobs)) / CROWD);
         let free = candidate.blocks - candidate.load.blocks_used - candidate.sent.fresh.blocks(self.prompt.block);
-        let needed = (uncached + Tokens(self.answer)).blocks(self.prompt.block);
         Price {
             prefill: time(uncached, rate),
             queue: time(due(candidate), rate),
             decode: self.answer.saturating_mul(each) / 1_000,
             oldest: micros(candidate.oldest),
             // A prompt that is longer than the whole cache is refused anywhere alike.
-            room: needed.min(candidate.blocks.max(Blocks(1))) <= free && jobs < candidate.jobs,
+            room: self.fits(uncached, free, candidate.blocks) && jobs < candidate.jobs,
         }
+    }
+
+    /// Whether so much fits into the free blocks of so many; what fills the whole cache needs all of it.
+    fn fits(&self, uncached: Tokens, free: Blocks, all: Blocks) -> bool {
+        let room = free.0.saturating_mul(self.prompt.block.0.max(1));
+        all.max(Blocks(1)) <= free || (uncached + Tokens(self.answer)).0 <= room
     }
 
     /// The time that it takes there to compute so much.
@@ -229,6 +234,10 @@ fn bounded(tokens: Tokens) -> Tokens {
 
 /// Microseconds that so many tokens take.
 fn time(tokens: Tokens, rate: u64) -> u64 {
+    // Most queues are empty, and to divide is what costs most here.
+    if tokens == Tokens::ZERO {
+        return 0;
+    }
     bounded(tokens).0 * 1_000_000 / rate.max(1)
 }
 
