@@ -64,7 +64,8 @@ fn a_plan_is_a_row_or_a_reason() {
     assert!(text.contains("40 requests") && text.contains("p99 of TTFT within 400ms"), "{text}");
     assert!(text.contains("troupe-cpu      1"), "one node does it: {text}");
     let read: serde_json::Value = serde_json::from_str(&json(&trace, &target, &plans).unwrap()).unwrap();
-    assert_eq!((read["plans"][0]["nodes"].as_u64(), read["plans"][0]["hour"].as_str()), (Some(1), Some("0.10")));
+    let hour = Money(plans[0].0.hour).to_string();
+    assert_eq!((read["plans"][0]["nodes"].as_u64(), read["plans"][0]["hour"].as_str()), (Some(1), Some(hour.as_str())));
     let hard = Target { ttft: Some(std::time::Duration::from_millis(50)), ..target };
     let (kind, _) = &plans[0];
     let planned = plan(kind, &trace, &hard, Bounds { first: 1, most: 8 }, on(kind, 1)).unwrap();
