@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use actors::node::Dialer;
 use policy::restart::{Backoff, Jitter};
 use protocol::ids::NodeId;
+use tokio::time::timeout;
 use transport::BoxFuture;
 use transport::connection::Connection;
 use transport::error::Lost;
@@ -113,6 +114,10 @@ pub(crate) struct QuicDialer {
     pub(crate) credentials: Arc<Credentials>,
 }
 
+/// How long one try to reach a coordinator may take: one that comes back is noticed sooner by a new try than by an old
+/// one, whose packets are repeated ever more rarely.
+const DIAL: Duration = Duration::from_secs(1);
+
 impl Dialer for QuicDialer {
     fn address(&self) -> &str {
         &self.address
@@ -120,9 +125,10 @@ impl Dialer for QuicDialer {
 
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
         Box::pin(async {
-            match self.dialler.node(&self.address, &self.credentials).await {
-                Ok(connection) => Ok(Arc::new(connection) as Arc<dyn Connection>),
-                Err(error) => Err(error.to_string()),
+            match timeout(DIAL, self.dialler.node(&self.address, &self.credentials)).await {
+                Ok(Ok(connection)) => Ok(Arc::new(connection) as Arc<dyn Connection>),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(DialError::Unreachable { address: self.address.clone() }.to_string()),
             }
         })
     }

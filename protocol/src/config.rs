@@ -398,13 +398,15 @@ pub struct Wire {
     pub idle_timeout: Span,
     /// How long a handshake may take.
     pub handshake: Span,
+    /// The longest wait of a node between two tries to reach a coordinator.
+    pub redial: Span,
     /// Streams that may be open at once on one connection.
     pub streams: u32,
 }
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { keep_alive: secs(1), idle_timeout: secs(5), handshake: secs(5), streams: 1024 }
+        Self { keep_alive: secs(1), idle_timeout: secs(5), handshake: secs(5), redial: millis(500), streams: 1024 }
     }
 }
 

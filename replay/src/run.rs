@@ -69,7 +69,7 @@ pub struct Setup {
     pub patience: Duration,
     /// After how long of silence clients and nodes take a coordinator for lost.
     pub notice: Duration,
-    /// The longest that a node waits between two tries to connect.
+    /// The longest that passes before a node's next packet reaches a coordinator that is back.
     pub redial: Duration,
     /// Bytes a second of a node's way to a coordinator, for the snapshot of its cache.
     pub bandwidth: u64,
@@ -95,7 +95,7 @@ impl Setup {
             wire: Duration::from_micros(250),
             patience: config.queue.patience.0,
             notice: config.wire.idle_timeout.0,
-            redial: Duration::from_millis(500),
+            redial: config.wire.redial.0.max(REPEATED),
             bandwidth: 125_000_000,
             faults: Vec::new(),
             seed: 1,
@@ -143,6 +143,8 @@ impl Setup {
     }
 }
 
+/// The longest time between two packets of a node's try to connect (`transport::quic`), which lasts a second.
+const REPEATED: Duration = Duration::from_millis(600);
 /// More would take more memory than most machines have.
 const MOST_NODES: u32 = 20_000;
 const MOST_COORDINATORS: u32 = 64;

@@ -52,6 +52,10 @@ impl From<&protocol::config::Wire> for Timing {
     }
 }
 
+/// What a round trip is taken to need until one was seen: who dials somebody that is just starting repeats its first
+/// packet after three times that, not after a second.
+const FIRST_GUESS: Duration = Duration::from_millis(100);
+
 impl Timing {
     fn transport(&self) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
@@ -65,6 +69,7 @@ impl Timing {
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
             .send_fairness(false)
+            .initial_rtt(FIRST_GUESS)
             .ack_frequency_config(Some(acks));
         Arc::new(config)
     }

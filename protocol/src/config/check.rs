@@ -81,6 +81,7 @@ impl Config {
             ("wire.keep_alive", self.wire.keep_alive),
             ("wire.idle_timeout", self.wire.idle_timeout),
             ("wire.handshake", self.wire.handshake),
+            ("wire.redial", self.wire.redial),
             ("supervision.within", self.supervision.within),
             ("supervision.backoff", self.supervision.backoff),
             ("supervision.max_backoff", self.supervision.max_backoff),
