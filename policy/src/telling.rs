@@ -81,7 +81,8 @@ mod tests {
         let told = telling.all(&keys);
         assert_eq!(told.len(), 3, "the beginning and two pieces");
         assert!(told.iter().all(|batch| index.apply(node, batch) == Outcome::Taken));
-        let gone = telling.changes(&[CacheChange::Removed(vec![BlockKey(7)]), CacheChange::Stored(vec![BlockKey(9000)])]);
+        let gone =
+            telling.changes(&[CacheChange::Removed(vec![BlockKey(7)]), CacheChange::Stored(vec![BlockKey(9000)])]);
         assert!(gone.iter().all(|batch| index.apply(node, batch) == Outcome::Taken));
         assert_eq!(index.held(), Blocks(5000));
         telling.changes(&[CacheChange::Removed(vec![BlockKey(8)])]);

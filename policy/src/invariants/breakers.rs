@@ -17,7 +17,11 @@ pub fn one_probe(permits: &[Permit]) -> Result<(), Breach> {
     probes.sort_unstable();
     let twice = probes.windows(2).any(|pair| pair.first() == pair.last());
     holds(Invariant::OneProbe, !twice, || {
-        format!("{} permits are out, of which {} are probes of a breaker that is half open", permits.len(), probes.len())
+        format!(
+            "{} permits are out, of which {} are probes of a breaker that is half open",
+            permits.len(),
+            probes.len()
+        )
     })
 }
 
@@ -27,5 +31,7 @@ pub fn one_probe(permits: &[Permit]) -> Result<(), Breach> {
 /// It is.
 pub fn heals(now: Duration, breaker: &Breaker, settings: &Settings) -> Result<(), Breach> {
     let (wait, longest) = (breaker.wait(now), settings.longest.mul_f64(SPREAD));
-    holds(Invariant::BreakersHeal, wait <= longest, || format!("it stays open for {wait:?}, at most {longest:?} is due"))
+    holds(Invariant::BreakersHeal, wait <= longest, || {
+        format!("it stays open for {wait:?}, at most {longest:?} is due")
+    })
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
-use crate::invariants::spending::{Stand, within_budget};
 use super::matching::Slot;
 use super::types::Broken;
 use super::{Ledger, Open};
+use crate::invariants::spending::{Stand, within_budget};
 
 /// What is settled and reserved is at most what was ever let in.
 fn within_ceiling(account: &Account) -> bool {

@@ -118,9 +118,9 @@ fn money(world: &World) -> Result<(), Breach> {
                 at(coordinator.me, owners::owned("money", holder.ledger().open() as u64, open))?;
             }
             Book::Grantee(grantee) => {
-                let broken = grantee.check().map_err(|broken| {
-                    Breach::new(policy::invariants::Invariant::AccountsAgree, broken.to_string())
-                });
+                let broken = grantee
+                    .check()
+                    .map_err(|broken| Breach::new(policy::invariants::Invariant::AccountsAgree, broken.to_string()));
                 at(coordinator.me, broken)?;
                 let writing = running.writer.pending.iter().chain(&running.writer.unsaved);
                 let writing = writing.filter(|batch| batch.kept.is_some()).count() as u64;
@@ -147,7 +147,11 @@ fn everywhere(world: &World) -> Result<(), Breach> {
         let matches = |subject: &Subject| budget.scope.matches(subject);
         let mut reserved = 0;
         for coordinator in &world.coordinators {
-            reserved += open(coordinator).values().filter(|(subject, _)| matches(subject)).map(|(_, amount)| amount.0).sum::<u64>();
+            reserved += open(coordinator)
+                .values()
+                .filter(|(subject, _)| matches(subject))
+                .map(|(_, amount)| amount.0)
+                .sum::<u64>();
             if coordinator.number > 0 {
                 let booked = applied.get(&GranteeId(coordinator.number as u64)).copied().unwrap_or(0);
                 let told = coordinator.hard.records.range(booked + 1..).map(|(_, record)| record);

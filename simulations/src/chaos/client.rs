@@ -208,7 +208,10 @@ impl Clients {
         found.heard.extend(tokens);
         let mut held = tokens_once(&found.heard, &client.wanted, false);
         if found.ends > 0 {
-            held = Err(Breach::new(Invariant::EndsOnce, format!("tokens came after the end, {} in all", found.heard.len())));
+            held = Err(Breach::new(
+                Invariant::EndsOnce,
+                format!("tokens came after the end, {} in all", found.heard.len()),
+            ));
         }
         self.note(ask, held);
     }

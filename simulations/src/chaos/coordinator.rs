@@ -107,7 +107,11 @@ impl Settings {
             tries: Tries { attempts: config.requests.attempts, migrations: config.requests.migrations },
             queue,
             patience: config.queue.patience.0,
-            escrow: escrow::Settings { ttl: Duration::from_secs(4), lease: Duration::from_secs(4), ..Default::default() },
+            escrow: escrow::Settings {
+                ttl: Duration::from_secs(4),
+                lease: Duration::from_secs(4),
+                ..Default::default()
+            },
             grant: config.requests.grant_timeout.0,
             timeout: Duration::from_secs(40),
             budgets,

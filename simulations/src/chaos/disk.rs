@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use policy::ledger::ReservationId;
 use protocol::account::{Spent, Subject, UsageRecord};
 use protocol::escrow::{EscrowGrant, EscrowState, GranteeId, Sequenced};
 use protocol::units::Nanos;
-use policy::ledger::ReservationId;
 
 /// How long writes gather.
 pub const PAUSE: Duration = Duration::from_millis(3);

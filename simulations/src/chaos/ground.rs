@@ -116,8 +116,7 @@ impl Ground {
     pub fn jump(&mut self, machine: Machine, by: Duration) {
         self.lives.entry(machine).or_default().ahead += by;
         let its = |due: &Due| matches!(due, Due::Timer(whose, ..) if *whose == machine);
-        let keys: Vec<(Duration, u64)> =
-            self.agenda.iter().filter(|(_, due)| its(due)).map(|(key, _)| *key).collect();
+        let keys: Vec<(Duration, u64)> = self.agenda.iter().filter(|(_, due)| its(due)).map(|(key, _)| *key).collect();
         for (when, number) in keys {
             if let Some(due) = self.agenda.remove(&(when, number)) {
                 self.agenda.insert((when.saturating_sub(by).max(self.now), number), due);

@@ -98,8 +98,11 @@ impl Net {
         }
         if *ends == [false, false] {
             self.ends.remove(&conn);
-            let gone: Vec<_> =
-                self.fifo.range((conn, 0, Stream::Control)..(conn + 1, 0, Stream::Control)).map(|(key, _)| *key).collect();
+            let gone: Vec<_> = self
+                .fifo
+                .range((conn, 0, Stream::Control)..(conn + 1, 0, Stream::Control))
+                .map(|(key, _)| *key)
+                .collect();
             for key in gone {
                 self.fifo.remove(&key);
             }

@@ -232,8 +232,18 @@ impl Node {
                     let deadline = submit.deadline.map(|left| now + left);
                     let (gather, gathered, free) = (submit.gather, Vec::new(), now);
                     let (started, wanted) = (false, true);
-                    let held =
-                        Held { coordinator, conn, granted: now, started, wanted, deadline, next, gather, gathered, free };
+                    let held = Held {
+                        coordinator,
+                        conn,
+                        granted: now,
+                        started,
+                        wanted,
+                        deadline,
+                        next,
+                        gather,
+                        gathered,
+                        free,
+                    };
                     running.jobs.insert(key, held);
                     Said::Granted(Granted { cached: grant.cached, queue: grant.queue })
                 }
@@ -336,8 +346,10 @@ impl Running {
     }
 
     fn deliver(&mut self, ground: &mut Ground, me: Machine, now: Duration, event: Event) {
-        let (Event::Started { key, .. } | Event::Token { key, .. } | Event::Finished { key, .. } | Event::Failed { key, .. }) =
-            &event;
+        let (Event::Started { key, .. }
+        | Event::Token { key, .. }
+        | Event::Finished { key, .. }
+        | Event::Failed { key, .. }) = &event;
         let key = *key;
         let Some(held) = self.jobs.get_mut(&key) else { return };
         let said = match event {

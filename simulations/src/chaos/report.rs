@@ -85,7 +85,8 @@ impl Tally {
     /// All figures, for people.
     pub fn lines(&self) -> Vec<String> {
         let mut own = self.clone();
-        let figures: Vec<String> = own.figures().iter().skip(1).map(|(name, count)| format!("{count} {name}")).collect();
+        let figures: Vec<String> =
+            own.figures().iter().skip(1).map(|(name, count)| format!("{count} {name}")).collect();
         figures.chunks(5).map(|some| some.join(", ")).collect()
     }
 }

@@ -35,6 +35,8 @@ pub struct World {
     pub plan: Plan,
     /// No fault happens any more.
     pub calm: bool,
+    /// How often nodes were given something to do.
+    pub stirred: u32,
     /// The last requests have come.
     pub last: bool,
 }
@@ -54,7 +56,7 @@ impl World {
         let coordinators = (0..plan.coordinators).map(|number| Coordinator::new(number, settings.clone())).collect();
         let shapes = plan.nodes.iter().cloned().enumerate();
         let nodes = shapes.map(|(number, shape)| Node::new(number, shape, plan.coordinators)).collect();
-        Self { ground, coordinators, nodes, plan, calm: false, last: false }
+        Self { ground, coordinators, nodes, plan, calm: false, stirred: 0, last: false }
     }
 
     fn go(&mut self) -> Result<(), Breach> {
@@ -100,7 +102,7 @@ impl World {
             }
             Due::Calm => {
                 self.calm = true;
-                heal::stir(self);
+                heal::stir(self)?;
                 Some(Touched::Calm)
             }
             Due::Asks(client) => {
@@ -195,9 +197,11 @@ impl World {
             }),
             Kind::Cut(way, towards) => ground.cut(way, towards),
             Kind::Break(node, number) => {
-                let conn = self.coordinators.get(number).and_then(|it| it.up.as_ref()).and_then(|running| {
-                    running.entries.get(&super::node::id(node)).map(|entry| entry.conn)
-                });
+                let conn = self
+                    .coordinators
+                    .get(number)
+                    .and_then(|it| it.up.as_ref())
+                    .and_then(|running| running.entries.get(&super::node::id(node)).map(|entry| entry.conn));
                 if let Some(conn) = conn {
                     on(&mut self.nodes, node, |node| node.lose(ground, number, conn));
                 }

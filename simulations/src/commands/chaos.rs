@@ -119,6 +119,9 @@ fn explain(outcome: &Outcome, plan: &Plan, how: How) -> Result<(), Failure> {
         Some(bug) => (" --features planted", format!(" --planted {}", bug.as_str())),
         None => ("", String::new()),
     };
-    println!("again: cargo run -p simulations{feature} -- chaos --seed {} --only {only}{option} --verbose", outcome.seed);
+    println!(
+        "again: cargo run -p simulations{feature} -- chaos --seed {} --only {only}{option} --verbose",
+        outcome.seed
+    );
     Err(format!("seed {}: {said}", outcome.seed).into())
 }

@@ -112,13 +112,18 @@ impl Coordinator {
             Book::Holder(holder) => {
                 let released = holder.release(id);
                 if released.is_err() {
-                    ground.broken(Breach::new(Invariant::AccountsAgree, format!("ask {ask:x} has nothing to give back")));
+                    ground
+                        .broken(Breach::new(Invariant::AccountsAgree, format!("ask {ask:x} has nothing to give back")));
                 }
                 None
             }
             Book::Grantee(grantee) if costs => grantee.settle(id, record).ok().map(|entered| {
                 let sequence = entered.sequence;
-                Batch { writes: vec![Write::Record(entered), Write::Close(id)], kept: Some((Some(sequence), None)), then }
+                Batch {
+                    writes: vec![Write::Record(entered), Write::Close(id)],
+                    kept: Some((Some(sequence), None)),
+                    then,
+                }
             }),
             Book::Grantee(_) => Some(Batch { writes: vec![Write::Close(id)], kept: Some((None, Some(id))), then }),
         };

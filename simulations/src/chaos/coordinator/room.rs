@@ -20,7 +20,13 @@ fn turned_away(away: &queue::TurnedAway, hint: Option<Duration>) -> JobError {
 
 impl Coordinator {
     /// Waits for its turn; or the reason why it does not.
-    pub(super) fn wait(&mut self, ground: &mut Ground, ask: u64, attempt: u32, hint: Option<Duration>) -> Option<Event> {
+    pub(super) fn wait(
+        &mut self,
+        ground: &mut Ground,
+        ask: u64,
+        attempt: u32,
+        hint: Option<Duration>,
+    ) -> Option<Event> {
         let (now, patience) = (ground.local(self.me), self.settings.patience);
         let running = self.up.as_mut()?;
         let request = running.requests.get_mut(&ask)?;

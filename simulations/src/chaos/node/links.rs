@@ -85,10 +85,7 @@ impl Node {
         *session = Session::Dialling { conn, since: now, tries };
         let (blocks, jobs) = (Blocks(self.shape.engine.blocks.into()), self.shape.engine.queue);
         let body = Body::Hello(running.incarnation, blocks, jobs);
-        ground.send(
-            Packet { from: me, to: Machine::Coordinator(coordinator), conn, body },
-            How::On(Stream::Control),
-        );
+        ground.send(Packet { from: me, to: Machine::Coordinator(coordinator), conn, body }, How::On(Stream::Control));
     }
 
     /// A connection is lost: what it brought is not wanted any more.

@@ -169,11 +169,8 @@ pub(super) fn fault(seed: u64, number: u32, shape: &Shape) -> Fault {
     let mut random = Random::of(seed, 4, number.into());
     let node = random.below(shape.nodes as u64) as usize;
     let coordinator = random.below(shape.coordinators as u64) as usize;
-    let between = if coordinator > 0 && random.percent(25) {
-        Way::Holder(coordinator)
-    } else {
-        Way::Node(node, coordinator)
-    };
+    let between =
+        if coordinator > 0 && random.percent(25) { Way::Holder(coordinator) } else { Way::Node(node, coordinator) };
     let machine = if random.percent(50) { Machine::Node(node) } else { Machine::Coordinator(coordinator) };
     let towards = random.one(&[Towards::Up, Towards::Down, Towards::Both]).unwrap_or(Towards::Both);
     let kind = match random.below(18) {
