@@ -77,7 +77,7 @@ impl World {
             self.ground.at(fault.at + fault.lasts, Due::FaultEnds(place));
         }
         self.ground.at(self.plan.calm, Due::Calm);
-        while let Some(due) = self.ground.next() {
+        while let Some(due) = self.ground.advance() {
             self.ground.tally.events += 1;
             let touched = self.happens(due)?;
             check::after(self, touched)?;
