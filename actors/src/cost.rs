@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::Clock;
 use crate::guarded::Guarded;
+use crate::promises::Promises;
 
 mod bill;
 mod book;
@@ -123,6 +124,7 @@ struct Shared {
     /// Keys are changed by one at a time.
     changing: tokio::sync::Mutex<()>,
     metrics: CostMetrics,
+    promises: Promises,
 }
 
 impl Accounts {
@@ -192,6 +194,7 @@ impl Accounts {
             saving: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             metrics: CostMetrics::new(),
+            promises: Promises::default(),
         };
         Ok((Self { shared: Arc::new(shared) }, raised))
     }

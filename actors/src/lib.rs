@@ -5,6 +5,7 @@ pub mod cost;
 pub mod guarded;
 pub mod mock;
 pub mod node;
+pub mod promises;
 pub mod simulated;
 pub mod supervisor;
 pub mod tree;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use policy::invariants::Invariant;
+use policy::invariants::queues::queue_bounded;
 use policy::queue::{self, Bounds, Id, Queue};
 use policy::restart::Jitter;
 use protocol::answer::{ErrorKind, JobError};
@@ -20,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Clock;
+use crate::promises::Promises;
 
 /// How long a request waits, if nobody says.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -104,6 +107,7 @@ struct Inner {
     patience: Duration,
     rooms: DashMap<String, Room>,
     draws: AtomicU64,
+    promises: Promises,
 }
 
 /// All that wait. Clones share it.
@@ -151,7 +155,16 @@ impl Waiting {
     /// Empty queues of these bounds, in which a request that has not begun waits for so long at most.
     pub fn new(bounds: Bounds, patience: Duration) -> Self {
         let (clock, draws) = (Clock::start(), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { clock, bounds, patience, rooms: DashMap::new(), draws }) }
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                bounds,
+                patience,
+                rooms: DashMap::new(),
+                draws,
+                promises: Promises::default(),
+            }),
+        }
     }
 
     /// Waits for its turn. To drop the future is to leave.
@@ -187,8 +200,11 @@ impl Waiting {
         self.inner.release(model, most);
     }
 
-    /// Sets the gauges of all queues.
+    /// Sets the gauges of all queues, and looks whether they are within their bounds.
     pub fn measure(&self) {
+        for room in &self.inner.rooms {
+            self.inner.promises.look(Invariant::QueuesBounded, room.key(), queue_bounded(&room.queue));
+        }
         let models: Vec<String> = self.inner.rooms.iter().map(|room| room.key().clone()).collect();
         for model in models {
             let jam = self.jam(&model);

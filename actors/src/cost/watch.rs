@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use policy::invariants::Invariant;
+use policy::invariants::spending::within_budget;
 use protocol::units::UnixMillis;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,12 +28,21 @@ impl Accounts {
                 _ = folds.tick() => self.fold(keep).await,
                 _ = ticks.tick() => {
                     self.shared.metrics.budgets(&self.budgets());
+                    self.check_budgets();
                     if !self.journals() {
                         self.share(None);
                     }
                     self.shared.save().await;
                 }
             }
+        }
+    }
+
+    /// Looks whether every budget holds what it may.
+    fn check_budgets(&self) {
+        let book = self.shared.book();
+        for stand in book.holder().into_iter().flat_map(|holder| holder.ledger().stands()) {
+            self.shared.promises.look(Invariant::WithinBudget, stand.budget, within_budget(&stand));
         }
     }
 

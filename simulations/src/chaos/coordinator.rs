@@ -211,7 +211,7 @@ impl Coordinator {
             requests: BTreeMap::new(),
             book,
             writer: Writer::default(),
-            random: Jitter::new(Random::of(life, 8, self.number as u64).next()),
+            random: Jitter::new(Random::of(life, 8, self.number as u64).draw()),
             tells: Duration::MAX,
         });
         ground.timer(self.me, SWEEP, Timer::Sweep);
@@ -232,8 +232,8 @@ impl Coordinator {
     /// What it had open counts in full.
     fn grantee(&mut self) -> Result<Book, String> {
         self.hard.incarnation += 1;
-        let mut next = self.hard.records.last_key_value().map_or(0, |(sequence, _)| *sequence) + 1;
-        for (id, (subject, amount)) in std::mem::take(&mut self.hard.open) {
+        let next = self.hard.records.last_key_value().map_or(0, |(sequence, _)| *sequence) + 1;
+        for (next, (id, (subject, amount))) in (next..).zip(std::mem::take(&mut self.hard.open)) {
             let record = UsageRecord {
                 request: RequestId(id.0),
                 subject,
@@ -243,7 +243,6 @@ impl Coordinator {
                 ..UsageRecord::default()
             };
             self.hard.records.insert(next, record);
-            next += 1;
         }
         let booked = self.hard.booked;
         let journal = self.hard.records.range(booked + 1..);

@@ -73,7 +73,7 @@ impl Ground {
     }
 
     /// What happens next, and time goes on to it.
-    pub fn next(&mut self) -> Option<Due> {
+    pub fn advance(&mut self) -> Option<Due> {
         let ((when, _), due) = self.agenda.pop_first()?;
         self.now = when;
         Some(due)

@@ -23,6 +23,9 @@ use super::world::World;
 pub const BOUND: Duration = Duration::from_secs(150);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
+/// So often a node is given something to do: what it tells then shows every loss, and all is told anew at once. More
+/// would hide a loss behind blocks that come and go.
+const STIRS: u32 = 4;
 /// Requests that each coordinator must serve at last.
 const WAVE: usize = 3;
 /// Their numbers.
@@ -141,16 +144,28 @@ fn index_unwell(world: &World, coordinator: &Coordinator, number: usize) -> Opti
 
 /// A node whose cache is not known as it is gets something to do, as if another client had asked: a loss in what it
 /// tells shows by what it tells next.
-pub fn stir(world: &mut World) {
+///
+/// # Errors
+/// It has not shown after some times.
+pub fn stir(world: &mut World) -> Result<(), Breach> {
     if world.ground.clients.all.iter().any(|client| client.outcome.is_none()) {
-        return;
+        return Ok(());
     }
+    let mut untrue = None;
     for number in 0..world.nodes.len() {
-        let untrue = world.coordinators.iter().any(|coordinator| index_unwell(world, coordinator, number).is_some());
-        if let Some(node) = world.nodes.get_mut(number).filter(|_| untrue) {
+        let unwell = world.coordinators.iter().find_map(|coordinator| index_unwell(world, coordinator, number));
+        if let Some(node) = world.nodes.get_mut(number).filter(|_| unwell.is_some()) {
             node.stir(&mut world.ground);
+            untrue = untrue.or(unwell);
         }
     }
+    let Some(breach) = untrue else { return Ok(()) };
+    world.stirred += 1;
+    if world.stirred <= STIRS {
+        return Ok(());
+    }
+    let what = format!("though nodes have told {STIRS} times what has changed: {}", breach.what);
+    Err(Breach::new(breach.invariant, what))
 }
 
 /// A cluster that is well serves: some requests to each coordinator.

@@ -185,7 +185,7 @@ impl Node {
     pub fn stir(&mut self, ground: &mut Ground) {
         let Some(running) = &self.up else { return };
         let Some(conn) = running.sessions.first().and_then(Session::conn) else { return };
-        let request = RequestId(u128::from(ground.random.next()) << 64);
+        let request = RequestId(u128::from(ground.random.draw()) << 64);
         let prompt = (0..BLOCK * 2).map(|_| TokenId(ground.random.below(200) as u32)).collect();
         let job = Job {
             key: JobKey { request, choice: 0, attempt: 0 },

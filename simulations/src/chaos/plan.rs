@@ -31,13 +31,13 @@ impl Random {
     /// Of a seed and a place in it.
     pub fn of(seed: u64, stream: u64, number: u64) -> Self {
         let mut random = Self(seed ^ stream.rotate_left(24) ^ number.rotate_left(40));
-        random.next();
-        random.next();
+        random.draw();
+        random.draw();
         random
     }
 
     /// The next one.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -46,7 +46,7 @@ impl Random {
 
     /// Below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// From `least` to `most`.
@@ -66,7 +66,7 @@ impl Random {
 
     /// In [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// One of them.
@@ -259,7 +259,7 @@ fn work(seed: u64, number: u32, calm: Duration, coordinators: usize) -> Work {
         shared: if random.percent(60) { 8 * random.within(2, 8) as u32 } else { 0 },
         own: random.within(4, 80) as u32,
         answer,
-        seed: random.next(),
+        seed: random.draw(),
         warm: random.percent(50),
         stops: random.percent(50),
         whole: random.percent(40),

@@ -35,6 +35,8 @@ pub struct World {
     pub plan: Plan,
     /// No fault happens any more.
     pub calm: bool,
+    /// How often nodes were given something to do.
+    pub stirred: u32,
     /// The last requests have come.
     pub last: bool,
 }
@@ -54,7 +56,7 @@ impl World {
         let coordinators = (0..plan.coordinators).map(|number| Coordinator::new(number, settings.clone())).collect();
         let shapes = plan.nodes.iter().cloned().enumerate();
         let nodes = shapes.map(|(number, shape)| Node::new(number, shape, plan.coordinators)).collect();
-        Self { ground, coordinators, nodes, plan, calm: false, last: false }
+        Self { ground, coordinators, nodes, plan, calm: false, stirred: 0, last: false }
     }
 
     fn go(&mut self) -> Result<(), Breach> {
@@ -75,7 +77,7 @@ impl World {
             self.ground.at(fault.at + fault.lasts, Due::FaultEnds(place));
         }
         self.ground.at(self.plan.calm, Due::Calm);
-        while let Some(due) = self.ground.next() {
+        while let Some(due) = self.ground.advance() {
             self.ground.tally.events += 1;
             let touched = self.happens(due)?;
             check::after(self, touched)?;
@@ -100,7 +102,7 @@ impl World {
             }
             Due::Calm => {
                 self.calm = true;
-                heal::stir(self);
+                heal::stir(self)?;
                 Some(Touched::Calm)
             }
             Due::Asks(client) => {

@@ -8,8 +8,9 @@ use protocol::tree::TreeLine;
 use super::{Directory, Entry};
 
 impl Directory {
-    /// Sets the gauges of nodes by state.
+    /// Sets the gauges of nodes by state, and looks whether all that counts as sent to them has an owner.
     pub fn measure(&self) {
+        self.rosters.check_owners();
         let now = self.clock.now();
         let states: Vec<NodeState> = self.nodes.iter().map(|entry| self.state(&entry, now)).collect();
         for (state, name) in [

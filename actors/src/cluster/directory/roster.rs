@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use policy::breaker::{self, State};
+use policy::invariants::Invariant;
+use policy::invariants::owners::owned;
 use policy::job::Verdict;
 use policy::placement::roster::{Key, Nodes, Roster, Wish};
 use policy::placement::{Choice, Prompt, Reason, Settings};
@@ -18,6 +21,7 @@ use protocol::ids::NodeId;
 use protocol::units::Blocks;
 
 use crate::cluster::placing::Want;
+use crate::promises::Promises;
 
 /// What all models share.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub(crate) struct Rosters {
     config: protocol::config::Placement,
     settings: Settings,
     breaker: breaker::Settings,
+    /// Jobs that were entered since the start, and those whose owner is gone.
+    entered: AtomicU64,
+    left: AtomicU64,
+    promises: Promises,
 }
 
 /// What placement asks of the rest of the directory.
@@ -57,7 +65,8 @@ fn wish(want: &Want) -> Wish<'_> {
 impl Rosters {
     pub(super) fn new(config: protocol::config::Placement, breaker: breaker::Settings) -> Arc<Self> {
         let settings = Settings::from(&config);
-        Arc::new(Self { models: DashMap::new(), config, settings, breaker })
+        let (entered, left, promises) = (AtomicU64::new(0), AtomicU64::new(0), Promises::default());
+        Arc::new(Self { models: DashMap::new(), config, settings, breaker, entered, left, promises })
     }
 
     /// A node serves these from now on, and no others.
@@ -119,7 +128,12 @@ impl Rosters {
         let (choice, way) =
             decision.choices.into_iter().find_map(|choice| nodes.way(choice.node).map(|way| (choice, way)))?;
         let reason = if choice.place == first { reason } else { Reason::Load };
-        let key = roster.enter(now, &wish(want), &choice)?;
+        // Before it stands there, so that nobody sees it without an owner.
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        let Some(key) = roster.enter(now, &wish(want), &choice) else {
+            self.left.fetch_add(1, Ordering::SeqCst);
+            return None;
+        };
         Some(Entered { way, choice, reason, key })
     }
 
@@ -134,6 +148,7 @@ impl Rosters {
     /// The job has ended. If the node never took it, its prompt will not be cached there.
     pub(crate) fn ended(&self, model: &str, key: &Key, chain: &[BlockHash], taken: bool) {
         self.with(model, |roster| roster.ended(key, chain, taken));
+        self.left.fetch_add(1, Ordering::SeqCst);
     }
 
     /// How it went with the node, for its breaker; none: nobody knows. Its new state, if that changed.
@@ -156,6 +171,15 @@ impl Rosters {
     /// Jobs that were sent to nodes and have not ended.
     pub(super) fn open(&self) -> u64 {
         self.models.iter().map(|roster| roster.open()).sum()
+    }
+
+    /// Looks whether every job that counts as sent has an owner.
+    pub(super) fn check_owners(&self) {
+        // In this order the owners are never too few, whatever happens meanwhile.
+        let left = self.left.load(Ordering::SeqCst);
+        let open = self.open();
+        let owners = self.entered.load(Ordering::SeqCst) - left;
+        self.promises.look(Invariant::Owned, "nodes", owned("jobs sent to nodes", open, owners));
     }
 
     fn with(&self, model: &str, change: impl FnOnce(&mut Roster)) {
