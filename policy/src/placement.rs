@@ -29,7 +29,7 @@ pub mod roster;
 pub mod routed;
 pub mod sessions;
 
-use cost::{Price, Yardstick};
+use cost::{Claims, Price, Yardstick};
 use ledger::Sent;
 
 /// What is to be placed.
@@ -183,13 +183,31 @@ pub fn choose(
     turn: u64,
     random: &mut impl FnMut() -> f64,
 ) -> Option<Decision> {
-    let yardstick = Yardstick::new(prompt, candidates, settings);
-    let asked = || candidates.iter().enumerate().filter(|(_, candidate)| !candidate.open);
-    let count = asked().count().max(1) as u64;
+    choose_by(prompt, candidates, &Claims::of(candidates), settings, turn, random)
+}
+
+/// Likewise, by claims that were gathered already.
+fn choose_by(
+    prompt: &Prompt,
+    candidates: &[Candidate],
+    claims: &Claims,
+    settings: &Settings,
+    turn: u64,
+    random: &mut impl FnMut() -> f64,
+) -> Option<Decision> {
+    let yardstick = Yardstick::new(prompt, claims, settings);
+    let asked = candidates.iter().enumerate().filter(|(_, candidate)| !candidate.open);
+    let count = claims.count.max(1);
     let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
     let (mut saturated, mut position) = (true, 0u64);
-    for (place, candidate) in asked() {
-        let (price, cached) = (yardstick.price(candidate), yardstick.cached(candidate));
+    for (place, candidate) in asked {
+        let cached = yardstick.cached(candidate);
+        // Most hold nothing and cost more than the best few in any case.
+        let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
+        if hopeless && best.excludes(false, yardstick.floor(candidate)) {
+            continue;
+        }
+        let price = yardstick.price(candidate);
         let (behind, key) = match settings.policy {
             Policy::Prefix => (!price.room, price.total()),
             Policy::LeastLoad => (false, yardstick.carries(candidate)),
@@ -198,7 +216,6 @@ pub fn choose(
         };
         position += 1;
         saturated &= price.saturated(settings.saturated);
-        // Most are neither among the best nor hold anything: they cost no more than their price.
         if cached == Tokens::ZERO && best.excludes(behind, key) {
             continue;
         }

@@ -44,6 +44,10 @@ const STAGES: &[Stage] = &[
     Stage { name: "lints", work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]) },
     Stage { name: "build", work: Work::Cargo(&["build", "--workspace", "--bins", "--examples"]) },
     Stage { name: "tests", work: Work::Cargo(&["test", "--workspace"]) },
+    Stage {
+        name: "mistakes that simulations must find",
+        work: Work::Cargo(&["test", "-p", "simulations", "--features", "planted", "--test", "planted"]),
+    },
     Stage { name: "kernels under AddressSanitizer", work: Work::Check(sanitizer::check) },
 ];
 

@@ -77,6 +77,8 @@ pub struct Yardstick {
     step: Span,
     /// Nanoseconds that one more sequence adds.
     sequence: Span,
+    /// Microseconds that a prompt token takes at the best rate.
+    per_token: f64,
 }
 
 /// From the best to the worst that is believed.
@@ -94,24 +96,47 @@ enum Claim {
     Measured(u64),
 }
 
+/// What those who may be asked claim of themselves, gathered while they are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims {
+    /// How many they are.
+    pub count: u64,
+    prefill: Option<Span>,
+    step: Option<Span>,
+    sequence: Option<Span>,
+}
+
+impl Claims {
+    /// Of all of them.
+    pub fn of(candidates: &[Candidate]) -> Self {
+        let mut claims = Self::default();
+        candidates.iter().filter(|candidate| !candidate.open).for_each(|candidate| claims.note(&candidate.rates));
+        claims
+    }
+
+    /// One more.
+    pub fn note(&mut self, rates: &Rates) {
+        self.count += 1;
+        note(&mut self.prefill, claimed_prefill(rates), u64::gt);
+        note(&mut self.step, claimed_step(rates), u64::lt);
+        note(&mut self.sequence, claimed_sequence(rates), u64::lt);
+    }
+}
+
 impl Yardstick {
-    /// For a prompt and whoever may be asked.
-    pub fn new(prompt: &Prompt, candidates: &[Candidate], settings: &Settings) -> Self {
+    /// For a prompt, by what those claim who may be asked.
+    pub fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
-        let (mut prefill, mut step, mut sequence) = (None, None, None);
-        for rates in candidates.iter().filter(|candidate| !candidate.open).map(|candidate| &candidate.rates) {
-            note(&mut prefill, claimed_prefill(rates), u64::gt);
-            note(&mut step, claimed_step(rates), u64::lt);
-            note(&mut sequence, claimed_sequence(rates), u64::lt);
-        }
         let only = |value: u64| Span { best: value, worst: value };
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
+        let prefill = claims.prefill.unwrap_or(only(rate.clamp(1, FASTEST).into()));
         Self {
             prompt: Prompt { tokens: bounded(prompt.tokens), ..*prompt },
             answer,
-            prefill: prefill.unwrap_or(only(rate.clamp(1, FASTEST).into())),
-            step: step.unwrap_or(only(nanos(base.saturating_add(each)))),
-            sequence: sequence.unwrap_or(only(nanos(each))),
+            prefill,
+            per_token: 1e6 / prefill.best.max(1) as f64,
+            step: claims.step.unwrap_or(only(nanos(base.saturating_add(each)))),
+            sequence: claims.sequence.unwrap_or(only(nanos(each))),
         }
     }
 
@@ -150,6 +175,15 @@ impl Yardstick {
         }
     }
 
+    /// Less than this, in microseconds, nobody costs who has nothing cached and so much due: what everybody is spared
+    /// who cannot be among the best.
+    pub(super) fn floor(&self, candidate: &Candidate) -> u64 {
+        let tokens = self.prompt.tokens.0.saturating_add(due(candidate).0) as f64;
+        // Rounded down twice in a price, and floats are not exact: two microseconds cover both.
+        let prefill = (tokens * self.per_token) as u64;
+        (prefill + self.answer.saturating_mul(self.step.best) / 1_000).saturating_sub(2)
+    }
+
     /// Whether so much fits into the free blocks of so many; what fills the whole cache needs all of it.
     fn fits(&self, uncached: Tokens, free: Blocks, all: Blocks) -> bool {
         let room = free.0.saturating_mul(self.prompt.block.0.max(1));
@@ -181,7 +215,8 @@ const CROWD: u64 = 6;
 const LEAST_SHARE: u64 = 128;
 
 /// Widens a span by a figure; `better` says which of two is the better one.
-fn note(span: &mut Option<Span>, claim: Claim, better: fn(&u64, &u64) -> bool) {
+#[inline]
+fn note(span: &mut Option<Span>, claim: Claim, better: impl Fn(&u64, &u64) -> bool) {
     let Claim::Measured(value) = claim else { return };
     let span = span.get_or_insert(Span { best: value, worst: value });
     if better(&value, &span.best) {
@@ -241,10 +276,11 @@ fn time(tokens: Tokens, rate: u64) -> u64 {
     bounded(tokens).0 * 1_000_000 / rate.max(1)
 }
 
+// Not by way of 128 bits, for they are asked for each candidate several times.
 fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros().into())
 }
 
 fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
 }

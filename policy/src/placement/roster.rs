@@ -15,10 +15,11 @@ use protocol::ids::NodeId;
 use protocol::message::WorkerReport;
 use protocol::units::{Blocks, Tokens};
 
+use super::cost::Claims;
 use super::ledger::{Ledger, Ticket};
 use super::routed::Routed;
 use super::sessions::{Last, Sessions};
-use super::{Candidate, Choice, Decision, Prompt, Settings, choose};
+use super::{Candidate, Choice, Decision, Prompt, Settings, choose_by};
 use crate::breaker::{self, Breaker, Permit, State};
 use crate::job::Verdict;
 use crate::planted::Planted;
@@ -179,6 +180,9 @@ impl Roster {
         let (mut begins, mut hits) = (begins.into_iter().peekable(), hits.iter().peekable());
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
+        let (mut claims, mut closed) = (Claims::default(), true);
+        // A depth of the prompt after which nobody was sent anything.
+        let mut untold = None;
         for (&node, member) in &self.members {
             while hits.next_if(|(other, _)| **other < node).is_some() {}
             while begins.next_if(|other| *other < node).is_some() {}
@@ -189,11 +193,20 @@ impl Roster {
             let mut cached =
                 hits.peek().filter(|(other, _)| **other == node).map_or(Blocks::ZERO, |(_, blocks)| **blocks);
             if cached > Blocks::ZERO || begins.peek() == Some(&node) {
-                cached = self.routed.reach(now, node, wish.chain, cached);
+                // Many hold the same beginning: what follows on it is looked up once for all of them.
+                if untold != Some(cached) {
+                    let reached = self.routed.reach(now, node, wish.chain, cached);
+                    let told = reached > cached || self.routed.follows(wish.chain, cached);
+                    untold = if told { untold } else { Some(cached) };
+                    cached = reached;
+                }
             }
             let cached = Tokens(cached.0.saturating_mul(block.0));
             let session = last.filter(|last| last.node == node).map(|last| last.tokens);
             let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
+            let open = !member.breaker.admits(now);
+            closed &= !open;
+            claims.note(&worker.rates);
             candidates.push(Candidate {
                 node,
                 cached: (!blind).then_some(cached),
@@ -204,17 +217,18 @@ impl Roster {
                 sent: member.ledger.sent(),
                 jobs,
                 blocks,
-                open: !member.breaker.admits(now),
+                open,
             });
         }
-        if candidates.iter().any(|candidate| candidate.open) {
+        if !closed {
             let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
             for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
                 candidate.open = out;
             }
+            claims = Claims::of(&candidates);
         }
         self.turn = self.turn.wrapping_add(1);
-        let decision = choose(&wish.prompt, &candidates, settings, self.turn, random);
+        let decision = choose_by(&wish.prompt, &candidates, &claims, settings, self.turn, random);
         self.candidates = candidates;
         decision
     }

@@ -100,6 +100,11 @@ impl Routed {
         cached + Blocks::of(fresh.iter().take_while(will).count())
     }
 
+    /// Whether anybody was sent the block after so many.
+    pub fn follows(&self, chain: &[BlockHash], cached: Blocks) -> bool {
+        chain.get(cached.as_usize()).is_some_and(|hash| self.nodes.contains_key(&BlockKey::from(*hash)))
+    }
+
     /// Nodes that will have a block.
     pub fn nodes(&self, now: Duration, hash: &BlockHash) -> impl Iterator<Item = NodeId> {
         let believed = self.nodes.get(&BlockKey::from(*hash));

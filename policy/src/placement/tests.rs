@@ -63,7 +63,7 @@ fn a_price_has_its_parts() {
         sent: Sent { fresh: Tokens(20), fresh_jobs: 1, ..Sent::default() },
         ..node(1)
     };
-    let yardstick = Yardstick::new(&prompt(1_000), &[candidate], &settings(Policy::Prefix));
+    let yardstick = Yardstick::new(&prompt(1_000), &Claims::of(&[candidate]), &settings(Policy::Prefix));
     let price = yardstick.price(&candidate);
     assert_eq!(price.prefill, 700_000);
     assert_eq!(price.queue, 70_000);
@@ -111,5 +111,26 @@ proptest! {
         nodes.sort_unstable();
         nodes.dedup();
         prop_assert_eq!(nodes.len(), decision.choices.len(), "each is named once");
+    }
+}
+
+proptest::proptest! {
+    /// Who is passed over unpriced could not have been among the best.
+    #[test]
+    fn nobody_costs_less_than_the_floor(
+        tokens in 1u64..200_000, prefill in 0u64..1_000_000, fresh in 0u64..100_000, running in 0u32..300,
+        rate in 0u32..2_000_000, other in 1u32..100_000, step in 0u64..200_000, sequence in 0u64..5_000, answer in 0u64..5_000,
+    ) {
+        let micros = Duration::from_micros;
+        let candidate = Candidate {
+            load: Load { prefill: Tokens(prefill), running, ..node(1).load },
+            sent: Sent { fresh: Tokens(fresh), fresh_jobs: 1, ..Sent::default() },
+            rates: Rates { prefill: rate, step: micros(step), sequence: micros(sequence) },
+            ..node(1)
+        };
+        let peer = Candidate { rates: Rates { prefill: other, ..node(2).rates }, ..node(2) };
+        let prompt = Prompt { answer: Tokens(answer), ..prompt(tokens) };
+        let yardstick = Yardstick::new(&prompt, &Claims::of(&[candidate, peer]), &settings(Policy::Prefix));
+        proptest::prop_assert!(yardstick.floor(&candidate) <= yardstick.price(&candidate).total());
     }
 }

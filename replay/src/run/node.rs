@@ -196,6 +196,11 @@ impl Node {
         told.collect()
     }
 
+    /// Whether it is connected to a coordinator.
+    pub(super) fn linked(&self, coordinator: usize) -> bool {
+        self.links.get(coordinator).is_some_and(|link| link.up)
+    }
+
     /// When what is told now can be heard at the earliest.
     pub(super) fn ready(&self, coordinator: usize) -> Duration {
         self.links.get(coordinator).map_or(Duration::ZERO, |link| link.ready)

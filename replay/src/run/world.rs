@@ -320,7 +320,8 @@ impl<'a> World<'a> {
     fn reports(&mut self, now: Duration, place: usize) {
         self.schedule.plan(now + self.setup.report_every, What::Reports(place));
         let Some(report) = self.nodes.get_mut(place).and_then(|node| node.news(now)) else { return };
-        for (at, coordinator) in self.coordinators.iter().enumerate() {
+        let linked = |at: &(usize, &Coordinator)| self.nodes.get(place).is_some_and(|node| node.linked(at.0));
+        for (at, coordinator) in self.coordinators.iter().enumerate().filter(linked) {
             let what =
                 What::Hears { coordinator: at, life: coordinator.life, node: place, heard: Heard::Report(report) };
             self.schedule.plan(now + self.setup.delay, what);

@@ -52,8 +52,8 @@ pub(crate) struct Options {
     /// For --lose-coordinator: how long it is away
     #[arg(long, default_value = "2s")]
     away: Span,
-    /// For --lose-coordinator: the longest that a node waits before it dials again
-    #[arg(long, value_delimiter = ',', default_values = ["500ms", "10s"])]
+    /// For --lose-coordinator: the longest until a node's next try reaches it; 600ms with the defaults of cluster.toml
+    #[arg(long, value_delimiter = ',', default_values = ["600ms", "10s"])]
     redial: Vec<Span>,
     /// For all that is left to chance
     #[arg(long, default_value_t = 1)]
