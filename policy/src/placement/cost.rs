@@ -13,8 +13,7 @@
 //! `b` are the jobs there. `(b + 1) step(b + 1) - b step(b)`, which is the last line without its 6, is what all
 //! sequences of the node wait longer in sum because of the new one. What depends on `b` counts a sixth of that: who
 //! decodes there now will be gone before the answer is long, and prompts that queue hold up the decoding of all as well.
-//! Measured by replay: in full it costs 15 % of the time to the first token where nothing is shared and gains no
-//! latency; without it answers take longer (docs/simulations.md).
+//! Replay says what the whole term costs and gains (docs/simulations.md).
 //!
 //! Rates are measured, so equal machines differ by chance. Differences of less than a fifth from the fastest
 //! count as none: otherwise the one with the luckiest measurement would get all that comes while all are idle.
