@@ -7,16 +7,19 @@
 //! cost    = prefill + queue + decode
 //! prefill = (prompt - cached) / rate
 //! queue   = (prefill that is due there, reported and sent) / rate
-//! decode  = answer x (base + sequence + 2 b sequence / 6)     step(b) = base + b sequence
+//! decode  = answer x step(b + 1)                              step(b) = base + b sequence
 //! ```
 //!
-//! `b` are the jobs there. `(b + 1) step(b + 1) - b step(b)`, which is the last line without its 6, is what all
-//! sequences of the node wait longer in sum because of the new one. What depends on `b` counts a sixth of that: who
-//! decodes there now will be gone before the answer is long, and prompts that queue hold up the decoding of all as well.
-//! Replay says what the whole term costs and gains (docs/simulations.md).
+//! `b` are the jobs there. What these wait longer because of the new one, which would be as much again, is not counted:
+//! who decodes there now will be gone before the answer is long. Measured by replay, to count it costs 3 % of the time
+//! to the first token where nothing is shared, and gains no latency there.
 //!
 //! Rates are measured, so equal machines differ by chance. Differences of less than a fifth from the fastest
 //! count as none: otherwise the one with the luckiest measurement would get all that comes while all are idle.
+//! Decoding is compared by whole steps, with as many sequences as nodes have at the time. The two parts of a step are
+//! told apart badly where the batch hardly changes: one is too small by as much as the other is too large. Compared
+//! each by itself, they made of equal nodes cheap and dear ones, by more than prompts that queue: that cost 14 % of the
+//! time to the first token where nothing is shared.
 //! A node that has measured nothing yet counts as fast as the fastest, so that it gets work and can measure;
 //! one that claims what cannot be, as slow as the slowest.
 
@@ -43,7 +46,7 @@ pub struct Price {
     pub prefill: u64,
     /// To wait for what is due before it.
     pub queue: u64,
-    /// To decode, for itself and the others.
+    /// To decode, beside those that are there.
     pub decode: u64,
     /// Age of the oldest job that waits there.
     pub oldest: u64,
@@ -72,10 +75,10 @@ pub struct Yardstick {
     answer: u64,
     /// Prompt tokens a second.
     prefill: Span,
-    /// Nanoseconds of a step with one sequence.
-    step: Span,
-    /// Nanoseconds that one more sequence adds.
-    sequence: Span,
+    /// Steps that decode.
+    decode: Decode,
+    /// Sequences, beside one, with which these are compared.
+    batch: u64,
     /// Microseconds that a prompt token takes at the best rate.
     per_token: f64,
 }
@@ -87,12 +90,42 @@ struct Span {
     worst: u64,
 }
 
+/// Steps that decode, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// With one sequence.
+    step: u64,
+    /// What one more adds.
+    sequence: u64,
+}
+
+impl Pace {
+    /// A step with so many sequences beside one.
+    fn with(&self, more: u64) -> u64 {
+        self.step.saturating_add(self.sequence.saturating_mul(more))
+    }
+}
+
+/// The fastest and the slowest steps that are believed, and the shortest of any with one sequence.
+#[derive(Clone, Copy, Debug)]
+struct Decode {
+    best: Pace,
+    worst: Pace,
+    least: u64,
+}
+
+impl From<Pace> for Decode {
+    fn from(only: Pace) -> Self {
+        Self { best: only, worst: only, least: only.step }
+    }
+}
+
 /// A figure as a node claims it.
 #[derive(Clone, Copy)]
-enum Claim {
+enum Claim<T> {
     Unmeasured,
     Absurd,
-    Measured(u64),
+    Measured(T),
 }
 
 /// What those who may be asked claim of themselves, gathered while they are listed.
@@ -100,25 +133,53 @@ enum Claim {
 pub struct Claims {
     /// How many they are.
     pub count: u64,
+    /// Sequences, beside one, with which steps are compared.
+    batch: u64,
+    /// Jobs of all of them.
+    jobs: u64,
     prefill: Option<Span>,
-    step: Option<Span>,
-    sequence: Option<Span>,
+    decode: Option<Decode>,
 }
 
 impl Claims {
+    /// None yet. Steps will be compared with so many sequences: about as many as nodes have.
+    pub fn new(batch: u64) -> Self {
+        Self { batch: batch.min(CROWDED), ..Self::default() }
+    }
+
     /// Of all of them.
     pub fn of(candidates: &[Candidate]) -> Self {
-        let mut claims = Self::default();
-        candidates.iter().filter(|candidate| !candidate.open).for_each(|candidate| claims.note(&candidate.rates));
+        let asked = || candidates.iter().filter(|candidate| !candidate.open);
+        let count = asked().count().max(1) as u64;
+        let mut claims = Self::new(asked().map(|candidate| u64::from(jobs(candidate))).sum::<u64>() / count);
+        asked().for_each(|candidate| claims.note(candidate));
         claims
     }
 
     /// One more.
-    pub fn note(&mut self, rates: &Rates) {
+    pub fn note(&mut self, candidate: &Candidate) {
         self.count += 1;
-        note(&mut self.prefill, claimed_prefill(rates), u64::gt);
-        note(&mut self.step, claimed_step(rates), u64::lt);
-        note(&mut self.sequence, claimed_sequence(rates), u64::lt);
+        self.jobs += u64::from(jobs(candidate));
+        if let Claim::Measured(rate) = claimed_prefill(&candidate.rates) {
+            let span = self.prefill.get_or_insert(Span { best: rate, worst: rate });
+            (span.best, span.worst) = (span.best.max(rate), span.worst.min(rate));
+        }
+        if let Claim::Measured(pace) = claimed_pace(&candidate.rates) {
+            let step = pace.with(self.batch);
+            let decode = self.decode.get_or_insert(pace.into());
+            if step < decode.best.with(self.batch) {
+                decode.best = pace;
+            }
+            if step > decode.worst.with(self.batch) {
+                decode.worst = pace;
+            }
+            decode.least = decode.least.min(pace.step);
+        }
+    }
+
+    /// Jobs that each of them has, in the mean.
+    pub fn mean_jobs(&self) -> u64 {
+        self.jobs / self.count.max(1)
     }
 }
 
@@ -126,16 +187,17 @@ impl Yardstick {
     /// For a prompt, by what those claim who may be asked.
     pub fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
-        let only = |value: u64| Span { best: value, worst: value };
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
-        let prefill = claims.prefill.unwrap_or(only(rate.clamp(1, FASTEST).into()));
+        let rate = rate.clamp(1, FASTEST).into();
+        let prefill = claims.prefill.unwrap_or(Span { best: rate, worst: rate });
+        let pace = Pace { step: nanos(base.saturating_add(each)), sequence: nanos(each) };
         Self {
             prompt: Prompt { tokens: bounded(prompt.tokens), ..*prompt },
             answer,
             prefill,
             per_token: 1e6 / prefill.best.max(1) as f64,
-            step: claims.step.unwrap_or(only(nanos(base.saturating_add(each)))),
-            sequence: claims.sequence.unwrap_or(only(nanos(each))),
+            decode: claims.decode.unwrap_or(pace.into()),
+            batch: claims.batch,
         }
     }
 
@@ -149,20 +211,15 @@ impl Yardstick {
     pub fn price(&self, candidate: &Candidate) -> Price {
         let rate = self.rate(candidate);
         let uncached = self.prompt.tokens - self.cached(candidate);
-        let step = match claimed_step(&candidate.rates) {
-            Claim::Measured(step) if step.saturating_mul(4) > self.step.best.saturating_mul(5) => step,
-            Claim::Absurd => self.step.worst,
-            _ => self.step.best,
-        };
-        let sequence = match claimed_sequence(&candidate.rates) {
-            Claim::Measured(sequence) => sequence,
-            Claim::Absurd => self.sequence.worst,
-            Claim::Unmeasured => self.sequence.best,
+        let Pace { step, sequence } = match claimed_pace(&candidate.rates) {
+            Claim::Measured(pace) if slower(pace.with(self.batch), self.decode.best.with(self.batch)) => pace,
+            Claim::Absurd => self.decode.worst,
+            _ => self.decode.best,
         };
         // Batches that were always small do not show what a sequence costs; it is never nothing.
         let sequence = sequence.max(step / LEAST_SHARE);
         let jobs = jobs(candidate);
-        let each = step.saturating_add(sequence.saturating_mul(2 * u64::from(jobs)) / CROWD);
+        let each = step.saturating_add(sequence.saturating_mul(jobs.into()));
         let free = candidate.blocks - candidate.load.blocks_used - candidate.sent.fresh.blocks(self.prompt.block);
         Price {
             prefill: time(uncached, rate),
@@ -180,7 +237,7 @@ impl Yardstick {
         let tokens = self.prompt.tokens.0.saturating_add(due(candidate).0) as f64;
         // Rounded down twice in a price, and floats are not exact: two microseconds cover both.
         let prefill = (tokens * self.per_token) as u64;
-        (prefill + self.answer.saturating_mul(self.step.best) / 1_000).saturating_sub(2)
+        (prefill + self.answer.saturating_mul(self.decode.least) / 1_000).saturating_sub(2)
     }
 
     /// Whether so much fits into the free blocks of so many; what fills the whole cache needs all of it.
@@ -208,25 +265,17 @@ impl Yardstick {
     }
 }
 
-/// The part of what others wait that counts, as a divisor.
-const CROWD: u64 = 6;
+/// Steps are compared with no more sequences.
+const CROWDED: u64 = 1_024;
 /// A sequence takes at least so small a part of a decode step: its keys, its values and its sampling.
 const LEAST_SHARE: u64 = 128;
 
-/// Widens a span by a figure; `better` says which of two is the better one.
-#[inline]
-fn note(span: &mut Option<Span>, claim: Claim, better: impl Fn(&u64, &u64) -> bool) {
-    let Claim::Measured(value) = claim else { return };
-    let span = span.get_or_insert(Span { best: value, worst: value });
-    if better(&value, &span.best) {
-        span.best = value;
-    }
-    if better(&span.worst, &value) {
-        span.worst = value;
-    }
+/// Whether it takes longer by more than a fifth of itself.
+fn slower(time: u64, best: u64) -> bool {
+    time.saturating_mul(4) > best.saturating_mul(5)
 }
 
-fn claimed_prefill(rates: &Rates) -> Claim {
+fn claimed_prefill(rates: &Rates) -> Claim<u64> {
     match rates.prefill {
         0 => Claim::Unmeasured,
         rate if rate > FASTEST => Claim::Absurd,
@@ -234,20 +283,12 @@ fn claimed_prefill(rates: &Rates) -> Claim {
     }
 }
 
-fn claimed_step(rates: &Rates) -> Claim {
+/// That a sequence adds nothing is fair where a step was measured: some machines decode many as fast as one.
+fn claimed_pace(rates: &Rates) -> Claim<Pace> {
     match rates.step.saturating_add(rates.sequence) {
         Duration::ZERO => Claim::Unmeasured,
         step if step < SHORTEST || step > LONGEST => Claim::Absurd,
-        step => Claim::Measured(nanos(step)),
-    }
-}
-
-/// Nothing is a fair figure here where a step was measured: some machines decode many as fast as one.
-fn claimed_sequence(rates: &Rates) -> Claim {
-    match (rates.step, rates.sequence) {
-        (Duration::ZERO, Duration::ZERO) => Claim::Unmeasured,
-        (_, sequence) if sequence > LONGEST => Claim::Absurd,
-        (_, sequence) => Claim::Measured(nanos(sequence)),
+        step => Claim::Measured(Pace { step: nanos(step), sequence: nanos(rates.sequence) }),
     }
 }
 

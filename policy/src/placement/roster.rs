@@ -87,6 +87,8 @@ pub struct Roster {
     sessions: Sessions,
     /// Decisions so far.
     turn: u64,
+    /// Jobs that nodes had at the last decision, in the mean: steps are compared with so many sequences.
+    batch: u64,
     planted: Planted,
     /// Of the last decision: their memory is used again.
     candidates: Vec<Candidate>,
@@ -107,6 +109,7 @@ impl Roster {
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
+            batch: 0,
             planted: Planted::default(),
             candidates: Vec::new(),
         }
@@ -180,7 +183,7 @@ impl Roster {
         let (mut begins, mut hits) = (begins.into_iter().peekable(), hits.iter().peekable());
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        let (mut claims, mut closed) = (Claims::default(), true);
+        let (mut claims, mut closed) = (Claims::new(self.batch), true);
         // A depth of the prompt after which nobody was sent anything.
         let mut untold = None;
         for (&node, member) in &self.members {
@@ -206,8 +209,7 @@ impl Roster {
             let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
             let open = !member.breaker.admits(now);
             closed &= !open;
-            claims.note(&worker.rates);
-            candidates.push(Candidate {
+            let candidate = Candidate {
                 node,
                 cached: (!blind).then_some(cached),
                 session,
@@ -218,7 +220,9 @@ impl Roster {
                 jobs,
                 blocks,
                 open,
-            });
+            };
+            claims.note(&candidate);
+            candidates.push(candidate);
         }
         if !closed {
             let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
@@ -227,6 +231,7 @@ impl Roster {
             }
             claims = Claims::of(&candidates);
         }
+        self.batch = claims.mean_jobs();
         self.turn = self.turn.wrapping_add(1);
         let decision = choose_by(&wish.prompt, &candidates, &claims, settings, self.turn, random);
         self.candidates = candidates;

@@ -67,8 +67,8 @@ fn a_price_has_its_parts() {
     let price = yardstick.price(&candidate);
     assert_eq!(price.prefill, 700_000);
     assert_eq!(price.queue, 70_000);
-    // 100 tokens, each in 10 ms for the step, 0.1 ms for itself, and a sixth of twice that for each of five others.
-    assert_eq!(price.decode, (100 * (10_000_000 + 100_000 + 2 * 5 * 100_000 / 6)) / 1_000);
+    // 100 tokens, each in 10 ms for the step, and 0.1 ms for itself and each of five others.
+    assert_eq!(price.decode, 100 * (10_000 + 100 * (1 + 5)));
     assert!(price.room);
 }
 

@@ -85,12 +85,33 @@ fn they_do_when_their_rates_were_measured_with_noise() {
 }
 
 #[test]
+fn they_do_when_the_parts_of_a_step_are_told_apart_badly() {
+    // All have 30 jobs, and with 30 sequences a step of 10 ms and 0.1 ms for each is one of 8 ms and 0.167 ms.
+    let mut jitter = Jitter::new(4);
+    let mistaken = idle().map(|candidate| {
+        let off = MILLI.mul_f64(4.0 * jitter.draw());
+        let rates = Rates { step: RATES.step - off, sequence: RATES.sequence + off / 30, ..RATES };
+        Candidate { rates, ..candidate }
+    });
+    check(mistaken, 300, 1);
+    check(mistaken, 300, 200);
+}
+
+#[test]
 fn they_do_when_nobody_has_measured_anything_or_one_has() {
     let unmeasured = idle().map(|candidate| Candidate { rates: Rates::default(), ..candidate });
     check(unmeasured, 0, 200);
     let mut one = unmeasured;
     one[4].rates = RATES;
     check(one, 0, 200);
+}
+
+#[test]
+fn a_node_that_decodes_half_as_fast_gets_less() {
+    let mut candidates = idle();
+    candidates[0].rates = Rates { step: 2 * RATES.step, sequence: 2 * RATES.sequence, ..RATES };
+    let shares = shares(candidates, Policy::Prefix, 50, 200, 3);
+    assert!(shares[0] < 4.0, "{shares:?}");
 }
 
 #[test]
