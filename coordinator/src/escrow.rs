@@ -34,8 +34,6 @@ const MANAGE: Duration = Duration::from_secs(10);
 const DIAL: Duration = Duration::from_secs(1);
 /// Between two tries to reach the holder.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
-/// Records in a message: with the most tags that one can have, they fit.
-const RECORDS: usize = 200;
 /// When a wish that failed is worth another try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -45,15 +43,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The system gives no random numbers.
 pub fn part(config: &Config) -> Result<Part, getrandom::Error> {
     let ttl = config.accounts.grant.0;
-    let settings = Settings {
-        interval: config.accounts.settle_every.0,
-        patience: (ttl / 4).min(Settings::default().patience),
-        ttl,
-        // Who is silent for so long has stopped spending.
-        lease: ttl,
-        records: RECORDS,
-        ..Settings::default()
-    };
+    let settings = Settings { interval: config.accounts.settle_every.0, ..Settings::lasting(ttl) };
     Ok(match &config.accounts.holder {
         None => Part::Holder(settings),
         Some(_) => Part::Grantee { settings, id: GranteeId(getrandom::u64()?) },

@@ -38,6 +38,9 @@ pub mod holder;
 pub use grantee::Grantee;
 pub use holder::Holder;
 
+/// The most records in a message: with the most tags that one can have, they fit.
+const RECORDS: usize = 200;
+
 /// How slices are cut and how long they are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -70,10 +73,19 @@ impl Default for Settings {
             ttl: Duration::from_secs(10),
             lease: Duration::from_secs(10),
             chunk: Nanos(10_000_000),
-            records: 512,
+            records: RECORDS,
             backlog: 100_000,
             grantees: 64,
         }
+    }
+}
+
+impl Settings {
+    /// For slices that are good for so long. Who is silent for as long has stopped spending; and within that time an
+    /// answer that was lost is asked for again more than once, so that one lost message closes nobody.
+    pub fn lasting(ttl: Duration) -> Self {
+        let usual = Self::default();
+        Self { patience: (ttl / 4).min(usual.patience), ttl, lease: ttl, ..usual }
     }
 }
 

@@ -1,5 +1,9 @@
 //! How fast entries leave, measured while some are there: a mean over the last seconds that forgets
-//! exponentially. Time in which nobody waits does not count, since nothing could leave then.
+//! exponentially.
+//!
+//! Rules: in time in which nobody waits nothing could leave, so it does not lower the rate. But a rate below what is
+//! assumed before any measurement is forgotten in it: it is that of an outage or of a bad moment, and who comes first
+//! after it must not be turned away for it.
 
 use std::time::Duration;
 
@@ -30,10 +34,19 @@ impl Rate {
     pub(super) fn advance(&mut self, now: Duration, busy: bool) {
         let passed = now.saturating_sub(self.now).as_secs_f64();
         self.now = self.now.max(now);
-        if busy && passed > 0.0 {
-            let keep = (-passed / MEMORY).exp();
-            self.tokens *= keep;
-            self.seconds = self.seconds * keep + MEMORY * (1.0 - keep);
+        if passed <= 0.0 {
+            return;
+        }
+        let keep = (-passed / MEMORY).exp();
+        let towards = |rate: f64, seconds: f64, old: &Self| Self {
+            tokens: old.tokens * keep + rate * seconds * (1.0 - keep),
+            seconds: old.seconds * keep + seconds * (1.0 - keep),
+            now: old.now,
+        };
+        if busy {
+            *self = towards(0.0, MEMORY, self);
+        } else if self.per_second() < ASSUMED {
+            *self = towards(ASSUMED, ASSUMED_SECONDS, self);
         }
     }
 
@@ -46,3 +59,6 @@ impl Rate {
         self.tokens / self.seconds.max(0.001)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,8 @@ pub use request::{Request, Stage};
 
 /// Whose keys share a budget: all but the one that only looks whether all is well.
 pub const TEAM: &str = "team";
+/// How long a slice of a budget is good: short, so that it often ends in the middle of something.
+const SLICE: Duration = Duration::from_secs(4);
 /// How often it looks at nodes and at those that wait.
 pub const SWEEP: Duration = Duration::from_millis(100);
 
@@ -107,11 +109,7 @@ impl Settings {
             tries: Tries { attempts: config.requests.attempts, migrations: config.requests.migrations },
             queue,
             patience: config.queue.patience.0,
-            escrow: escrow::Settings {
-                ttl: Duration::from_secs(4),
-                lease: Duration::from_secs(4),
-                ..Default::default()
-            },
+            escrow: escrow::Settings::lasting(SLICE),
             grant: config.requests.grant_timeout.0,
             timeout: Duration::from_secs(40),
             budgets,
