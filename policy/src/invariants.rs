@@ -39,11 +39,13 @@ pub enum Invariant {
     QueuesBounded,
     /// Retries are within their share.
     RetriesBounded,
+    /// When all is well, whoever asks is served.
+    Served,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TokensOnce,
         Self::EndsOnce,
         Self::WithinBudget,
@@ -54,6 +56,7 @@ impl Invariant {
         Self::OneProbe,
         Self::QueuesBounded,
         Self::RetriesBounded,
+        Self::Served,
     ];
 
     /// For metrics and people.
@@ -69,6 +72,7 @@ impl Invariant {
             Self::OneProbe => "one_probe",
             Self::QueuesBounded => "queues_bounded",
             Self::RetriesBounded => "retries_bounded",
+            Self::Served => "served",
         }
     }
 }

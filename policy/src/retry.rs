@@ -72,11 +72,6 @@ impl Budget {
         self.tokens -= f64::from(u8::from(may));
         may
     }
-
-    /// A request that was tried again has succeeded: a floor that is used up by faults long past comes back.
-    pub fn on_success(&mut self) {
-        self.tokens = self.tokens.max(1.0_f64.min(f64::from(self.settings.floor)));
-    }
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ fn figures_stand_in_what_a_breach_says() {
     assert_eq!(breach(spending::within_budget(&stand(Nanos(8)))), Invariant::WithinBudget);
     assert_eq!(breach(spending::within_budget(&stand(Nanos(u64::MAX)))), Invariant::WithinBudget);
     let retry = crate::retry::Settings { share: 0.1, floor: 2, first: Duration::ZERO, longest: Duration::ZERO };
-    assert_eq!(retries::retries_bounded(10, 3, 0, &retry), Ok(()));
-    assert_eq!(breach(retries::retries_bounded(10, 4, 0, &retry)), Invariant::RetriesBounded);
+    assert_eq!(retries::retries_bounded(10, 3, &retry), Ok(()));
+    assert_eq!(breach(retries::retries_bounded(10, 4, &retry)), Invariant::RetriesBounded);
 }
 
 #[test]

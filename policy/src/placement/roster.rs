@@ -153,11 +153,6 @@ impl Roster {
         self.members.get(&node).map_or(0, |member| member.ledger.jobs())
     }
 
-    /// How a node's breaker stands; none if it is not here.
-    pub fn breaker(&self, now: Duration, node: NodeId) -> Option<State> {
-        self.members.get(&node).map(|member| member.breaker.state(now))
-    }
-
     /// A node's breaker, to look at; none if it is not here.
     pub fn breaker_of(&self, node: NodeId) -> Option<&Breaker> {
         self.members.get(&node).map(|member| &member.breaker)

@@ -81,7 +81,7 @@ fn one(world: &World, number: usize) -> Result<(), Breach> {
     }
     at(coordinator.me, queues::queue_bounded(&running.queue))?;
     let (requests, tried) = running.counted;
-    at(coordinator.me, retries::retries_bounded(requests, tried, 0, &settings.retry))
+    at(coordinator.me, retries::retries_bounded(requests, tried, &settings.retry))
 }
 
 /// Every job that counts as sent to a node is the live attempt of a request.
@@ -113,8 +113,9 @@ fn money(world: &World) -> Result<(), Breach> {
         let open = open.count() as u64;
         match &running.book {
             Book::Holder(holder) => {
-                at(coordinator.me, accounts::accounts_agree(holder.ledger()))?;
+                // A budget that is overrun is said as such, though the account does not agree with itself then either.
                 holder.ledger().stands().try_for_each(|stand| at(coordinator.me, within_budget(&stand)))?;
+                at(coordinator.me, accounts::accounts_agree(holder.ledger()))?;
                 at(coordinator.me, owners::owned("money", holder.ledger().open() as u64, open))?;
             }
             Book::Grantee(grantee) => {

@@ -42,6 +42,8 @@ pub struct Ask {
     pub heard: Vec<TokenId>,
     /// How often it ended.
     pub ends: u32,
+    /// With a whole answer.
+    pub done: bool,
 }
 
 /// A client with one request.
@@ -196,7 +198,7 @@ impl Clients {
         let id = self.asks.len() as u64 + 1;
         if let Some(found) = self.all.get_mut(client) {
             self.asks.insert(id, (client, found.asks.len()));
-            found.asks.push(Ask { id, coordinator, heard: Vec::new(), ends: 0 });
+            found.asks.push(Ask { id, coordinator, heard: Vec::new(), ends: 0, done: false });
         }
         id
     }
@@ -230,6 +232,7 @@ impl Clients {
         let Some((client, place)) = self.of(ask) else { return };
         let Some(found) = client.asks.get_mut(place) else { return };
         found.ends += 1;
+        found.done |= done;
         let held = ends_once(found.ends, true).and_then(|()| tokens_once(&found.heard, &client.wanted, done));
         self.note(ask, held);
     }

@@ -60,8 +60,8 @@ pub enum Timer {
     Report,
     /// Node: it dials a coordinator.
     Dial(usize),
-    /// Node: its engine's step is over.
-    Step,
+    /// Node: its engine's step of this number is over.
+    Step(u64),
     /// Node: what was gathered of a job goes out.
     Gather(JobKey),
 }

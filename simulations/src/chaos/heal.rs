@@ -3,14 +3,14 @@
 //! Rules: nothing is repaired here. But nodes get something to do where a loss in what they tell has not shown yet, and
 //! when all is well some last requests must be served.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use policy::invariants::{Breach, Invariant, accounts, ends, index};
-use protocol::account::UsageRecord;
+use protocol::account::{Subject, UsageRecord};
 use protocol::ids::RequestId;
 use protocol::job::Class;
-use protocol::units::Nanos;
+use protocol::units::{Nanos, Tokens};
 
 use super::client::Outcome;
 use super::coordinator::{Book, Coordinator};
@@ -40,7 +40,7 @@ pub fn is_healed(world: &mut World) -> Result<bool, Breach> {
         None if !world.last => {
             world.last = true;
             last_wave(world);
-            Breach::new(Invariant::EndsOnce, "the last wave has only come")
+            Breach::new(Invariant::Served, "the last wave has only come")
         }
         None => {
             served(world)?;
@@ -81,7 +81,7 @@ fn unwell(world: &World) -> Option<Breach> {
 fn coordinator_unwell(world: &World, coordinator: &Coordinator) -> Option<Breach> {
     let me = coordinator.me;
     let breach = |invariant, what: String| Some(Breach::new(invariant, format!("{me}: {what}")));
-    let Some(running) = &coordinator.up else { return breach(Invariant::EndsOnce, "it does not run".to_owned()) };
+    let Some(running) = &coordinator.up else { return breach(Invariant::Served, "it does not run".to_owned()) };
     if let Some(ask) = running.requests.keys().next() {
         return breach(Invariant::EndsOnce, format!("request {ask:x} has not ended"));
     }
@@ -93,6 +93,10 @@ fn coordinator_unwell(world: &World, coordinator: &Coordinator) -> Option<Breach
     }
     if running.entries.len() < world.nodes.len() {
         return breach(Invariant::Owned, format!("{} nodes of {} are there", running.entries.len(), world.nodes.len()));
+    }
+    if let Some((node, entry)) = running.entries.iter().find(|(_, entry)| entry.suspect || !entry.worker.ready) {
+        let state = if entry.suspect { "suspect" } else { "not ready" };
+        return breach(Invariant::Served, format!("{node} is {state}"));
     }
     if let Some(sick) = sick(world, coordinator) {
         return Some(sick);
@@ -111,7 +115,11 @@ fn coordinator_unwell(world: &World, coordinator: &Coordinator) -> Option<Breach
             let (unbooked, open) = (grantee.unbooked(), grantee.reservations());
             breach(Invariant::AccountsAgree, format!("{unbooked} records are not booked and {open} reservations open"))
         }
-        Book::Grantee(_) => None,
+        // Who comes next passes, as far as this coordinator knows by itself.
+        Book::Grantee(grantee) => {
+            let refused = grantee.would_pass(world.ground.local(me), &Subject::default(), Nanos(1)).err()?;
+            breach(Invariant::Served, format!("it cannot spend: {refused}"))
+        }
     }
 }
 
@@ -148,7 +156,8 @@ fn index_unwell(world: &World, coordinator: &Coordinator, number: usize) -> Opti
 /// # Errors
 /// It has not shown after some times.
 pub fn stir(world: &mut World) -> Result<(), Breach> {
-    if world.ground.clients.all.iter().any(|client| client.outcome.is_none()) {
+    let busy = world.ground.clients.all.iter().any(|client| client.outcome.is_none());
+    if busy || world.ground.now < world.ground.net.felt {
         return Ok(());
     }
     let mut untrue = None;
@@ -206,7 +215,7 @@ fn served(world: &World) -> Result<(), Breach> {
         Some(client) => {
             let ended = client.outcome.map_or("not at all", Outcome::as_str);
             let what = format!("w{} to c{} ended {ended}, though all is well", client.work.number, client.work.to);
-            Err(Breach::new(Invariant::EndsOnce, what))
+            Err(Breach::new(Invariant::Served, what))
         }
     }
 }
@@ -228,9 +237,28 @@ fn settled(world: &World) -> Result<(), Breach> {
         let what = format!("{} records are of {} requests: some are booked twice", usage.len(), booked.len());
         return Err(Breach::new(Invariant::AccountsAgree, what));
     }
+    served_are_booked(world, usage)?;
     let told = world.coordinators.iter().flat_map(|coordinator| coordinator.hard.records.values());
     match told.map(|record: &UsageRecord| record.request).find(|request| !booked.contains(request)) {
         Some(lost) => Err(Breach::new(Invariant::AccountsAgree, format!("the record of {lost} was never booked"))),
         None => Ok(()),
     }
+}
+
+/// Whoever got a whole answer has a record of it, with as many tokens as came. Where a disk was full, a kill may have
+/// taken what was not written yet with it.
+fn served_are_booked(world: &World, usage: &[UsageRecord]) -> Result<(), Breach> {
+    if world.ground.tally.unwritten > 0 {
+        return Ok(());
+    }
+    let booked: BTreeMap<RequestId, Tokens> = usage.iter().map(|record| (record.request, record.completion)).collect();
+    let done = world.ground.clients.all.iter().flat_map(|client| &client.asks).filter(|ask| ask.done);
+    for ask in done {
+        let (came, found) = (Tokens::of(ask.heard.len()), booked.get(&RequestId(ask.id.into())));
+        if found != Some(&came) {
+            let what = format!("ask {:x} was answered with {came}, and {found:?} are booked", ask.id);
+            return Err(Breach::new(Invariant::AccountsAgree, what));
+        }
+    }
+    Ok(())
 }

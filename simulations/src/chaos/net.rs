@@ -52,7 +52,12 @@ pub struct Net {
     /// Which ends still hold a connection: the node's, the coordinator's.
     ends: BTreeMap<u64, [bool; 2]>,
     conns: u64,
+    /// When the last packet has arrived that a fault makes late: until then the fault is felt, though it is over.
+    pub felt: Duration,
 }
+
+/// What chance adds to a packet's way is less.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// The way between two machines, and its direction: 0 is up.
 fn way(from: Machine, to: Machine) -> (Way, usize) {
@@ -163,6 +168,9 @@ impl Ground {
     fn pass(&mut self, packet: Packet, how: How, trouble: &Trouble, direction: usize) {
         let loss = trouble.lose.iter().copied().max().unwrap_or(0);
         let late: Duration = trouble.late.iter().sum();
+        if late > Duration::ZERO {
+            self.net.felt = self.net.felt.max(self.now + late + LATEST);
+        }
         match how {
             How::On(stream) => {
                 let mut latency = self.random.millis(LATENCY.0, LATENCY.1) + late;

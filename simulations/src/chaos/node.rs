@@ -59,6 +59,8 @@ pub struct Running {
     inbox: VecDeque<(usize, u64, Submit)>,
     /// What the step under way brings.
     step: Option<(Progress, Vec<Event>)>,
+    /// Steps that were begun: one that was lost with its engine does not end the next.
+    steps: u64,
     /// What is cached.
     pub mirror: BTreeSet<BlockKey>,
     speed: Estimator,
@@ -111,6 +113,7 @@ impl Node {
             jobs: BTreeMap::new(),
             inbox: VecDeque::new(),
             step: None,
+            steps: 0,
             mirror: BTreeSet::new(),
             speed: Estimator::default(),
             active: ground.local(self.me),
@@ -262,20 +265,22 @@ impl Node {
         if self.stalls > 0 {
             // A step that takes for ever is one that is not over.
             running.step = Some((Progress::default(), Vec::new()));
-            return ground.timer(me, STALLED * 10, Timer::Step);
+            running.steps += 1;
+            return ground.timer(me, STALLED * 10, Timer::Step(running.steps));
         }
         let mut events = Vec::new();
         let Ok(mut progress) = engine.step(&mut events) else { return };
         progress.pace *= self.slow.iter().copied().max().unwrap_or(1);
         let pace = if progress.is_idle() && events.is_empty() { STALLED } else { progress.pace };
         running.step = Some((progress, events));
-        ground.timer(me, pace, Timer::Step);
+        running.steps += 1;
+        ground.timer(me, pace, Timer::Step(running.steps));
     }
 
     /// The step under way is over.
-    pub fn step_ends(&mut self, ground: &mut Ground) {
+    pub fn step_ends(&mut self, ground: &mut Ground, number: u64) {
         let (me, now) = (self.me, ground.local(self.me));
-        let Some(running) = &mut self.up else { return };
+        let Some(running) = self.up.as_mut().filter(|running| running.steps == number) else { return };
         let Some((progress, events)) = running.step.take() else { return };
         if !progress.is_idle() {
             running.active = now;

@@ -5,6 +5,7 @@ use policy::planted::Planted;
 
 use super::client::Clients;
 use super::coordinator::{Coordinator, Settings};
+use super::disk::WATCH;
 use super::events::{Due, Machine, Packet, Timer};
 use super::ground::Ground;
 use super::heal;
@@ -128,7 +129,8 @@ impl World {
                     return Ok(None);
                 }
                 self.timer(machine, timer);
-                let quick = matches!(timer, Timer::Sweep | Timer::Tell | Timer::Watch);
+                // A coordinator may end requests, and settle them, at any of its times.
+                let quick = matches!(machine, Machine::Node(_));
                 Some(if quick { Touched::Lightly(machine) } else { Touched::Machine(machine) })
             }
         })
@@ -160,7 +162,7 @@ impl World {
                 match timer {
                     Timer::Report => node.tick(&mut self.ground),
                     Timer::Dial(coordinator) => node.dial(&mut self.ground, coordinator),
-                    Timer::Step => node.step_ends(&mut self.ground),
+                    Timer::Step(number) => node.step_ends(&mut self.ground, number),
                     Timer::Gather(key) => node.gathered(&mut self.ground, key),
                     _ => {}
                 }
@@ -230,6 +232,11 @@ impl World {
             }),
             Kind::KillCoordinator(number) => {
                 if let Some(coordinator) = self.coordinators.get_mut(number).filter(|it| it.up.is_none()) {
+                    // It writes when it starts; whoever looks after it starts it until it can.
+                    if coordinator.hard.full > 0 {
+                        ground.at(ground.now + WATCH, Due::FaultEnds(place));
+                        return Ok(());
+                    }
                     coordinator.start(ground).map_err(unusable)?;
                 }
             }

@@ -84,8 +84,8 @@ fn faults_in_a_row_open_a_breaker_and_a_probe_closes_it() {
         roster.judge(NOW, &key, Some(Verdict::Fault), &settings, 0.0);
         roster.ended(&key, &chain(1), true);
     }
-    assert_eq!(roster.breaker(NOW, NodeId(0)), Some(State::Open));
+    assert_eq!(roster.breaker_of(NodeId(0)).map(|breaker| breaker.state(NOW)), Some(State::Open));
     assert_eq!(place(&mut roster, &chain(1), &[]).map(|key| key.node), Some(other));
     let later = NOW + Duration::from_secs(2);
-    assert_eq!(roster.breaker(later, NodeId(0)), Some(State::HalfOpen));
+    assert_eq!(roster.breaker_of(NodeId(0)).map(|breaker| breaker.state(later)), Some(State::HalfOpen));
 }

@@ -277,7 +277,7 @@ impl Coordinator {
             Timer::Flush => self.flush(ground),
             Timer::Watch => self.watch(ground),
             Timer::Tell => self.tell(ground),
-            Timer::Report | Timer::Dial(_) | Timer::Step | Timer::Gather(_) => {}
+            Timer::Report | Timer::Dial(_) | Timer::Step(_) | Timer::Gather(_) => {}
         }
     }
 }
