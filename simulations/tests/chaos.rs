@@ -30,3 +30,11 @@ fn two_hundred_seeds_keep_what_is_promised() {
     let tally = &summary.tally;
     assert!(tally.migrations > 100 && tally.resyncs > 100 && tally.opened > 30 && tally.unwritten > 50, "{tally:?}");
 }
+
+#[test]
+fn regression_seeds_that_broke_once() {
+    for seed in [1982, 3543, 4849, 7861, 8136] {
+        let outcome = run(&Plan::of(seed), Options::default());
+        assert_eq!(outcome.breach, None, "seed {seed}");
+    }
+}
