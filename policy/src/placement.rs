@@ -200,11 +200,13 @@ fn choose_by(
     let count = claims.count.max(1);
     let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
     let (mut saturated, mut position) = (true, 0u64);
+    // What may be due at one who has nothing cached and is among the best: none while anybody may.
+    let mut ceiling = None;
     for (place, candidate) in asked {
         let cached = yardstick.cached(candidate);
         // Most hold nothing and cost more than the best few in any case.
         let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
-        if hopeless && best.excludes(false, yardstick.floor(candidate)) {
+        if hopeless && ceiling.is_some_and(|ceiling| cost::due(candidate) > ceiling) {
             continue;
         }
         let price = yardstick.price(candidate);
@@ -225,6 +227,7 @@ fn choose_by(
             holder = Some(ranked);
         }
         best.offer(ranked);
+        ceiling = best.bar().map(|cost| yardstick.ceiling(cost));
     }
     let first = best.first()?;
     let mut pinned = false;
@@ -284,6 +287,12 @@ impl Podium {
     fn excludes(&self, behind: bool, key: u64) -> bool {
         let worst = self.places.last().filter(|_| self.places.len() == self.most);
         worst.is_some_and(|worst| (worst.behind, worst.key) < (behind, key))
+    }
+
+    /// What the worst costs, if nobody who costs more has a place.
+    fn bar(&self) -> Option<u64> {
+        let worst = self.places.last().filter(|worst| self.places.len() == self.most && !worst.behind);
+        worst.map(|worst| worst.key)
     }
 
     fn offer(&mut self, ranked: Ranked) {

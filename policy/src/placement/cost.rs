@@ -231,13 +231,14 @@ impl Yardstick {
         }
     }
 
-    /// Less than this, in microseconds, nobody costs who has nothing cached and so much due: what everybody is spared
+    /// Whoever has nothing cached and more due than this costs more than so many microseconds: what everybody is spared
     /// who cannot be among the best.
-    pub(super) fn floor(&self, candidate: &Candidate) -> u64 {
-        let tokens = self.prompt.tokens.0.saturating_add(due(candidate).0) as f64;
-        // Rounded down twice in a price, and floats are not exact: two microseconds cover both.
-        let prefill = (tokens * self.per_token) as u64;
-        (prefill + self.answer.saturating_mul(self.decode.least) / 1_000).saturating_sub(2)
+    pub(super) fn ceiling(&self, cost: u64) -> Tokens {
+        let decode = self.answer.saturating_mul(self.decode.least) / 1_000;
+        // A price is rounded down twice, and floats are not exact: four microseconds and a token cover all.
+        let prefill = cost.saturating_add(4).saturating_sub(decode) as f64;
+        let tokens = (prefill / self.per_token) as u64;
+        Tokens(tokens.saturating_add(1).saturating_sub(self.prompt.tokens.0))
     }
 
     /// Whether so much fits into the free blocks of so many; what fills the whole cache needs all of it.
@@ -285,15 +286,17 @@ fn claimed_prefill(rates: &Rates) -> Claim<u64> {
 
 /// That a sequence adds nothing is fair where a step was measured: some machines decode many as fast as one.
 fn claimed_pace(rates: &Rates) -> Claim<Pace> {
-    match rates.step.saturating_add(rates.sequence) {
-        Duration::ZERO => Claim::Unmeasured,
-        step if step < SHORTEST || step > LONGEST => Claim::Absurd,
-        step => Claim::Measured(Pace { step: nanos(step), sequence: nanos(rates.sequence) }),
+    // In nanoseconds at once: each candidate's is looked at in every decision.
+    let sequence = nanos(rates.sequence);
+    match nanos(rates.step).saturating_add(sequence) {
+        0 => Claim::Unmeasured,
+        step if step < const { nanos(SHORTEST) } || step > const { nanos(LONGEST) } => Claim::Absurd,
+        step => Claim::Measured(Pace { step, sequence }),
     }
 }
 
 /// Prefill that is due there. A queue longer than its card can hold is as long as that: the node is full.
-fn due(candidate: &Candidate) -> Tokens {
+pub(super) fn due(candidate: &Candidate) -> Tokens {
     bounded(candidate.sent.due(bounded(candidate.load.prefill)))
 }
 
@@ -321,6 +324,6 @@ fn micros(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros().into())
 }
 
-fn nanos(span: Duration) -> u64 {
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
+const fn nanos(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos() as u64)
 }

@@ -117,7 +117,7 @@ proptest! {
 proptest::proptest! {
     /// Who is passed over unpriced could not have been among the best.
     #[test]
-    fn nobody_costs_less_than_the_floor(
+    fn whoever_has_more_due_than_the_ceiling_costs_more(
         tokens in 1u64..200_000, prefill in 0u64..1_000_000, fresh in 0u64..100_000, running in 0u32..300,
         rate in 0u32..2_000_000, other in 1u32..100_000, step in 0u64..200_000, sequence in 0u64..5_000, answer in 0u64..5_000,
     ) {
@@ -131,6 +131,7 @@ proptest::proptest! {
         let peer = Candidate { rates: Rates { prefill: other, ..node(2).rates }, ..node(2) };
         let prompt = Prompt { answer: Tokens(answer), ..prompt(tokens) };
         let yardstick = Yardstick::new(&prompt, &Claims::of(&[candidate, peer]), &settings(Policy::Prefix));
-        proptest::prop_assert!(yardstick.floor(&candidate) <= yardstick.price(&candidate).total());
+        let (due, ceiling) = (cost::due(&candidate), yardstick.ceiling(yardstick.price(&candidate).total()));
+        proptest::prop_assert!(due <= ceiling, "{due} is due, at most {ceiling}");
     }
 }
