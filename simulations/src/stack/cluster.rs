@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actors::guarded::Guarded;
 use actors::mock::bundle;
-use actors::node::{Among, Dialer};
+use actors::node::{Among, DIAL, Dialer};
 use actors::simulated::{Coordinator, Host, HostOptions, question};
 use policy::restart::Jitter;
 use protocol::answer::NodeState;
@@ -50,7 +50,8 @@ impl Dialer for Road {
 
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
         Box::pin(async {
-            let [near, far] = self.network.connect(self.node, self.coordinator).await?;
+            let connecting = timeout(DIAL, self.network.connect(self.node, self.coordinator)).await;
+            let [near, far] = connecting.map_err(|_| "the coordinator does not answer".to_owned())??;
             let there = self.seats.lock().get(&self.coordinator).cloned();
             there.ok_or("nobody is there")?.serve(far, self.node);
             Ok(near)

@@ -208,6 +208,7 @@ pub(super) async fn at_the_end(cluster: &Cluster) -> Result<(), Breach> {
         engine_is_free(&host.worker.report().load).map_err(of)?;
     }
     for (number, coordinator) in cluster.coordinators() {
+        coordinator.kept().map_err(|breach| Breach::harness(breach).with(format!("coordinator-{number}")))?;
         no_reservation(coordinator.directory.sent()).map_err(|breach| breach.with(format!("coordinator-{number}")))?;
         let jam = coordinator.shared.waiting.jam("mock");
         within_bound(jam.requests, 0)
