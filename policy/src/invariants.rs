@@ -10,7 +10,9 @@ pub mod accounts;
 pub mod breakers;
 pub mod ends;
 pub mod index;
+pub mod order;
 pub mod owners;
+pub mod pages;
 pub mod queues;
 pub mod retries;
 pub mod spending;
@@ -39,11 +41,15 @@ pub enum Invariant {
     QueuesBounded,
     /// Retries are within their share.
     RetriesBounded,
+    /// The pieces of an answer come in their order.
+    InOrder,
+    /// An engine without jobs holds no pages.
+    PagesFree,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::TokensOnce,
         Self::EndsOnce,
         Self::WithinBudget,
@@ -54,6 +60,8 @@ impl Invariant {
         Self::OneProbe,
         Self::QueuesBounded,
         Self::RetriesBounded,
+        Self::InOrder,
+        Self::PagesFree,
     ];
 
     /// For metrics and people.
@@ -69,6 +77,8 @@ impl Invariant {
             Self::OneProbe => "one_probe",
             Self::QueuesBounded => "queues_bounded",
             Self::RetriesBounded => "retries_bounded",
+            Self::InOrder => "in_order",
+            Self::PagesFree => "pages_free",
         }
     }
 }
@@ -87,6 +97,12 @@ impl Breach {
     /// Of a property.
     pub fn new(invariant: Invariant, what: impl Into<String>) -> Self {
         Self { invariant, what: what.into() }
+    }
+
+    /// Likewise, of whom it is said.
+    #[must_use]
+    pub fn of(self, whom: impl std::fmt::Display) -> Self {
+        Self { what: format!("{whom}: {}", self.what), ..self }
     }
 }
 

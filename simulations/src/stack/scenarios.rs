@@ -81,7 +81,7 @@ async fn in_the_middle(cluster: &mut Cluster, least: usize, most: usize) -> Resu
     let tokens = least + (cluster.draw() * (most - least) as f64) as usize;
     let first = cluster.client(0)?;
     first.has(tokens).await;
-    first.node().ok_or_else(|| Breach::new("progress", "the first answer has not begun"))
+    first.node().ok_or_else(|| Breach::scenario("progress", "the first answer has not begun"))
 }
 
 /// Every client from this one on has its whole answer, and none has waited for longer than `silence` between two words.
