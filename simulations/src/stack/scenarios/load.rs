@@ -10,7 +10,7 @@ use protocol::answer::ErrorKind;
 use protocol::config::Config;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{HEALED, MOVED, all_done, all_serve, ask_all, start};
+use super::{HEALED, MOVED, all_begun, all_done, all_serve, ask_all, start};
 use crate::stack::client::Question;
 use crate::stack::engine::Machine;
 use crate::stack::oracle::{Breach, nothing_sent};
@@ -62,7 +62,8 @@ async fn rolling_restart(cluster: &mut Cluster) -> Result<(), Breach> {
         cluster.ready(1, 3, HEALED).await?;
     }
     cluster.over(HEALED).await?;
-    all_done(cluster, 0, Duration::from_secs(1))
+    all_done(cluster, 0, Duration::from_secs(1))?;
+    all_begun(cluster, 0, Duration::from_secs(1))
 }
 
 /// A model that two nodes of which hold eight requests each.

@@ -8,7 +8,7 @@ use protocol::config::Config;
 use protocol::units::Blocks;
 use tokio::time::sleep;
 
-use super::{HEALED, MOVED, all_done, all_serve, ask_all, ask_steadily, in_the_middle, start};
+use super::{HEALED, MOVED, SOON, all_begun, all_done, all_serve, ask_all, ask_steadily, in_the_middle, start};
 use crate::stack::engine::Machine;
 use crate::stack::oracle::{Breach, check_index};
 use crate::stack::{Cluster, Scenario};
@@ -65,6 +65,7 @@ async fn coordinator_restarts(cluster: &mut Cluster) -> Result<(), Breach> {
     sleep(Duration::from_millis(500)).await;
     cluster.over(HEALED).await?;
     all_done(cluster, from, MOVED)?;
+    all_begun(cluster, from, SOON)?;
     sleep(Duration::from_millis(50)).await;
     let mut held = Blocks::ZERO;
     for (_, host) in cluster.hosts() {
