@@ -108,7 +108,7 @@ fn an_answer_has_one_order() {
 fn pages_and_texts_are_looked_at() {
     let load = Load::default();
     assert_eq!(pages::pages_free(&load), Ok(()));
-    let used = Load { blocks_used: Blocks(1), ..load.clone() };
+    let used = Load { blocks_used: Blocks(1), ..load };
     assert_eq!(breach(pages::pages_free(&used)), Invariant::PagesFree);
     assert_eq!(breach(pages::pages_free(&Load { waiting: 1, ..load })), Invariant::PagesFree);
     assert_eq!(tokens::text_once("ab", "abc", false), Ok(()));
