@@ -155,6 +155,7 @@ impl Accounts {
     ///
     /// # Errors
     /// As for [`Accounts::open`].
+    #[cfg(feature = "simulated")]
     pub fn open_at_once(
         store: Arc<dyn Store>,
         clock: WallClock,

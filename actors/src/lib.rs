@@ -6,6 +6,7 @@ pub mod guarded;
 pub mod mock;
 pub mod node;
 pub mod promises;
+#[cfg(feature = "simulated")]
 pub mod simulated;
 pub mod supervisor;
 pub mod tree;

@@ -11,7 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use policy::restart::Backoff;
+use policy::restart::{Backoff, Intensity};
+use protocol::config::Config;
 use protocol::engine::HASHING;
 use protocol::ids::{Incarnation, NodeId};
 use protocol::message::{Hello, OrderAction, Report, Role, Submit};
@@ -46,6 +47,18 @@ pub trait Dialer: Send + Sync + 'static {
 
     /// Connects; the error is for the log.
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>>;
+}
+
+/// How long one try to reach a coordinator may take: one that comes back is noticed sooner by a new try than by an old
+/// one, whose packets are repeated ever more rarely.
+pub const DIAL: Duration = Duration::from_secs(1);
+
+/// How long is waited between two tries to reach a coordinator: never as long as between restarts of what fails, for a
+/// coordinator that comes back decides blindly until it knows its nodes.
+pub fn redial(config: &Config) -> Backoff {
+    let backoff = Intensity::from(&config.supervision).backoff;
+    let longest = config.wire.redial.0;
+    Backoff { first: backoff.first.min(longest), longest }
 }
 
 /// How long the last words of streams that are ended may take.
@@ -340,3 +353,6 @@ impl Shared {
         *self.stage.borrow() != Stage::Serving
     }
 }
+
+#[cfg(test)]
+mod tests;

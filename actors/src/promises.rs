@@ -1,7 +1,8 @@
 //! What must hold, looked at while the cluster runs: the predicates of [`policy::invariants`], where they are cheap.
 //!
 //! Rules: a breach counts once in `troupe_invariant_breaches_total{invariant}` and is logged once, until it holds again.
-//! Nothing is stopped: a breach is a bug, and whoever sees it must be told before it costs more.
+//! Nothing is stopped: a breach is a bug, and whoever sees it must be told before it costs more. The last one is kept,
+//! for those who want none at all.
 
 use std::collections::BTreeSet;
 
@@ -14,22 +15,29 @@ const BREACHES: &str = "troupe_invariant_breaches_total";
 /// What does not hold now, and where.
 #[derive(Debug, Default)]
 pub struct Promises {
-    broken: Guarded<BTreeSet<(Invariant, String)>>,
+    state: Guarded<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    broken: BTreeSet<(Invariant, String)>,
+    last: Option<Breach>,
 }
 
 impl Promises {
     /// Somebody has looked whether a property holds at a place.
     pub fn look(&self, invariant: Invariant, place: &str, held: Result<(), Breach>) {
-        let mut broken = self.broken.lock();
+        let mut state = self.state.lock();
         match held {
-            Ok(()) if broken.is_empty() => {}
+            Ok(()) if state.broken.is_empty() => {}
             Ok(()) => {
-                broken.remove(&(invariant, place.to_owned()));
+                state.broken.remove(&(invariant, place.to_owned()));
             }
             Err(breach) => {
-                if broken.insert((invariant, place.to_owned())) {
+                if state.broken.insert((invariant, place.to_owned())) {
                     metrics::counter!(BREACHES, "invariant" => breach.invariant.as_str()).increment(1);
                     tracing::error!("a promise is broken at {place}, which is a bug: {breach}");
+                    state.last = Some(breach);
                 }
             }
         }
@@ -37,7 +45,15 @@ impl Promises {
 
     /// How many do not hold now.
     pub fn broken(&self) -> usize {
-        self.broken.lock().len()
+        self.state.lock().broken.len()
+    }
+
+    /// All have held, whenever somebody looked.
+    ///
+    /// # Errors
+    /// The last one that did not, though it may hold again.
+    pub fn kept(&self) -> Result<(), Breach> {
+        self.state.lock().last.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -51,7 +67,7 @@ mod tests {
         let promises = Promises::default();
         let look = |open| promises.look(Invariant::Owned, "m", owned("jobs", open, 1));
         look(1);
-        assert_eq!(promises.broken(), 0);
+        assert_eq!((promises.broken(), promises.kept()), (0, Ok(())));
         look(2);
         look(3);
         assert_eq!(promises.broken(), 1);
@@ -59,5 +75,7 @@ mod tests {
         assert_eq!(promises.broken(), 2);
         look(0);
         assert_eq!(promises.broken(), 1);
+        promises.look(Invariant::Owned, "other", Ok(()));
+        assert_eq!((promises.broken(), promises.kept()), (0, owned("jobs", 2, 1)), "it is not forgotten");
     }
 }

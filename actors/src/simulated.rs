@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use policy::restart::{Backoff, Intensity};
+use policy::restart::Intensity;
+use protocol::config::Config;
 use ractor::{Actor, ActorRef, SpawnErr};
 
 use crate::supervisor::{ChildSpec, Supervisor, SupervisorArgs, SupervisorMsg};
@@ -21,12 +22,9 @@ pub use answer::Whole;
 pub use coordinator::{Coordinator, question};
 pub use host::{Host, HostOptions, NotStarted};
 
-/// Waits between tries to connect, and between restarts.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
-
 /// A supervisor of one child.
-async fn supervise(child: ChildSpec, seed: u64) -> Result<ActorRef<SupervisorMsg>, SpawnErr> {
-    let intensity = Intensity { max_restarts: 3, within: Duration::from_secs(60), backoff: BACKOFF };
+async fn supervise(config: &Config, child: ChildSpec, seed: u64) -> Result<ActorRef<SupervisorMsg>, SpawnErr> {
+    let intensity = Intensity::from(&config.supervision);
     let args = SupervisorArgs { intensity, children: vec![child], seed, grace: Duration::from_secs(5) };
     Supervisor::spawn(None, Supervisor, args).await.map(|(supervisor, _)| supervisor)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use actors::node::Dialer;
+use actors::node::{DIAL, Dialer};
 use policy::restart::{Backoff, Jitter};
 use protocol::ids::NodeId;
 use tokio::time::timeout;
@@ -113,10 +113,6 @@ pub(crate) struct QuicDialer {
     pub(crate) dialler: Dialler,
     pub(crate) credentials: Arc<Credentials>,
 }
-
-/// How long one try to reach a coordinator may take: one that comes back is noticed sooner by a new try than by an old
-/// one, whose packets are repeated ever more rarely.
-const DIAL: Duration = Duration::from_secs(1);
 
 impl Dialer for QuicDialer {
     fn address(&self) -> &str {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::node::{Node, NodeSettings, NotServed};
+use actors::node::{Node, NodeSettings, NotServed, redial};
 use actors::tree::{Branch, look};
 use actors::worker::WorkerHandle;
-use policy::restart::{Backoff, Intensity};
+use policy::restart::Intensity;
 use protocol::config::Config;
 use protocol::ids::NodeId;
 use tokio::sync::{mpsc, watch};
@@ -192,33 +192,10 @@ async fn node(
     Ok(Node::new(settings, handles).await?)
 }
 
-/// How long is waited between two tries to reach a coordinator: never as long as between restarts of what fails, for a
-/// coordinator that comes back decides blindly until it knows its nodes.
-fn redial(config: &Config) -> Backoff {
-    let backoff = Intensity::from(&config.supervision).backoff;
-    let longest = config.wire.redial.0;
-    Backoff { first: backoff.first.min(longest), longest }
-}
-
 /// What the machine is called.
 fn host(id: NodeId) -> String {
     let name =
         std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
     let name: String = name.unwrap_or_default().trim().chars().take(64).collect();
     if name.is_empty() { format!("node-{id}") } else { name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_never_waits_long_before_it_dials_again() {
-        let mut config = Config::default();
-        assert_eq!(redial(&config).longest, Duration::from_millis(500));
-        config.wire.redial = protocol::units::Span(Duration::from_millis(20));
-        let short = redial(&config);
-        assert_eq!((short.first, short.longest), (short.longest, Duration::from_millis(20)));
-        assert!((0..64).all(|attempt| short.full_jitter(attempt, 0.999) <= short.longest));
-    }
 }

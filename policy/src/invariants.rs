@@ -10,7 +10,9 @@ pub mod accounts;
 pub mod breakers;
 pub mod ends;
 pub mod index;
+pub mod order;
 pub mod owners;
+pub mod pages;
 pub mod queues;
 pub mod retries;
 pub mod spending;
@@ -41,11 +43,15 @@ pub enum Invariant {
     RetriesBounded,
     /// When all is well, whoever asks is served.
     Served,
+    /// The pieces of an answer come in their order.
+    InOrder,
+    /// An engine without jobs holds no pages.
+    PagesFree,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::TokensOnce,
         Self::EndsOnce,
         Self::WithinBudget,
@@ -57,6 +63,8 @@ impl Invariant {
         Self::QueuesBounded,
         Self::RetriesBounded,
         Self::Served,
+        Self::InOrder,
+        Self::PagesFree,
     ];
 
     /// For metrics and people.
@@ -73,6 +81,8 @@ impl Invariant {
             Self::QueuesBounded => "queues_bounded",
             Self::RetriesBounded => "retries_bounded",
             Self::Served => "served",
+            Self::InOrder => "in_order",
+            Self::PagesFree => "pages_free",
         }
     }
 }
@@ -91,6 +101,12 @@ impl Breach {
     /// Of a property.
     pub fn new(invariant: Invariant, what: impl Into<String>) -> Self {
         Self { invariant, what: what.into() }
+    }
+
+    /// Likewise, of whom it is said.
+    #[must_use]
+    pub fn of(self, whom: impl std::fmt::Display) -> Self {
+        Self { what: format!("{whom}: {}", self.what), ..self }
     }
 }
 

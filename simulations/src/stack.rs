@@ -95,12 +95,12 @@ impl std::error::Error for Failed {}
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Passed, Box<Failed>> {
     let failed = |breach, journal| Box::new(Failed { scenario: scenario.name, seed, breach, journal });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error| failed(Breach::new("harness", error.to_string()), Vec::new()))?;
+    let runtime = runtime.map_err(|error| failed(Breach::harness(error.to_string()), Vec::new()))?;
     runtime.block_on(async {
         let mut cluster = Cluster::new(seed);
         let outcome = match tokio::time::timeout(LONGEST, whole(scenario, &mut cluster).boxed()).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Breach::new("progress", format!("it has not come to its end within {LONGEST:?}"))),
+            Err(_) => Err(Breach::scenario("progress", format!("it has not come to its end within {LONGEST:?}"))),
         };
         let (journal, took, requests) = (cluster.journal.entries(), cluster.journal.now(), cluster.asked());
         outcome.map(|()| Passed { journal: journal.clone(), took, requests }).map_err(|breach| failed(breach, journal))

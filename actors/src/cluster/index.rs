@@ -5,6 +5,7 @@
 //! per model: batches are small, and a look-up waits for one at most. It is soft: lost with the process, and
 //! whole again as soon as the nodes have told what they hold.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +13,9 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use metrics::{Counter, counter, gauge};
 use policy::index::{Index, Outcome};
-use protocol::cache::CacheBatch;
+use policy::invariants::Breach;
+use policy::invariants::index::index_whole;
+use protocol::cache::{BlockKey, CacheBatch};
 use protocol::engine::{BlockHash, Card};
 use protocol::ids::NodeId;
 use protocol::units::Blocks;
@@ -31,7 +34,7 @@ pub struct PrefixIndex {
 struct Model {
     index: Index,
     /// By which link each node is here: of two links of one node the newer counts.
-    links: std::collections::BTreeMap<NodeId, u64>,
+    links: BTreeMap<NodeId, u64>,
 }
 
 /// A node's place in the index; to drop it is to forget what the node holds.
@@ -61,6 +64,17 @@ impl PrefixIndex {
     /// Blocks that nodes hold of a model, each counted for every node that has it.
     pub fn held(&self, model: &str) -> Blocks {
         self.models.get(model).map_or(Blocks::ZERO, |model| model.index.held())
+    }
+
+    /// What is known of a node's cache is what it holds.
+    ///
+    /// # Errors
+    /// It is not, or nothing is known.
+    pub fn check(&self, model: &str, node: NodeId, held: &BTreeSet<BlockKey>) -> Result<(), Breach> {
+        match self.models.get(model) {
+            Some(model) => index_whole(&model.index, node, held),
+            None => index_whole(&Index::default(), node, held),
+        }
     }
 
     /// Sets the gauges. Looks at every model: to be called now and then.

@@ -213,6 +213,11 @@ impl Waiting {
         }
     }
 
+    /// What must hold of the queues.
+    pub fn promises(&self) -> &Promises {
+        &self.inner.promises
+    }
+
     /// How a model's queue is.
     pub fn jam(&self, model: &str) -> Jam {
         let now = self.inner.clock.now();

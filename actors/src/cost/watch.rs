@@ -9,6 +9,7 @@ use protocol::units::UnixMillis;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Accounts;
+use crate::promises::Promises;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ impl Accounts {
         loop {
             tokio::select! {
                 biased;
+                // First, and harmless there: it is not due again for an hour. A store so slow that looks are always due
+                // would keep it from its turn for ever if they came first.
                 _ = folds.tick() => self.fold(keep).await,
                 _ = ticks.tick() => {
                     self.shared.metrics.budgets(&self.budgets());
@@ -36,6 +39,11 @@ impl Accounts {
                 }
             }
         }
+    }
+
+    /// What must hold of budgets.
+    pub fn promises(&self) -> &Promises {
+        &self.shared.promises
     }
 
     /// Looks whether every budget holds what it may.

@@ -1,5 +1,7 @@
 //! An answer as a client gathers it.
 
+use policy::invariants::Breach;
+use policy::invariants::order::Order;
 use protocol::answer::{Answer, FinishReason, JobError, Started, TokenText, Usage};
 
 /// All of an answer that has come so far.
@@ -17,6 +19,7 @@ pub struct Whole {
     pub usage: Option<Usage>,
     /// Why it failed.
     pub error: Option<JobError>,
+    order: Order,
 }
 
 impl Whole {
@@ -26,6 +29,7 @@ impl Whole {
             texts: vec![String::new(); choices],
             logprobs: vec![Vec::new(); choices],
             reasons: vec![None; choices],
+            order: Order::of(choices),
             ..Self::default()
         }
     }
@@ -33,42 +37,25 @@ impl Whole {
     /// Takes a piece in.
     ///
     /// # Errors
-    /// It cannot come here: said twice, after the end, or of a choice that was not asked for.
-    pub fn take(&mut self, piece: Answer) -> Result<(), String> {
-        if self.ended() {
-            return Err(format!("{piece:?} came after the end"));
-        }
-        let (twice, unknown) =
-            (|what: &str| format!("it {what} twice"), |choice| format!("there is no choice {choice}"));
+    /// It cannot come here.
+    pub fn take(&mut self, piece: Answer) -> Result<(), Breach> {
+        self.order.in_order(&piece)?;
         match piece {
-            Answer::Started(started) => match self.started.replace(started) {
-                None => Ok(()),
-                Some(_) => Err(twice("started")),
-            },
+            Answer::Started(started) => self.started = Some(started),
             Answer::Delta(delta) => {
                 let at = delta.choice as usize;
-                let (text, logprobs) =
-                    self.texts.get_mut(at).zip(self.logprobs.get_mut(at)).ok_or_else(|| unknown(delta.choice))?;
-                text.push_str(&delta.text);
-                logprobs.extend(delta.logprobs);
-                Ok(())
-            }
-            Answer::Finished { choice, reason } => {
-                let place = self.reasons.get_mut(choice as usize).ok_or_else(|| unknown(choice))?;
-                match place.replace(reason) {
-                    None => Ok(()),
-                    Some(_) => Err(twice("finished")),
+                if let Some((text, logprobs)) = self.texts.get_mut(at).zip(self.logprobs.get_mut(at)) {
+                    text.push_str(&delta.text);
+                    logprobs.extend(delta.logprobs);
                 }
             }
-            Answer::Done { usage } => {
-                self.usage = Some(usage);
-                Ok(())
+            Answer::Finished { choice, reason } => {
+                self.reasons.iter_mut().skip(choice as usize).take(1).for_each(|place| *place = Some(reason));
             }
-            Answer::Failed(error) => {
-                self.error = Some(error);
-                Ok(())
-            }
+            Answer::Done { usage } => self.usage = Some(usage),
+            Answer::Failed(error) => self.error = Some(error),
         }
+        Ok(())
     }
 
     /// Whether its last piece has come.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::invariants::Breach;
 use protocol::answer::Answer;
 use protocol::config::Config;
 use protocol::engine::BlockHash;
@@ -32,8 +33,6 @@ use crate::supervisor::{SupervisorMsg, looped};
 const SWEEP: Duration = Duration::from_millis(100);
 /// Pieces on their way to a client.
 const PIECES: usize = 64;
-/// How long a node may take to say hello.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A coordinator's inside.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub struct Coordinator {
     pub degrading: Arc<Degrading>,
     /// What requests share.
     pub shared: Shared,
+    patience: Duration,
     texts: Arc<Texts>,
     hub: ActorRef<Work>,
     looks: ActorRef<SupervisorMsg>,
@@ -61,18 +61,13 @@ impl Coordinator {
         let directory = Directory::with(Clock::start(), config, config.coordinator.max_nodes, Arc::clone(&index) as _);
         let waiting = Arc::new(Waiting::new((&config.queue).into(), config.queue.patience.0));
         let degrading = Arc::new(Degrading::new(config.degrade.enabled.then(|| (&config.degrade).into())));
-        let (swept, queues, ladders) = (Arc::clone(&directory), Arc::clone(&waiting), Arc::clone(&degrading));
-        let health = looped("health", move || {
-            let (directory, waiting, degrading) = (Arc::clone(&swept), Arc::clone(&queues), Arc::clone(&ladders));
-            Box::pin(async move {
-                let mut ticks = tokio::time::interval(SWEEP);
-                loop {
-                    ticks.tick().await;
-                    directory.sweep();
-                    degrading.tick(&directory, &waiting);
-                }
-            })
-        });
+        let looks = Looks {
+            directory: Arc::clone(&directory),
+            index: Arc::clone(&index),
+            waiting: Arc::clone(&waiting),
+            degrading: Arc::clone(&degrading),
+        };
+        let health = looped("health", move || Box::pin(looks.clone().sweep()));
         let shared = Shared {
             directory: Arc::clone(&directory),
             waiting,
@@ -82,17 +77,27 @@ impl Coordinator {
             recent: Arc::default(),
         };
         let (hub, _) = Hub::spawn(None, Hub, ()).await?;
-        let looks = supervise(health, 0).await?;
-        Ok(Arc::new(Self { directory, index, degrading, shared, texts: Arc::default(), hub, looks }))
+        let looks = supervise(config, health, 0).await?;
+        let (patience, texts) = (config.wire.handshake.0, Arc::default());
+        Ok(Arc::new(Self { directory, index, degrading, shared, patience, texts, hub, looks }))
     }
 
     /// Serves a node that has connected.
     pub fn serve(&self, connection: Arc<dyn Connection>, node: NodeId) {
-        let settings = LinkSettings { cluster: ClusterId(1), patience: PATIENCE, index: Arc::clone(&self.index) };
+        let settings = LinkSettings { cluster: ClusterId(1), patience: self.patience, index: Arc::clone(&self.index) };
         let (directory, texts) = (Arc::clone(&self.directory), Arc::clone(&self.texts));
         let future = async move { drop(serve(connection, node, settings, directory, texts).await) };
         // Dropped with the hub, it is a connection that is closed.
         drop(self.hub.cast(Work { name: "link", future: Box::pin(future) }));
+    }
+
+    /// What must hold of its nodes and queues has held, whenever it looked.
+    ///
+    /// # Errors
+    /// Something has not.
+    pub fn kept(&self) -> Result<(), Breach> {
+        self.directory.promises().kept()?;
+        self.shared.waiting.promises().kept()
     }
 
     /// Runs a request; what comes of it. Nothing comes if the coordinator is gone.
@@ -110,6 +115,30 @@ impl Coordinator {
     pub fn kill(&self) {
         self.hub.kill();
         self.looks.kill();
+    }
+}
+
+/// What is looked at several times a second, as far as it is there.
+#[derive(Clone)]
+struct Looks {
+    directory: Arc<Directory>,
+    index: Arc<PrefixIndex>,
+    waiting: Arc<Waiting>,
+    degrading: Arc<Degrading>,
+}
+
+impl Looks {
+    /// Looks, for ever.
+    async fn sweep(self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        loop {
+            ticks.tick().await;
+            self.directory.sweep();
+            self.directory.measure();
+            self.index.measure();
+            self.waiting.measure();
+            self.degrading.tick(&self.directory, &self.waiting);
+        }
     }
 }
 

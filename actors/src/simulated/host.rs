@@ -1,23 +1,20 @@
 //! A node of which every part runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use protocol::config::Config;
 use protocol::engine::Engine;
 use protocol::ids::{Incarnation, NodeId};
 use ractor::{ActorRef, ActorStatus, SpawnErr};
 
-use super::{BACKOFF, supervise};
+use super::supervise;
 use crate::mock::bundle;
-use crate::node::{Among, Dialer, Node, NodeSettings, NotServed};
+use crate::node::{Among, Dialer, Node, NodeSettings, NotServed, redial};
 use crate::supervisor::SupervisorMsg;
 use crate::worker::{Drive, Loaded, WorkerHandle, WorkerMetrics, worker};
 
-/// Streams that it serves at once.
+/// Streams that it serves at once: few, so that simulations come to the bound.
 const STREAMS: usize = 64;
-/// How long a coordinator may take to say what is due.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A node that could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
@@ -60,7 +57,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts it, with a link to each of these; `engine` makes its engines, at first and after every failure.
+    /// Starts it with default settings and a link to each of these; `engine` makes its engines, at first and after every failure.
     ///
     /// # Errors
     /// It could not be started.
@@ -71,24 +68,25 @@ impl Host {
         dialers: Vec<Arc<dyn Dialer>>,
     ) -> Result<Self, NotStarted> {
         let HostOptions { id, incarnation, seed } = options;
+        let config = Config::default();
         let factory = move || Ok(Loaded { engine: engine(), bundle: bundle() });
         let (worker, child) = worker("mock", Arc::new(factory), Drive::Task, WorkerMetrics::none());
-        let mut trees = vec![supervise(child, seed).await?];
+        let mut trees = vec![supervise(&config, child, seed).await?];
         let settings = NodeSettings {
             id,
             name: format!("node-{}", id.0),
             incarnation,
             build: "simulated".to_owned(),
             streams: STREAMS,
-            patience: PATIENCE,
-            backoff: BACKOFF,
+            patience: config.wire.handshake.0,
+            backoff: redial(&config),
             seed,
         };
         let name = settings.name.clone();
         let node = Node::new(settings, vec![worker.clone()]).await?;
         node.stand_among(among(&node));
         for dialer in dialers {
-            trees.push(supervise(node.link(dialer), seed).await?);
+            trees.push(supervise(&config, node.link(dialer), seed).await?);
         }
         Ok(Self { name, worker, node, trees })
     }

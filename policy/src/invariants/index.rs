@@ -25,3 +25,15 @@ pub fn index_true(index: &Index, node: NodeId, held: &BTreeSet<BlockKey>) -> Res
         )
     })
 }
+
+/// Likewise, and the index knows the node, unless it has stopped to believe it: for when a node has been connected and
+/// heard for long enough to be known.
+///
+/// # Errors
+/// It does not, or is not.
+pub fn index_whole(index: &Index, node: NodeId, held: &BTreeSet<BlockKey>) -> Result<(), Breach> {
+    index_true(index, node, held)?;
+    holds(Invariant::IndexTrue, index.knows(node) || !index.believes(node), || {
+        format!("node {node} holds {} blocks, and what it holds is not known", held.len())
+    })
+}

@@ -1,7 +1,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use protocol::answer::{Answer, Delta, ErrorKind, FinishReason, JobError, Started, Usage};
 use protocol::cache::{BlockKey, CacheBatch, CacheChange};
+use protocol::engine::Load;
 use protocol::ids::{NodeId, TokenId};
 use protocol::units::{Blocks, Nanos};
 
@@ -66,10 +68,51 @@ fn an_index_is_true_or_knows_that_it_is_not() {
     index.join(node, Blocks(8));
     let held = |keys: &[u64]| keys.iter().copied().map(BlockKey).collect::<BTreeSet<_>>();
     assert_eq!(index::index_true(&index, node, &held(&[1])), Ok(()), "it knows nothing, and says so");
+    assert_eq!(breach(index::index_whole(&index, node, &held(&[1]))), Invariant::IndexTrue);
     let changes = vec![CacheChange::Cleared, CacheChange::Stored(vec![BlockKey(1), BlockKey(2)])];
     index.apply(node, &CacheBatch { model: "m".into(), epoch: 1, sequence: 0, changes });
     assert_eq!(index::index_true(&index, node, &held(&[1, 2])), Ok(()));
+    assert_eq!(index::index_whole(&index, node, &held(&[1, 2])), Ok(()));
     for other in [held(&[1]), held(&[1, 2, 3]), held(&[1, 3])] {
         assert_eq!(breach(index::index_true(&index, node, &other)), Invariant::IndexTrue);
+    }
+}
+
+#[test]
+fn an_answer_has_one_order() {
+    let piece = |what: &str| match what {
+        "started" => Answer::Started(Started::default()),
+        "text" => Answer::Delta(Delta { choice: 1, text: "a".into(), logprobs: Vec::new(), calls: Vec::new() }),
+        "0" | "1" | "2" => Answer::Finished { choice: what.parse().unwrap(), reason: FinishReason::Stop },
+        "done" => Answer::Done { usage: Usage::default() },
+        _ => Answer::Failed(JobError::new(ErrorKind::Timeout, "late")),
+    };
+    let run = |all: &str| {
+        let mut order = order::Order::of(2);
+        all.split(' ').try_for_each(|what| order.in_order(&piece(what)))
+    };
+    for fine in ["started text text 1 0 done", "started text failed", "failed", "started 0 text"] {
+        assert_eq!(run(fine), Ok(()), "{fine}");
+    }
+    for wrong in
+        ["text", "0", "started started", "started 1 text", "started 1 1", "started 2", "started 0 done", "done"]
+    {
+        assert_eq!(breach(run(wrong)), Invariant::InOrder, "{wrong}");
+    }
+    for late in ["started 0 1 done failed", "failed done", "failed started"] {
+        assert_eq!(breach(run(late)), Invariant::InOrder, "{late}");
+    }
+}
+
+#[test]
+fn pages_and_texts_are_looked_at() {
+    let load = Load::default();
+    assert_eq!(pages::pages_free(&load), Ok(()));
+    let used = Load { blocks_used: Blocks(1), ..load };
+    assert_eq!(breach(pages::pages_free(&used)), Invariant::PagesFree);
+    assert_eq!(breach(pages::pages_free(&Load { waiting: 1, ..load })), Invariant::PagesFree);
+    assert_eq!(tokens::text_once("ab", "abc", false), Ok(()));
+    for (heard, complete) in [("ab", true), ("abb", false), ("abcd", false)] {
+        assert_eq!(breach(tokens::text_once(heard, "abc", complete)), Invariant::TokensOnce);
     }
 }

@@ -21,3 +21,12 @@ pub fn tokens_once(heard: &[TokenId], wanted: &[TokenId], complete: bool) -> Res
         )
     })
 }
+
+/// Likewise of the text that tokens made.
+///
+/// # Errors
+/// It is not.
+pub fn text_once(heard: &str, wanted: &str, complete: bool) -> Result<(), Breach> {
+    let whole = wanted.starts_with(heard) && (!complete || heard.len() == wanted.len());
+    holds(Invariant::TokensOnce, whole, || format!("{heard:?} came, {wanted:?} was due"))
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actors::cluster::degrading::Degrading;
 use actors::simulated::Whole;
 use actors::watch;
+use policy::invariants::Breach;
 use protocol::answer::{Answer, JobError};
 use protocol::ids::TokenId;
 use protocol::job::{Class, Sampling};
@@ -72,7 +73,7 @@ pub struct Seen {
     /// Pieces that said that it is over.
     pub ends: u32,
     /// What came that must not.
-    pub wrong: Option<String>,
+    pub wrong: Option<Breach>,
     /// The way is closed: nothing more can come.
     pub closed: bool,
     /// The longest time without a word, after the first.
@@ -118,11 +119,6 @@ impl Client {
     /// How it stands.
     pub fn seen(&self) -> Seen {
         self.seen.borrow().clone()
-    }
-
-    /// Tokens that it has read.
-    pub fn tokens(&self) -> usize {
-        self.seen.borrow().whole.logprobs.first().map_or(0, Vec::len)
     }
 
     /// The node that began its answer.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use actors::guarded::Guarded;
 use actors::mock::bundle;
-use actors::node::{Among, Dialer};
+use actors::node::{Among, DIAL, Dialer};
 use actors::simulated::{Coordinator, Host, HostOptions, question};
+use policy::invariants::Invariant;
 use policy::restart::Jitter;
 use protocol::answer::NodeState;
 use protocol::config::Config;
@@ -50,7 +51,8 @@ impl Dialer for Road {
 
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
         Box::pin(async {
-            let [near, far] = self.network.connect(self.node, self.coordinator).await?;
+            let connecting = timeout(DIAL, self.network.connect(self.node, self.coordinator)).await;
+            let [near, far] = connecting.map_err(|_| "the coordinator does not answer".to_owned())??;
             let there = self.seats.lock().get(&self.coordinator).cloned();
             there.ok_or("nobody is there")?.serve(far, self.node);
             Ok(near)
@@ -105,11 +107,6 @@ impl Cluster {
             nodes: BTreeMap::new(),
             clients: Vec::new(),
         }
-    }
-
-    /// The seed of all that is left to chance.
-    pub fn seed(&self) -> u64 {
-        self.seed
     }
 
     /// A number in [0, 1).
@@ -171,7 +168,7 @@ impl Cluster {
     /// # Errors
     /// It cannot be started, or is not known.
     pub async fn start_node(&mut self, number: u64) -> Result<(), Breach> {
-        let seat = self.nodes.get_mut(&number).ok_or_else(|| Breach::new("harness", format!("no node {number}")))?;
+        let seat = self.nodes.get_mut(&number).ok_or_else(|| Breach::harness(format!("no node {number}")))?;
         seat.starts += 1;
         self.network.up(Place::Node(number));
         let road = |coordinator: &u64| -> Arc<dyn Dialer> {
@@ -232,12 +229,7 @@ impl Cluster {
     /// It is not there.
     pub fn at(&self, number: u64) -> Result<Arc<Coordinator>, Breach> {
         let found = self.seats.lock().get(&number).cloned();
-        found.ok_or_else(|| Breach::new("harness", format!("coordinator-{number} is not there")))
-    }
-
-    /// The settings of a coordinator.
-    pub fn config(&self, number: u64) -> Config {
-        self.configs.get(&number).cloned().unwrap_or_default()
+        found.ok_or_else(|| Breach::harness(format!("coordinator-{number} is not there")))
     }
 
     /// The nodes that run.
@@ -280,13 +272,13 @@ impl Cluster {
     ///
     /// # Errors
     /// It is not within `limit`.
-    pub async fn until(&self, invariant: &'static str, limit: Duration, is: impl Fn() -> bool) -> Result<(), Breach> {
+    pub async fn until(&self, promise: &'static str, limit: Duration, is: impl Fn() -> bool) -> Result<(), Breach> {
         let waits = async {
             while !is() {
                 sleep(LOOK).await;
             }
         };
-        timeout(limit, waits).await.map_err(|_| Breach::new(invariant, format!("not within {limit:?}")))
+        timeout(limit, waits).await.map_err(|_| Breach::scenario(promise, format!("not within {limit:?}")))
     }
 
     /// A client asks. Its number.
@@ -294,7 +286,7 @@ impl Cluster {
     /// # Errors
     /// The coordinator is not there, or there is no money for it.
     pub fn ask(&mut self, coordinator: u64, asked: Question) -> Result<usize, Breach> {
-        self.pay_and_ask(coordinator, asked)?.ok_or_else(|| Breach::new("harness", "there is no money for it"))
+        self.pay_and_ask(coordinator, asked)?.ok_or_else(|| Breach::harness("there is no money for it"))
     }
 
     /// A client asks, if there is money for it. Its number.
@@ -303,7 +295,7 @@ impl Cluster {
     /// The coordinator is not there.
     pub fn pay_and_ask(&mut self, coordinator: u64, asked: Question) -> Result<Option<usize>, Breach> {
         let there = self.at(coordinator)?;
-        let text = self.text.clone().ok_or_else(|| Breach::new("harness", "the mock has no words"))?;
+        let text = self.text.clone().ok_or_else(|| Breach::harness("the mock has no words"))?;
         let number = self.clients.len();
         let request = RequestId((u128::from(coordinator) << 64) + number as u128 + 1);
         let mut task = question(request, asked.prompt.clone(), BLOCK, text);
@@ -334,7 +326,7 @@ impl Cluster {
     /// # Errors
     /// There is none of that number.
     pub fn client(&self, number: usize) -> Result<&Client, Breach> {
-        self.clients.get(number).ok_or_else(|| Breach::new("harness", format!("no client {number}")))
+        self.clients.get(number).ok_or_else(|| Breach::harness(format!("no client {number}")))
     }
 
     /// All clients so far.
@@ -368,7 +360,8 @@ impl Cluster {
         timeout(limit, all).await.map_err(|_| {
             let open = self.clients.iter().filter(|client| client.is_open()).map(|client| client.number);
             let open: Vec<usize> = open.collect();
-            Breach::new("each request ends exactly once", format!("after {limit:?} these have not ended: {open:?}"))
+            let what = format!("after {limit:?} these have not ended: {open:?}");
+            policy::invariants::Breach::new(Invariant::EndsOnce, what).into()
         })
     }
 

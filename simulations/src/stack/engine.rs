@@ -34,8 +34,6 @@ struct Faults {
     admitted: AtomicU32,
     /// The most jobs that an engine has held at once, since somebody asked.
     together: AtomicU32,
-    /// Hundredths of its usual time that a step takes more.
-    slower: AtomicU32,
 }
 
 impl Switch {
@@ -67,11 +65,6 @@ impl Switch {
     /// The most jobs that came beside each other since this was asked last.
     pub fn together(&self) -> u32 {
         self.0.together.swap(0, Ordering::Relaxed)
-    }
-
-    /// Each step takes so many times as long from now on.
-    pub fn slow(&self, times: u32) {
-        self.0.slower.store(times.saturating_sub(1).saturating_mul(100), Ordering::Relaxed);
     }
 }
 
@@ -177,13 +170,12 @@ impl Engine for Switched {
             }
             return Ok(Progress::default());
         }
-        let mut progress = self.inner.step(events)?;
+        let progress = self.inner.step(events)?;
         for event in events.iter() {
             if let Event::Finished { key, .. } | Event::Failed { key, .. } = event {
                 self.jobs.remove(key);
             }
         }
-        progress.pace += progress.pace * faults.slower.load(Ordering::Relaxed) / 100;
         Ok(progress)
     }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use actors::cluster::job::Task;
 use actors::cost::{Accounts, Bill, NotReserved, Order};
+use policy::invariants::accounts::records_agree;
+use policy::invariants::owners::owned;
+use policy::invariants::spending::{Stand, within_budget};
 use protocol::account::{Budget, Period, Subject, Window};
 use protocol::manage::UsageQuery;
 use protocol::money::Price;
@@ -78,30 +81,22 @@ impl Purse {
     /// It is not.
     pub fn check(&self) -> Result<(), Breach> {
         let (settled, reserved) = self.stands()?;
-        within_budget(settled, reserved, self.limit)
+        Ok(within_budget(&Stand { budget: BUDGET, settled, reserved, ceiling: self.limit })?)
     }
 
     /// Nothing is set aside any more, no request was billed twice, and the records add up to what is spent.
     pub(super) async fn check_at_the_end(&self) -> Result<(), Breach> {
         self.check()?;
-        let open = self.accounts.open_reservations();
-        Breach::unless(open == 0, "no reservation without an owner", || format!("{open} bills are open"))?;
+        self.accounts.promises().kept()?;
+        owned("bills", self.accounts.open_reservations() as u64, 0)?;
         self.accounts.flush().await;
         let query = UsageQuery { limit: 10_000, ..UsageQuery::default() };
         let records = self.accounts.usage(query).await.map_err(Breach::harness)?.records;
-        let sum = records.iter().map(|record| record.cost.0).sum::<u64>();
-        let (settled, _) = self.stands()?;
-        Breach::unless(sum == settled.0, "records add up to what is spent", || {
-            format!("{} records have {sum}, {settled} is spent", records.len())
-        })
+        let mut requests: Vec<_> = records.iter().map(|record| record.request).collect();
+        requests.sort_unstable();
+        let twice = requests.windows(2).filter(|pair| pair.first() == pair.last()).count();
+        owned("second bills of one request", twice as u64, 0)?;
+        let sum = Nanos(records.iter().map(|record| record.cost.0).sum());
+        Ok(records_agree(BUDGET, self.stands()?.0, sum)?)
     }
-}
-
-/// Settled and reserved never exceed the budget.
-///
-/// # Errors
-/// They do.
-pub fn within_budget(settled: Nanos, reserved: Nanos, limit: Nanos) -> Result<(), Breach> {
-    let within = settled.0.checked_add(reserved.0).is_some_and(|sum| sum <= limit.0);
-    Breach::unless(within, "settled within the budget", || format!("{settled} and {reserved} of {limit}"))
 }

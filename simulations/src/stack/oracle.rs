@@ -1,7 +1,7 @@
 //! What must hold of every scenario, whatever happens in it.
 //!
-//! Rules: each invariant is a small function over plain values that says in words what does not hold. An answer is
-//! compared with what an engine gives that nothing disturbs: same tokens, none lost, none doubled.
+//! Rules: what must hold whatever happens is asked of the predicates of [`policy::invariants`]; here is where the
+//! figures come from. An answer is compared with what an engine gives that nothing disturbs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,16 @@ use std::time::Duration;
 use actors::cluster::placing::Prefixes;
 use actors::cluster::speech::Speech;
 use actors::mock::{MockEngine, MockOptions};
-use actors::simulated::Whole;
+use actors::simulated::{Coordinator, Whole};
 use actors::worker::Heard;
+use policy::invariants::ends::ends_once;
+use policy::invariants::owners::owned;
+use policy::invariants::pages::pages_free;
+use policy::invariants::tokens::{text_once, tokens_once};
+use policy::invariants::{self, Invariant};
 use protocol::answer::FinishReason;
-use protocol::engine::{BlockHash, Engine, Event, Load};
-use protocol::ids::{JobKey, NodeId, RequestId};
+use protocol::engine::{BlockHash, Engine, Event};
+use protocol::ids::{JobKey, NodeId, RequestId, TokenId};
 use protocol::job::{Finish, Job, Limits};
 use protocol::units::{Blocks, Tokens};
 use text::Text;
@@ -28,24 +33,46 @@ const REST: Duration = Duration::from_secs(120);
 /// When all is quiet, and every report has been made.
 const QUIET: Duration = Duration::from_secs(7);
 
+/// What is it that did not hold?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// What must hold whatever happens.
+    Invariant(Invariant),
+    /// What this scenario promises.
+    Scenario(&'static str),
+    /// The scenario itself could not go on.
+    Harness,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invariant(invariant) => invariant.as_str(),
+            Self::Scenario(what) => what,
+            Self::Harness => "harness",
+        })
+    }
+}
+
 /// What did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{rule}\" does not hold: {message}")]
 pub struct Breach {
-    /// Which invariant.
-    pub invariant: &'static str,
+    /// Which rule.
+    pub rule: Rule,
     /// How it was broken.
     pub message: String,
 }
 
 impl Breach {
-    /// Of an invariant.
-    pub fn new(invariant: &'static str, message: impl Into<String>) -> Self {
-        Self { invariant, message: message.into() }
-    }
-
     /// The scenario itself could not go on.
     pub fn harness(error: impl fmt::Display) -> Self {
-        Self::new("harness", error.to_string())
+        Self { rule: Rule::Harness, message: error.to_string() }
+    }
+
+    /// A scenario does not keep what it promises.
+    pub fn scenario(promise: &'static str, message: impl Into<String>) -> Self {
+        Self { rule: Rule::Scenario(promise), message: message.into() }
     }
 
     /// Says more.
@@ -55,89 +82,44 @@ impl Breach {
         self
     }
 
-    /// None if it holds.
+    /// None if the scenario keeps its promise.
     ///
     /// # Errors
     /// It does not.
-    pub fn unless(holds: bool, invariant: &'static str, message: impl FnOnce() -> String) -> Result<(), Self> {
-        if holds { Ok(()) } else { Err(Self::new(invariant, message())) }
+    pub fn unless(holds: bool, promise: &'static str, message: impl FnOnce() -> String) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self::scenario(promise, message())) }
     }
 }
 
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" does not hold: {}", self.invariant, self.message)
+impl From<invariants::Breach> for Breach {
+    fn from(breach: invariants::Breach) -> Self {
+        Self { rule: Rule::Invariant(breach.invariant), message: breach.what }
     }
 }
 
-impl std::error::Error for Breach {}
-
-/// Each request ends exactly once: `ends` are its last words; none is right only for one whose coordinator is gone.
-///
-/// # Errors
-/// It does not.
-pub fn ends_once(ends: u32, orphan: bool) -> Result<(), Breach> {
-    let right = ends == 1 || ends == 0 && orphan;
-    Breach::unless(right, "each request ends exactly once", || format!("it has ended {ends} times"))
-}
-
-/// No token is lost and none doubled: what was read is the undisturbed answer, or its beginning.
+/// What was read is the undisturbed answer, or its beginning.
 ///
 /// # Errors
 /// It is not.
-pub fn same_tokens(read: &Whole, undisturbed: &Whole, complete: bool) -> Result<(), Breach> {
-    let invariant = "no token is lost or doubled";
-    let texts = read.texts.first().zip(undisturbed.texts.first());
-    let tokens = read.logprobs.first().zip(undisturbed.logprobs.first());
-    let (Some((text, whole_text)), Some((tokens, whole_tokens))) = (texts, tokens) else {
-        return Err(Breach::new(invariant, "it has no choices"));
-    };
-    let begins = whole_text.starts_with(text.as_str()) && whole_tokens.starts_with(tokens);
-    let ends = !complete || (text == whole_text && tokens == whole_tokens && read.reasons == undisturbed.reasons);
-    Breach::unless(begins && ends, invariant, || {
-        format!(
-            "{} tokens were read: {text:?} {:?}; undisturbed they are {}: {whole_text:?} {:?}",
-            tokens.len(),
-            read.reasons,
-            whole_tokens.len(),
-            undisturbed.reasons
-        )
-    })
+pub fn same_answer(read: &Whole, undisturbed: &Whole, complete: bool) -> Result<(), invariants::Breach> {
+    let tokens = |whole: &Whole| -> Vec<TokenId> { whole.logprobs.iter().flatten().map(|said| said.token).collect() };
+    tokens_once(&tokens(read), &tokens(undisturbed), complete)?;
+    text_once(&read.texts.concat(), &undisturbed.texts.concat(), complete)?;
+    // Not only the tokens: also what is said of each, and why it ended.
+    let said = undisturbed.logprobs.iter().zip(&read.logprobs).all(|(all, read)| all.starts_with(read));
+    if said && (!complete || read.reasons == undisturbed.reasons) {
+        return Ok(());
+    }
+    let what = format!("{:?} with {:?}, undisturbed {:?}", read.reasons, read.logprobs, undisturbed.reasons);
+    Err(invariants::Breach::new(Invariant::TokensOnce, what))
 }
 
-/// No reservation without an owner: with no request running, none counts as sent.
+/// With no request running, none counts as sent.
 ///
 /// # Errors
-/// There is one.
-pub fn no_reservation(sent: u64) -> Result<(), Breach> {
-    Breach::unless(sent == 0, "no reservation without an owner", || format!("{sent} are left"))
-}
-
-/// An engine without jobs holds nothing.
-///
-/// # Errors
-/// It does.
-pub fn engine_is_free(load: &Load) -> Result<(), Breach> {
-    let free = (load.running, load.waiting, load.blocks_used) == (0, 0, Blocks::ZERO);
-    Breach::unless(free, "pages are free when their jobs are over", || format!("{load:?}"))
-}
-
-/// What the index believes of a node is no more than what the node holds.
-///
-/// # Errors
-/// It is more.
-pub fn index_within(believed: Blocks, held: Blocks) -> Result<(), Breach> {
-    Breach::unless(believed <= held, "index within what nodes hold", || {
-        format!("{believed} are believed to be there, {held} are")
-    })
-}
-
-/// A queue is within its bound.
-///
-/// # Errors
-/// It is not.
-pub fn within_bound(waiting: usize, bound: usize) -> Result<(), Breach> {
-    Breach::unless(waiting <= bound, "every queue within its bound", || format!("{waiting} wait, {bound} may"))
+/// One does.
+pub fn nothing_sent(coordinator: &Coordinator) -> Result<(), invariants::Breach> {
+    owned("jobs sent to nodes", coordinator.directory.sent(), 0)
 }
 
 /// What an engine answers that nothing disturbs.
@@ -186,13 +168,14 @@ pub fn undisturbed(question: &Question, text: Arc<Text>) -> Result<Whole, Breach
 fn check_client(client: &Client, text: &Arc<Text>) -> Result<(), Breach> {
     let seen = client.seen();
     if let Some(wrong) = seen.wrong {
-        return Err(Breach::new("an answer is in order", wrong));
+        return Err(wrong.into());
     }
     if !client.has_left() {
-        ends_once(seen.ends, client.is_orphan())?;
+        // A coordinator that is gone says nothing any more.
+        ends_once(seen.ends, !client.is_orphan())?;
     }
     let whole = undisturbed(&client.question, Arc::clone(text))?;
-    same_tokens(&seen.whole, &whole, client.is_done())
+    Ok(same_answer(&seen.whole, &whole, client.is_done())?)
 }
 
 /// Waits until all is quiet, and checks everything.
@@ -204,14 +187,13 @@ pub(super) async fn at_the_end(cluster: &Cluster) -> Result<(), Breach> {
     }
     sleep(QUIET).await;
     for (number, host) in cluster.hosts() {
-        let of = |breach: Breach| breach.with(format!("node-{number}"));
-        engine_is_free(&host.worker.report().load).map_err(of)?;
+        pages_free(&host.worker.report().load).map_err(|breach| breach.of(format!("node-{number}")))?;
     }
     for (number, coordinator) in cluster.coordinators() {
-        no_reservation(coordinator.directory.sent()).map_err(|breach| breach.with(format!("coordinator-{number}")))?;
-        let jam = coordinator.shared.waiting.jam("mock");
-        within_bound(jam.requests, 0)
-            .map_err(|breach| breach.with(format!("coordinator-{number}, when all is over")))?;
+        let waiting = coordinator.shared.waiting.jam("mock").requests as u64;
+        let held = coordinator.kept().and_then(|()| nothing_sent(&coordinator));
+        let held = held.and_then(|()| owned("places in the queue", waiting, 0));
+        held.map_err(|breach| breach.of(format!("coordinator-{number}")))?;
         check_index(cluster, number).await?;
     }
     if let Some(purse) = &cluster.purse {
@@ -220,30 +202,30 @@ pub(super) async fn at_the_end(cluster: &Cluster) -> Result<(), Breach> {
     Ok(())
 }
 
-/// Compares a coordinator's index with what the nodes hold that run.
+/// A coordinator's index is what the nodes hold that dial it; of the prompts of clients it says the same.
 ///
 /// # Errors
-/// It believes more.
+/// It is not.
 pub async fn check_index(cluster: &Cluster, coordinator: u64) -> Result<(), Breach> {
     let index = Arc::clone(&cluster.at(coordinator)?.index);
-    let mut all = Blocks::ZERO;
-    for (_, host) in cluster.hosts() {
-        if let Some(Heard::All(keys)) = host.worker.cache().await.next().await {
-            all += Blocks::of(keys.len());
-        }
-    }
-    index_within(index.held("mock"), all).map_err(|breach| breach.with(format!("coordinator-{coordinator}")))?;
-    for client in cluster.clients() {
-        let chain: Vec<BlockHash> = BlockHash::chain([0; 16], &client.question.prompt, BLOCK).collect();
-        let believed = index.cached("mock", &chain);
-        for (number, host) in cluster.hosts() {
-            let believed =
-                believed.iter().find(|(node, _)| *node == NodeId(number)).map_or(Blocks::ZERO, |found| found.1);
-            let held = host.worker.look(chain.clone()).await.map_or(Blocks::ZERO, |(_, blocks)| blocks);
-            let at = |breach: Breach| {
-                breach.with(format!("node-{number}, the prompt of client {}, coordinator-{coordinator}", client.number))
-            };
-            index_within(believed, held).map_err(at)?;
+    for (number, host) in cluster.hosts() {
+        let Some(Heard::All(keys)) = host.worker.cache().await.next().await else {
+            return Err(Breach::harness(format!("node-{number} does not say what it has cached")));
+        };
+        let (node, held) = (NodeId(number), keys.into_iter().collect());
+        index.check("mock", node, &held).map_err(|breach| breach.of(format!("coordinator-{coordinator}")))?;
+        for client in cluster.clients() {
+            let chain: Vec<BlockHash> = BlockHash::chain([0; 16], &client.question.prompt, BLOCK).collect();
+            let believed = index.cached("mock", &chain);
+            let believed = believed.iter().find(|found| found.0 == node).map_or(Blocks::ZERO, |found| found.1);
+            let found = host.worker.look(chain).await.map_or(Blocks::ZERO, |(_, blocks)| blocks);
+            if believed != found {
+                let what = format!(
+                    "of the prompt of client {} node-{number} has {found} cached, coordinator-{coordinator} finds {believed}",
+                    client.number
+                );
+                return Err(invariants::Breach::new(Invariant::IndexTrue, what).into());
+            }
         }
     }
     Ok(())

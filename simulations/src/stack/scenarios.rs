@@ -43,6 +43,8 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
 
 /// Suspicion after a second of silence, a sweep, the way to another node, and its prefill.
 const MOVED: Duration = Duration::from_millis(2500);
+/// From a question to its first token while all is well and nothing queues.
+const SOON: Duration = Duration::from_millis(500);
 /// Long enough for all to find each other again after a fault.
 const HEALED: Duration = Duration::from_secs(15);
 
@@ -81,7 +83,7 @@ async fn in_the_middle(cluster: &mut Cluster, least: usize, most: usize) -> Resu
     let tokens = least + (cluster.draw() * (most - least) as f64) as usize;
     let first = cluster.client(0)?;
     first.has(tokens).await;
-    first.node().ok_or_else(|| Breach::new("progress", "the first answer has not begun"))
+    first.node().ok_or_else(|| Breach::scenario("progress", "the first answer has not begun"))
 }
 
 /// Every client from this one on has its whole answer, and none has waited for longer than `silence` between two words.
@@ -95,6 +97,17 @@ fn all_done(cluster: &Cluster, from: usize, silence: Duration) -> Result<(), Bre
     Ok(())
 }
 
+/// Every client from this one on had its first token within `limit`.
+fn all_begun(cluster: &Cluster, from: usize, limit: Duration) -> Result<(), Breach> {
+    for client in cluster.clients().iter().skip(from).filter(|client| !client.is_orphan()) {
+        let first = client.seen().first;
+        Breach::unless(first.is_some_and(|first| first <= limit), "who asks is answered soon", || {
+            format!("client {} had its first token after {first:?}, {limit:?} is the most", client.number)
+        })?;
+    }
+    Ok(())
+}
+
 /// Work comes to every node again that runs.
 async fn all_serve(cluster: &mut Cluster) -> Result<(), Breach> {
     let before: Vec<(u64, u32)> = cluster.hosts().map(|(node, _)| (node, cluster.switch(node).admitted())).collect();
@@ -102,6 +115,7 @@ async fn all_serve(cluster: &mut Cluster) -> Result<(), Breach> {
     ask_steadily(cluster, 10 * before.len() as u64, Duration::from_millis(30)).await?;
     cluster.over(HEALED).await?;
     all_done(cluster, from, MOVED)?;
+    all_begun(cluster, from, SOON)?;
     for (node, count) in before {
         let taken = cluster.switch(node).admitted() > count;
         Breach::unless(taken, "all must recover", || format!("node-{node} gets no work any more"))?;

@@ -110,13 +110,6 @@ impl Network {
         self.change(|state| state.usual = line);
     }
 
-    /// The line from one to the other is so from now on.
-    pub fn set(&self, from: Place, to: Place, line: Line) {
-        self.change(|state| {
-            state.lines.insert((from, to), line);
-        });
-    }
-
     /// The line from one to the other, changed.
     pub fn alter(&self, from: Place, to: Place, change: impl FnOnce(&mut Line)) {
         self.change(|state| {

@@ -17,6 +17,7 @@ use transport::connection::Connection;
 use super::roster::{Entered, Ways};
 use super::{Directory, Reach};
 use crate::cluster::placing::{First, Part, Placed, Reservation, Trial, Want, hint};
+use crate::promises::Promises;
 use crate::watch;
 
 /// When prompts are computed on a node for prompts first.
@@ -195,6 +196,11 @@ impl Directory {
     /// Jobs that were sent to nodes and have not ended.
     pub fn sent(&self) -> u64 {
         self.rosters.open()
+    }
+
+    /// What must hold of these jobs.
+    pub fn promises(&self) -> &Promises {
+        self.rosters.promises()
     }
 
     /// Where other nodes reach a node that is trusted.

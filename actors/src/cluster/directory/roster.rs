@@ -173,6 +173,10 @@ impl Rosters {
         self.models.iter().map(|roster| roster.open()).sum()
     }
 
+    pub(super) fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
     /// Looks whether every job that counts as sent has an owner.
     pub(super) fn check_owners(&self) {
         // In this order the owners are never too few, whatever happens meanwhile.

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use policy::invariants::pages::pages_free;
+use policy::invariants::queues::bounded;
 use protocol::answer::ErrorKind;
 use protocol::config::Config;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{HEALED, MOVED, all_done, all_serve, ask_all, start};
+use super::{HEALED, MOVED, all_begun, all_done, all_serve, ask_all, start};
 use crate::stack::client::Question;
 use crate::stack::engine::Machine;
-use crate::stack::oracle::{Breach, engine_is_free, no_reservation, within_bound};
+use crate::stack::oracle::{Breach, nothing_sent};
 use crate::stack::{Cluster, Scenario};
 
 pub(super) const ROLLING_RESTART: Scenario = Scenario {
@@ -41,7 +43,7 @@ async fn rolling_restart(cluster: &mut Cluster) -> Result<(), Breach> {
     for node in 1..=3 {
         let limit = cluster.draw_time(Duration::ZERO, Duration::from_millis(800));
         let host = cluster.hosts().find(|(other, _)| *other == node).map(|(_, host)| host.node.clone());
-        let host = host.ok_or_else(|| Breach::new("harness", format!("node-{node} does not run")))?;
+        let host = host.ok_or_else(|| Breach::harness(format!("node-{node} does not run")))?;
         cluster.journal.note(format!("node-{node} is told to stop; what runs has {limit:?}"));
         let drained = tokio::spawn(async move { host.drain(limit).await });
         while !drained.is_finished() {
@@ -60,7 +62,8 @@ async fn rolling_restart(cluster: &mut Cluster) -> Result<(), Breach> {
         cluster.ready(1, 3, HEALED).await?;
     }
     cluster.over(HEALED).await?;
-    all_done(cluster, 0, Duration::from_secs(1))
+    all_done(cluster, 0, Duration::from_secs(1))?;
+    all_begun(cluster, 0, Duration::from_secs(1))
 }
 
 /// A model that two nodes of which hold eight requests each.
@@ -88,7 +91,7 @@ async fn burst(cluster: &mut Cluster) -> Result<(), Breach> {
         sleep(Duration::from_millis(50)).await;
         let there = cluster.at(1)?;
         let jam = there.shared.waiting.jam("mock");
-        within_bound(jam.requests, bound)?;
+        bounded("requests that wait", jam.requests, bound)?;
         (longest, highest) = (jam.requests.max(longest), there.degrading.level("mock").max(highest));
         come_back(cluster, &mut back)?;
     }
@@ -159,9 +162,9 @@ async fn clients_vanish(cluster: &mut Cluster) -> Result<(), Breach> {
         }
         sleep(step).await;
         for (node, host) in cluster.hosts() {
-            engine_is_free(&host.worker.report().load).map_err(|breach| breach.with(format!("node-{node}")))?;
+            pages_free(&host.worker.report().load).map_err(|breach| breach.of(format!("node-{node}")))?;
         }
-        no_reservation(cluster.at(1)?.directory.sent())?;
+        nothing_sent(&*cluster.at(1)?)?;
         for client in stays..from {
             let done = cluster.client(client)?.is_done();
             Breach::unless(done, "who stays is served", || format!("client {client} is not"))?;
@@ -176,9 +179,9 @@ async fn clients_vanish(cluster: &mut Cluster) -> Result<(), Breach> {
     }
     sleep(step).await;
     for (node, host) in cluster.hosts() {
-        engine_is_free(&host.worker.report().load).map_err(|breach| breach.with(format!("node-{node}")))?;
+        pages_free(&host.worker.report().load).map_err(|breach| breach.of(format!("node-{node}")))?;
     }
-    no_reservation(cluster.at(1)?.directory.sent())?;
+    nothing_sent(&*cluster.at(1)?)?;
     let from = cluster.asked();
     ask_all(cluster, 1, 4, 20)?;
     cluster.over(HEALED).await?;
