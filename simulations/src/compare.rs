@@ -22,7 +22,7 @@ pub struct Plan {
     pub setup: Setup,
     /// Which rules.
     pub rules: Vec<Rule>,
-    /// Each rule is run with all of these, and their requests counted together.
+    /// Each rule is run once with each of these; figures are the means of these runs.
     pub seeds: Vec<u64>,
     /// A good request has its first token within this,
     pub ttft: Duration,
@@ -39,7 +39,8 @@ pub struct Row {
     pub summary: Summary,
     /// Nodes that were asked for each request, in the mean.
     pub asked: f64,
-    /// Times to the first token in seconds at each hundredth of the requests, for plots.
+    /// Times to the first token in seconds at each hundredth of the requests of all runs, as far as they had one: the
+    /// list ends where requests were refused. For plots.
     pub ttft: Vec<f64>,
 }
 
@@ -119,7 +120,8 @@ fn row(rule: Rule, results: &[Results], plan: &Plan) -> Row {
     let records = || results.iter().flat_map(|results| &results.records);
     let mut firsts: Vec<f64> = records().filter_map(|record| Some(record.first?.as_secs_f64())).collect();
     firsts.sort_by(f64::total_cmp);
-    let at = |hundredth: usize| firsts.get((firsts.len().saturating_sub(1)) * hundredth / 100).copied();
+    let last = records().count().saturating_sub(1);
+    let at = |hundredth: usize| firsts.get(last * hundredth / 100).copied();
     let asked = records().map(|record| f64::from(record.asked)).sum::<f64>() / (records().count().max(1) as f64);
     Row { rule, summary: Summary::mean(&summaries), asked, ttft: (0..=100).filter_map(at).collect() }
 }
@@ -226,11 +228,11 @@ fn money(nanos: Nanos) -> String {
     format!("{:.3}", nanos.0 as f64 / 1e9)
 }
 
-/// The share of the oracle's hit tokens that a rule found.
+/// The share of the oracle's hit tokens that a rule found; none where the oracle found nothing.
 pub fn of_oracle(comparison: &Comparison, rule: Rule) -> Option<f64> {
     let hits = |rule| comparison.row(rule).map(|row| row.summary.hits);
     let (own, oracle): (Tokens, Tokens) = (hits(rule)?, hits(Rule::Oracle)?);
-    Some(if oracle == Tokens::ZERO { 1.0 } else { own.0 as f64 / oracle.0 as f64 })
+    (oracle > Tokens::ZERO).then(|| own.0 as f64 / oracle.0 as f64)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use replay::run::{Setup, SetupError};
 use replay::trace::synthetic::{Kind, Plan as Synthetic};
 use replay::trace::{self, Cut, Trace, TraceError};
 
-use crate::compare::plot::{self, PlotError};
-use crate::compare::{Comparison, Plan, compare, of_oracle, seconds};
+use crate::compare::{Comparison, Plan, compare, of_oracle, plot, seconds};
+use crate::plot::PlotError;
 
 /// Nodes in all comparisons.
 const NODES: u32 = 8;
