@@ -20,8 +20,12 @@ fn nodes_stay_full_and_say_nothing_twice() {
             assert_eq!(index.apply(event.node, &event.batch), Outcome::Taken);
             assert!(keys(&fleet.chains[event.came]).all(|key| index.holds(event.node, key)), "what came is not there");
         }
-        let after: Vec<Blocks> = (0..nodes).map(|node| index.held_by(NodeId(node as u64))).collect();
-        assert_eq!(before, after, "{nodes} nodes");
+        // As full as before, but for a system prompt that a node near the end has from the first ones.
+        for (node, before) in before.into_iter().enumerate() {
+            let after = index.held_by(NodeId(node as u64));
+            let (most, least) = (after.max(before), after.min(before));
+            assert!(most - least <= Blocks::of(SYSTEM / BLOCK.as_usize()), "{before:?} were held, now {after:?}");
+        }
         let common: Vec<BlockKey> = keys(&fleet.common).collect();
         assert!((0..nodes).all(|node| common.iter().all(|key| index.holds(NodeId(node as u64), *key))));
     }
