@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use protocol::units::{Nanos, Tokens};
+use protocol::units::{Nanos, Span, Tokens};
 use replay::Rule;
 use replay::results::{Results, Summary};
 use replay::run::{Setup, SetupError, simulate};
@@ -42,6 +42,13 @@ pub struct Row {
     /// Times to the first token in seconds at each hundredth of the requests of all runs, as far as they had one: the
     /// list ends where requests were refused. For plots.
     pub ttft: Vec<f64>,
+}
+
+impl Row {
+    /// Prompt tokens that were cached, as a share.
+    pub fn hits(&self) -> f64 {
+        self.summary.hits.0 as f64 / self.summary.prompt.0.max(1) as f64
+    }
 }
 
 /// All of them.
@@ -150,8 +157,7 @@ impl Comparison {
 
     fn cells(&self) -> Vec<[String; 13]> {
         let cell = |row: &Row| {
-            let Summary { ttft, latency, prompt, hits, good, imbalance, utilisation, .. } = &row.summary;
-            let share = hits.0 as f64 / prompt.0.max(1) as f64;
+            let Summary { ttft, latency, good, imbalance, utilisation, .. } = &row.summary;
             [
                 row.rule.as_str().to_owned(),
                 seconds(ttft.mean),
@@ -160,8 +166,8 @@ impl Comparison {
                 seconds(ttft.p99),
                 seconds(latency.mean),
                 seconds(latency.p99),
-                format!("{:.1} %", 100.0 * share),
-                format!("{:.1} %", 100.0 * good),
+                percent(row.hits()),
+                percent(*good),
                 format!("{imbalance:.2}"),
                 format!("{:.0} %", 100.0 * utilisation),
                 (row.summary.refused + row.summary.too_long).to_string(),
@@ -197,6 +203,14 @@ impl Comparison {
         format!("{}:\n\n{}{rule}{lines}", self.title(), line(&HEAD.map(str::to_owned)))
     }
 
+    /// The trace and what served it, in a few words.
+    pub fn setting(&self) -> String {
+        let (coordinators, delay) = (self.coordinators, Span(Duration::from_secs_f64(self.delay)));
+        let late =
+            if coordinators > 1 { format!(", {coordinators} coordinators {delay} behind") } else { String::new() };
+        format!("{}, {}{late}", self.trace, self.nodes)
+    }
+
     fn title(&self) -> String {
         let (one, many) = if self.coordinators == 1 { ("", "") } else { ("s", "each ") };
         format!(
@@ -213,6 +227,11 @@ impl Comparison {
             self.within,
         )
     }
+}
+
+/// A share that people can read.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 /// A time that people can read.
