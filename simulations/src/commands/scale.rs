@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// The nodes: a profile's name or file
     #[arg(long, default_value = "a100-80g-llama-3.1-8b", conflicts_with = "measure")]
     profile: String,
-    /// Only measure decisions and events on this machine, with each size of --nodes, the smallest first
+    /// Only measure decisions and events on this machine, with each size of --nodes
     #[arg(long)]
     measure: bool,
     /// For --measure: blocks that each node holds
@@ -116,10 +116,7 @@ fn done(options: &Options, rows: &impl Serialize, text: &str) -> Result<(), Fail
 fn measure(options: &Options) -> Result<(), Failure> {
     let mut text = "measured on this machine, one core; times in µs, p50 / p99 / longest\n".to_owned();
     let mut all: Vec<Measured> = Vec::new();
-    let mut sizes = options.nodes.clone();
-    // Memory that a larger one has freed would hide what a smaller one takes.
-    sizes.sort_unstable();
-    for nodes in sizes {
+    for &nodes in &options.nodes {
         let measured = decisions::measure(&decisions::Load {
             nodes: nodes as usize,
             blocks: options.blocks,
@@ -137,7 +134,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
 
 fn told(measured: &Measured) -> String {
     let times = |t: &Times| format!("{:.1} / {:.1} / {:.1}", t.p50, t.p99, t.longest);
-    let bytes = |b: Option<f64>| b.map_or_else(|| "unknown".to_owned(), |bytes| format!("{bytes:.0}"));
+    let unknown = || "unknown".to_owned();
+    let block = measured.bytes_per_block.map_or_else(unknown, |bytes| format!("{bytes:.0}"));
+    let roster = measured.bytes_of_roster.map_or_else(unknown, |bytes| (bytes / 1_000).to_string());
     let taken = |t: &Taken| {
         let refused = if t.refused > 0 { format!(", {} refused", t.refused) } else { String::new() };
         format!("{} of {} applied{refused} in {:.1} ms, {:.0} a second", t.applied, t.came, t.took, t.rate)
@@ -153,10 +152,7 @@ fn told(measured: &Measured) -> String {
         ("events", format!("{} (from arrival until applied)", times(&measured.events))),
         ("steady", format!("{} of {} offered", taken(&measured.steady), measured.offered)),
         ("drain", format!("{}, all there at once", taken(&measured.backlog))),
-        ("memory", {
-            let (block, node) = (bytes(measured.bytes_per_block), bytes(measured.bytes_per_node));
-            format!("{block} bytes a held block, {node} bytes a node in the roster, with its jobs")
-        }),
+        ("memory", format!("{block} bytes a held block, {roster} kB the roster with two jobs a node")),
     ];
     for (name, line) in lines {
         let _ = writeln!(text, "  {name:<14} {line}");

@@ -107,5 +107,5 @@ fn the_size_of_batches_is_remembered_from_one_decision_to_the_next() {
     let kinds = vec![Kind { profile: even.clone(), count: 1 }, Kind { profile: steep, count: 1 }];
     let setup = Setup { kinds, ..Setup::new(even, 1, Rule::Prefix) };
     let nodes = answered(&setup, &alike(1_000, Duration::from_millis(100)));
-    assert!(nodes[0] > 2 * nodes[1], "{nodes:?}");
+    assert!(nodes[0] > 8 * nodes[1], "without it the first has some 700: {nodes:?}");
 }

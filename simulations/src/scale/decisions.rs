@@ -4,8 +4,8 @@
 //! Rules: a placement is all between the names of a prompt's blocks and the job's entry in the ledger: look-up, prices,
 //! choice, entry. The names are hashed once for each request, and timed apart. Requests and events come in an open
 //! loop, at fixed rates whatever is done with them, and wait for each other on one core; what one waits counts. Nodes
-//! are full: what comes evicts. Memory is what a second copy adds, after as many placements as the first has seen, so
-//! that memory which was freed before hides nothing.
+//! are full: what comes evicts. Memory is what one more copy adds, a roster's after as many placements as the first has
+//! seen, so that memory which was freed before hides nothing.
 
 use std::time::Duration;
 
@@ -95,8 +95,8 @@ pub struct Measured {
     pub meanwhile: usize,
     /// Bytes of the index for each held block; none where the system does not tell.
     pub bytes_per_block: Option<f64>,
-    /// Bytes of the roster for each node, with two jobs there.
-    pub bytes_per_node: Option<f64>,
+    /// Bytes of the roster with two jobs a node, and of what it remembers of prompts on their way.
+    pub bytes_of_roster: Option<u64>,
 }
 
 impl Times {
@@ -131,7 +131,6 @@ fn measure_by(load: &Load, clock: &mut Clock<'_>) -> Measured {
         });
         desk
     });
-    let per = |bytes: Option<u64>, count: u64| Some(bytes? as f64 / count.max(1) as f64);
     let hashing = (0..load.placements.min(1_000) as u64).map(|number| {
         let tokens = fleet::tokens(0, number);
         let begun = clock();
@@ -161,19 +160,28 @@ fn measure_by(load: &Load, clock: &mut Clock<'_>) -> Measured {
         offered: load.rate,
         steady: storm.taken,
         backlog,
-        bytes_per_block: per(bytes, held),
-        bytes_per_node: per(desk_bytes, load.nodes as u64),
+        bytes_per_block: bytes.map(|bytes| bytes as f64 / held.max(1) as f64),
+        bytes_of_roster: desk_bytes,
     }
 }
 
-/// Makes something, and says how much this process grows by a second one. The first fills what was freed before.
+/// Makes something, and says how much this process grows by one more of it. The first ones fill what was freed before,
+/// so there are more until two in turn are as large; none if that never comes.
 fn grown<T>(mut make: impl FnMut() -> T) -> (T, Option<u64>) {
+    const MOST: usize = 32;
     let first = make();
-    let before = resident();
-    let second = std::hint::black_box(make());
-    let after = resident();
-    drop(second);
-    (first, after.zip(before).map(|(after, before)| after.saturating_sub(before)))
+    let mut more = Vec::new();
+    let (mut before, mut last) = (resident(), 0);
+    while more.len() < MOST && before.is_some() {
+        more.push(std::hint::black_box(make()));
+        let after = resident();
+        let growth = after.zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
+        if growth > 0 && growth.abs_diff(last) <= growth / 10 {
+            return (first, Some(growth));
+        }
+        (before, last) = (after, growth);
+    }
+    (first, None)
 }
 
 /// Memory of this process.

@@ -18,7 +18,7 @@ fn what_is_level_is_no_loss_and_nothing_lost_is_said_to_be_so() {
     assert_eq!(changed(|_, _| {}), None);
     let less = changed(|rule, row| {
         if rule != Rule::Prefix {
-            row.summary.latency.p99 *= 0.995
+            row.summary.latency.p99 *= 0.995;
         }
     });
     assert_eq!(less, None);
