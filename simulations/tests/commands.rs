@@ -32,16 +32,32 @@ fn a_closed_pipe_is_a_quiet_end_and_files_are_written_all_the_same() {
     let trace = trace(folder.path());
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (replayed, scaled, inspected, lost) = (path("r.json"), path("s.json"), path("i.jsonl"), path("l.json"));
+    let (plotted, paid) = (path("folder/s.svg"), path("folder/c.json"));
     let plots = path("plots");
-    let all: [&[&str]; 9] = [
+    let all: [&[&str]; 10] = [
         &["replay", &trace, "--nodes", "2", "--policies", "random,prefix", "--json", &replayed, "--plots", &plots],
         &["inspect", &trace, "--out", &inspected],
         &["generate", "no-sharing", "--requests", "20"],
-        &["scale", "--nodes", "4", "--coordinators", "1", "--delays", "1ms", "--requests", "4", "--json", &scaled],
+        &[
+            "scale",
+            "--nodes",
+            "4",
+            "--coordinators",
+            "1",
+            "--delays",
+            "1ms",
+            "--requests",
+            "4",
+            "--json",
+            &scaled,
+            "--plot",
+            &plotted,
+        ],
         &["scale", "--lose-coordinator", "--nodes", "4", "--requests", "4", "--redial", "600ms", "--json", &lost],
         &["chaos", "--seeds", "2"],
         &["chaos", "--seed", "1", "--verbose"],
         &["stack", "--list"],
+        &["cost", "--made-up", "--mix", "guide", "--requests", "100", "--days", "1", "--json", &paid],
         &["plan", "--trace", &trace, "--ttft", "10s", "--profile", "a100-80g-llama-3.1-8b"],
     ];
     for words in all {
@@ -49,7 +65,7 @@ fn a_closed_pipe_is_a_quiet_end_and_files_are_written_all_the_same() {
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success() && !said.contains("panicked"), "{words:?}: {}, {said}", done.status);
     }
-    for file in [replayed, scaled, inspected, lost, path("plots/ttft.svg")] {
+    for file in [replayed, scaled, plotted, inspected, lost, paid, path("plots/ttft.svg")] {
         assert!(std::fs::metadata(&file).unwrap().len() > 0, "{file} is empty");
     }
 }
