@@ -1,4 +1,14 @@
 //! What a person types: one file per command, each with its options.
+//!
+//! Rules: files that are named on the command line are written before anything is printed; standard output is written
+//! to by [`print`] and `say!` alone, so that a reader who has seen enough and closes the pipe breaks nothing.
+
+use std::io::{self, Write as _};
+
+/// Prints a line, as [`print`] does.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::commands::print(&format!("{}\n", format_args!($($text)*))) };
+}
 
 pub(crate) mod chaos;
 pub(crate) mod cost;
@@ -10,6 +20,33 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod scale;
 pub(crate) mod stack;
+
+/// Writes to standard output.
+///
+/// # Errors
+/// It cannot be written to, as when a disk is full.
+fn print(text: &str) -> Result<(), crate::Failure> {
+    let mut out = io::stdout().lock();
+    quiet(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Whoever closes the pipe has read enough, and what else is to be done goes on.
+///
+/// # Errors
+/// Standard output cannot be written to for another reason.
+fn quiet(printed: io::Result<()>) -> Result<(), crate::Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells people on stderr how far it is; it is nobody's loss where that is closed.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
 
 /// Writes a file, and the folders that it lies in.
 ///

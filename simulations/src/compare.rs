@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use protocol::units::{Nanos, Tokens};
+use protocol::units::{Nanos, Span, Tokens};
 use replay::Rule;
 use replay::results::{Results, Summary};
 use replay::run::{Setup, SetupError, simulate};
@@ -22,7 +22,7 @@ pub struct Plan {
     pub setup: Setup,
     /// Which rules.
     pub rules: Vec<Rule>,
-    /// Each rule is run with all of these, and their requests counted together.
+    /// Each rule is run once with each of these; figures are the means of these runs.
     pub seeds: Vec<u64>,
     /// A good request has its first token within this,
     pub ttft: Duration,
@@ -39,8 +39,16 @@ pub struct Row {
     pub summary: Summary,
     /// Nodes that were asked for each request, in the mean.
     pub asked: f64,
-    /// Times to the first token in seconds at each hundredth of the requests, for plots.
+    /// Times to the first token in seconds at each hundredth of the requests of all runs, as far as they had one: the
+    /// list ends where requests were refused. For plots.
     pub ttft: Vec<f64>,
+}
+
+impl Row {
+    /// Prompt tokens that were cached, as a share.
+    pub fn hits(&self) -> f64 {
+        self.summary.hits.0 as f64 / self.summary.prompt.0.max(1) as f64
+    }
 }
 
 /// All of them.
@@ -119,7 +127,8 @@ fn row(rule: Rule, results: &[Results], plan: &Plan) -> Row {
     let records = || results.iter().flat_map(|results| &results.records);
     let mut firsts: Vec<f64> = records().filter_map(|record| Some(record.first?.as_secs_f64())).collect();
     firsts.sort_by(f64::total_cmp);
-    let at = |hundredth: usize| firsts.get((firsts.len().saturating_sub(1)) * hundredth / 100).copied();
+    let last = records().count().saturating_sub(1);
+    let at = |hundredth: usize| firsts.get(last * hundredth / 100).copied();
     let asked = records().map(|record| f64::from(record.asked)).sum::<f64>() / (records().count().max(1) as f64);
     Row { rule, summary: Summary::mean(&summaries), asked, ttft: (0..=100).filter_map(at).collect() }
 }
@@ -148,8 +157,7 @@ impl Comparison {
 
     fn cells(&self) -> Vec<[String; 13]> {
         let cell = |row: &Row| {
-            let Summary { ttft, latency, prompt, hits, good, imbalance, utilisation, .. } = &row.summary;
-            let share = hits.0 as f64 / prompt.0.max(1) as f64;
+            let Summary { ttft, latency, good, imbalance, utilisation, .. } = &row.summary;
             [
                 row.rule.as_str().to_owned(),
                 seconds(ttft.mean),
@@ -158,8 +166,8 @@ impl Comparison {
                 seconds(ttft.p99),
                 seconds(latency.mean),
                 seconds(latency.p99),
-                format!("{:.1} %", 100.0 * share),
-                format!("{:.1} %", 100.0 * good),
+                percent(row.hits()),
+                percent(*good),
                 format!("{imbalance:.2}"),
                 format!("{:.0} %", 100.0 * utilisation),
                 (row.summary.refused + row.summary.too_long).to_string(),
@@ -195,6 +203,14 @@ impl Comparison {
         format!("{}:\n\n{}{rule}{lines}", self.title(), line(&HEAD.map(str::to_owned)))
     }
 
+    /// The trace and what served it, in a few words.
+    pub fn setting(&self) -> String {
+        let (coordinators, delay) = (self.coordinators, Span(Duration::from_secs_f64(self.delay)));
+        let late =
+            if coordinators > 1 { format!(", {coordinators} coordinators {delay} behind") } else { String::new() };
+        format!("{}, {}{late}", self.trace, self.nodes)
+    }
+
     fn title(&self) -> String {
         let (one, many) = if self.coordinators == 1 { ("", "") } else { ("s", "each ") };
         format!(
@@ -213,6 +229,11 @@ impl Comparison {
     }
 }
 
+/// A share that people can read.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
 /// A time that people can read.
 pub fn seconds(time: f64) -> String {
     match time {
@@ -226,11 +247,11 @@ fn money(nanos: Nanos) -> String {
     format!("{:.3}", nanos.0 as f64 / 1e9)
 }
 
-/// The share of the oracle's hit tokens that a rule found.
+/// The share of the oracle's hit tokens that a rule found; none where the oracle found nothing.
 pub fn of_oracle(comparison: &Comparison, rule: Rule) -> Option<f64> {
     let hits = |rule| comparison.row(rule).map(|row| row.summary.hits);
     let (own, oracle): (Tokens, Tokens) = (hits(rule)?, hits(Rule::Oracle)?);
-    Some(if oracle == Tokens::ZERO { 1.0 } else { own.0 as f64 / oracle.0 as f64 })
+    (oracle > Tokens::ZERO).then(|| own.0 as f64 / oracle.0 as f64)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod chaos;
 pub mod compare;
 pub mod economics;
+pub mod plot;
 pub mod report;
 pub mod scale;
 pub mod stack;

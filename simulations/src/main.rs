@@ -1,5 +1,8 @@
 //! `cargo run -p simulations -- COMMAND`: Troupe's decisions under simulated nodes, time and faults.
 
+// They panic when the pipe is closed: see `commands::print`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("simulations: {failure}");
+            commands::tell(&format!("simulations: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -6,4 +6,5 @@
 pub mod decisions;
 mod fleet;
 pub mod loss;
+pub mod plot;
 pub mod sweep;

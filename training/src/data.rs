@@ -127,13 +127,13 @@ pub fn split(examples: Vec<Example>) -> (Vec<Example>, Vec<Example>) {
 }
 
 /// A uniform index below `bound`; 0 if that is 0.
-pub fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
+pub(crate) fn below(random: &mut ChaCha8Rng, bound: usize) -> usize {
     // The bias is below one in 2^32 for what is counted here.
     (random.next_u64() % (bound.max(1) as u64)) as usize
 }
 
 /// A random order.
-pub fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
+fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, below(random, last + 1));
     }

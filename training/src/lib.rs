@@ -10,5 +10,5 @@ pub mod bill;
 pub mod data;
 pub mod eval;
 pub mod learn;
-pub mod measure;
+mod measure;
 pub mod transfer;

@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::data::below;
 
 /// The probability that one that fails scores above one that does not; ties count half. None if all are of a kind.
-pub fn auc(scored: &[(f64, bool)]) -> Option<f64> {
+pub(crate) fn auc(scored: &[(f64, bool)]) -> Option<f64> {
     let mut order: Vec<(f64, bool)> = scored.to_vec();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let fails = order.iter().filter(|(_, fails)| *fails).count() as f64;
@@ -22,7 +22,7 @@ pub fn auc(scored: &[(f64, bool)]) -> Option<f64> {
 }
 
 /// Where 95 of 100 resamples lie.
-pub fn interval(scored: &[(f64, bool)], seed: u64) -> Option<(f64, f64)> {
+pub(crate) fn interval(scored: &[(f64, bool)], seed: u64) -> Option<(f64, f64)> {
     const RESAMPLES: usize = 1000;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut areas: Vec<f64> = (0..RESAMPLES)
@@ -37,7 +37,7 @@ pub fn interval(scored: &[(f64, bool)], seed: u64) -> Option<(f64, f64)> {
 
 /// The mean outcome when the share with the highest rank goes up. `outcomes` are of small and large; ties in rank
 /// stay in the order given.
-pub fn quality(ranked: &[(f64, f64, f64)], share: f64) -> f64 {
+pub(crate) fn quality(ranked: &[(f64, f64, f64)], share: f64) -> f64 {
     let mut order: Vec<&(f64, f64, f64)> = ranked.iter().collect();
     order.sort_by(|a, b| b.0.total_cmp(&a.0));
     let up = (share * order.len() as f64).round() as usize;

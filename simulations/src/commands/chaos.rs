@@ -1,11 +1,15 @@
 //! `simulations chaos`.
 
+use std::fmt::Display;
+
 use clap::Args;
 use policy::planted::Planted;
 use simulations::chaos::runs::run_all;
 use simulations::chaos::shrink::shrink;
 use simulations::chaos::{Only, Options as How, Outcome, Plan, run as run_plan};
 
+use super::input::within;
+use super::print;
 use crate::Failure;
 
 /// Its options.
@@ -27,7 +31,7 @@ pub(crate) struct Options {
     #[arg(long, requires = "seed")]
     verbose: bool,
     /// Worlds at once; as many as there are cores if left out
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, conflicts_with = "seed", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Plant a mistake, to see that it is found: lax-breaker, leaked-reservation or ignored-gap
     #[cfg(feature = "planted")]
@@ -60,14 +64,15 @@ impl Options {
 /// A breach, or an option that cannot be, in one line.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let how = How { planted: options.planted(), keep: options.verbose };
+    within("from", options.from, 0..=u64::MAX - options.seeds)?;
     let Some(seed) = options.seed else {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let summary = run_all(options.from, options.seeds, how, options.threads.map_or(cores, usize::from));
-        summary.lines().iter().for_each(|line| println!("{line}"));
+        print(&lines(&summary.lines()))?;
         let Some(first) = summary.broken.values().next() else { return Ok(()) };
         let others: Vec<String> = summary.broken.keys().skip(1).take(20).map(u64::to_string).collect();
         if !others.is_empty() {
-            println!("broken seeds besides {}: {}", first.seed, others.join(" "));
+            say!("broken seeds besides {}: {}", first.seed, others.join(" "))?;
         }
         return explain(first, &Plan::of(first.seed), how);
     };
@@ -77,11 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         None => whole,
     };
     let outcome = run_plan(&plan, how);
-    outcome.history.iter().for_each(|line| println!("{line}"));
-    for fault in &plan.faults {
-        println!("{fault}");
-    }
-    println!(
+    print(&(lines(&outcome.history) + &lines(&plan.faults)))?;
+    say!(
         "seed {seed}: {} coordinators, {} nodes, {} requests, {} events, {:.1} s of virtual time, history {:016x}",
         plan.coordinators,
         plan.nodes.len(),
@@ -89,8 +91,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         outcome.tally.events,
         outcome.took.as_secs_f64(),
         outcome.hash
-    );
-    outcome.tally.lines().iter().for_each(|line| println!("{line}"));
+    )?;
+    print(&lines(&outcome.tally.lines()))?;
     match (&outcome.breach, &options.only) {
         (None, _) => Ok(()),
         (Some(breach), Some(_)) => Err(breach.to_string().into()),
@@ -98,30 +100,32 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// One under the other.
+fn lines(all: &[impl Display]) -> String {
+    all.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// Shows a breach by the shortest history that still has it.
 fn explain(outcome: &Outcome, plan: &Plan, how: How) -> Result<(), Failure> {
     let Some(breach) = &outcome.breach else { return Ok(()) };
-    println!("seed {}: {breach}", outcome.seed);
+    say!("seed {}: {breach}", outcome.seed)?;
     let (only, runs) = shrink(plan, how, breach.invariant);
     let part = plan.only(&only);
     let short = run_plan(&part, How { keep: true, ..how });
-    println!("its shortest history, after {runs} runs:");
-    part.faults.iter().for_each(|fault| println!("  {fault}"));
+    say!("its shortest history, after {runs} runs:")?;
+    part.faults.iter().try_for_each(|fault| say!("  {fault}"))?;
     for work in &part.work {
         let (prompt, answer) = (work.shared + work.own, work.answer);
-        println!("  w{} to c{} at {:?}, prompt {prompt}, answer {answer}", work.number, work.to, work.at);
+        say!("  w{} to c{} at {:?}, prompt {prompt}, answer {answer}", work.number, work.to, work.at)?;
     }
     let quiet = |line: &&String| !line.contains(": report ");
-    let lines: Vec<&String> = short.history.iter().filter(quiet).collect();
-    lines.iter().skip(lines.len().saturating_sub(60)).for_each(|line| println!("{line}"));
+    let shown: Vec<&String> = short.history.iter().filter(quiet).collect();
+    shown.iter().skip(shown.len().saturating_sub(60)).try_for_each(|line| say!("{line}"))?;
     let said = short.breach.as_ref().unwrap_or(breach);
     let (feature, option) = match how.planted.bug() {
         Some(bug) => (" --features planted", format!(" --planted {}", bug.as_str())),
         None => ("", String::new()),
     };
-    println!(
-        "again: cargo run -p simulations{feature} -- chaos --seed {} --only {only}{option} --verbose",
-        outcome.seed
-    );
+    say!("again: cargo run -p simulations{feature} -- chaos --seed {} --only {only}{option} --verbose", outcome.seed)?;
     Err(format!("seed {}: {said}", outcome.seed).into())
 }

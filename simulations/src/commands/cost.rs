@@ -1,7 +1,6 @@
 //! `simulations cost`.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -105,23 +104,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (workload, currency, seed) = (setting.workload.clone(), list.currency.clone(), options.seed);
     let report = Report { workload, currency, prompts, seed, mixes, months };
     if let Some(path) = &options.plot {
-        write(path, &plot::svg(&report)?)?;
+        super::write(path, &plot::svg(&report)?)?;
     }
     if let Some(path) = &options.json {
-        write(path, &format!("{}\n", serde_json::to_string_pretty(&json::json(&report))?))?;
+        super::write(path, &format!("{}\n", serde_json::to_string_pretty(&json::json(&report))?))?;
     }
-    // Whoever closes the pipe has read enough.
-    let _ = std::io::stdout().write_all(report.text().as_bytes());
-    Ok(())
+    super::print(&report.text())
 }
 
 fn read(flag: &str, path: &Path, remedy: &str) -> Result<String, Failure> {
     let told = |error| format!("--{flag} {}: cannot be read: {error}; give a file such as {remedy}", path.display());
     fs::read_to_string(path).map_err(|error| told(error).into())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text).map_err(|error| format!("{}: cannot be written: {error}", path.display()).into())
 }
 
 impl Options {

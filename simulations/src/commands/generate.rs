@@ -22,7 +22,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1000)]
     requests: u32,
     /// Requests a second, in the mean
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     rate: f64,
     /// What a prompt has for itself: fixed:512, uniform:100..900, lognormal:512, lognormal:512:0.8 or cdf:FILE
     #[arg(long, value_name = "LENGTHS")]
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long)]
     prefix: Option<u64>,
     /// How unevenly groups are asked: 0 all alike, 1 as words are used (shared-prefix, bursts, agents)
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     skew: Option<f64>,
     /// Length of a burst, in the mean, as 10s (bursts)
     #[arg(long)]
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long)]
     off: Option<Span>,
     /// Requests of a conversation, in the mean (agents)
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     turns: Option<f64>,
     /// From an answer to the next request, in the mean (agents)
     #[arg(long)]
@@ -74,20 +74,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     match &options.out {
         Some(path) => {
             trace::save(&trace, path)?;
-            eprintln!("{}: {}", path.display(), summary(&trace));
+            super::tell(&format!("{}: {}", path.display(), summary(&trace)));
             Ok(())
         }
         None => print(&trace),
     }
 }
 
-/// Writes to standard output; whoever reads it may have seen enough.
+/// Writes to standard output, without a copy of it.
 fn print(trace: &Trace) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match trace::write(trace, &mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => Ok(done?),
-    }
+    super::quiet(trace::write(trace, &mut out).and_then(|()| out.flush()))
 }
 
 /// The kind's plan with what was asked for.

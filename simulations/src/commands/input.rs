@@ -1,12 +1,40 @@
-//! The options of all commands that read a trace.
+//! The options of all commands that read a trace, and what all options are checked by.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use protocol::units::{Span, Tokens};
 use replay::trace::{self, Cut, Format, ReadOptions, Trace};
 
 use crate::Failure;
+
+/// Whatever takes longer is a mistake.
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether an option's number lies where it may; what is no number does not.
+///
+/// # Errors
+/// It does not: one line with the option, its value and what to give.
+pub(crate) fn within<T: PartialOrd + Display>(option: &str, value: T, range: RangeInclusive<T>) -> Result<(), Failure> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("--{option} {value}: give between {} and {}", range.start(), range.end()).into())
+}
+
+/// The same for a time.
+///
+/// # Errors
+/// It lies elsewhere.
+pub(crate) fn between(option: &str, value: Span, least: Duration, most: Duration) -> Result<(), Failure> {
+    if (least..=most).contains(&value.0) {
+        return Ok(());
+    }
+    Err(format!("--{option} {value}: give between {} and {}", Span(least), Span(most)).into())
+}
 
 /// Which trace, and which part of it.
 #[derive(Clone, Debug, Args)]
@@ -33,9 +61,9 @@ pub(crate) struct Part {
     /// Its format, if the content does not tell: mooncake, azure or burstgpt
     #[arg(long)]
     format: Option<Format>,
-    /// Tokens in a block of its hash_ids
-    #[arg(long, default_value_t = trace::BLOCK.0, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    trace_block: u64,
+    /// Tokens in a block of its hash_ids, which Mooncake's has [default: 512]
+    #[arg(long)]
+    trace_block: Option<u64>,
     /// Leave BurstGPT's failed requests out
     #[arg(long)]
     skip_failed: bool,
@@ -43,7 +71,7 @@ pub(crate) struct Part {
     #[arg(long)]
     limit: Option<usize>,
     /// Faster by this factor: 2 is twice as fast
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     speed: f64,
     /// Leave out what comes before, as 10m
     #[arg(long, default_value_t = Span::default())]
@@ -61,9 +89,20 @@ impl Part {
     pub(crate) fn read(&self, trace: &Path) -> Result<Trace, Failure> {
         let cut = Cut { from: self.from.0, to: self.to.map(|to| to.0), limit: self.limit, speed: self.speed };
         cut.check()?;
+        let block = self.trace_block.unwrap_or(trace::BLOCK.0);
+        within("trace-block", block, 1..=1_000_000)?;
+        let strange = [
+            ("trace-block", self.trace_block.is_some(), Format::Mooncake, "mooncake"),
+            ("skip-failed", self.skip_failed, Format::BurstGpt, "burstgpt"),
+        ];
+        for (option, given, of, name) in strange {
+            if given && self.format.is_some_and(|format| format != of) {
+                return Err(format!("--{option} says nothing but for --format {name}: leave it out").into());
+            }
+        }
         let options = ReadOptions {
             format: self.format,
-            block: Tokens(self.trace_block),
+            block: Tokens(block),
             skip_failed: self.skip_failed,
             // From the beginning on, no more than these need be read.
             limit: self.limit.filter(|_| self.from.0.is_zero()),

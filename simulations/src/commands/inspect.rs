@@ -24,9 +24,8 @@ pub(crate) struct Options {
 /// What went wrong, in one line.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let trace = options.input.read()?;
-    print!("{}", trace.summary());
     if let Some(path) = &options.out {
         trace::save(&trace, path)?;
     }
-    Ok(())
+    super::print(&trace.summary().to_string())
 }

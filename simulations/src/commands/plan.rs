@@ -108,8 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         (cost.is_none(), cost, kind.name.clone())
     });
     let text = if options.json { json(&trace, &target, &plans)? } else { told(&trace, &target, &plans) };
-    print!("{text}");
-    Ok(())
+    super::print(&text)
 }
 
 fn time(of: Option<std::time::Duration>) -> String {

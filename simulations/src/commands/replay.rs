@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use protocol::units::{Span, Tokens};
@@ -10,7 +11,7 @@ use replay::profile::Profile;
 use replay::run::{Kind, Setup};
 use simulations::compare::{Plan, compare, of_oracle, plot};
 
-use super::input::Input;
+use super::input::{DAY, Input, between, within};
 use crate::Failure;
 
 /// Its options.
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     /// round-robin, random, oracle
     #[arg(long, value_delimiter = ',', default_values_t = Rule::ALL.map(Named))]
     policies: Vec<Named>,
-    /// Seeds: the runs of all are counted together
+    /// Seeds: one run with each, whose figures' means are shown
     #[arg(long, value_delimiter = ',', default_values_t = [1])]
     seed: Vec<u64>,
     /// A good request has its first token within this
@@ -44,9 +45,9 @@ pub(crate) struct Options {
 /// What serves.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// Nodes, if there is one kind
-    #[arg(long, default_value_t = 8)]
-    nodes: u32,
+    /// Nodes, where --profile names one kind without its number [default: 8]
+    #[arg(long)]
+    nodes: Option<u32>,
     /// Kinds of nodes: a profile's name or file; several as NAME=COUNT with commas between
     #[arg(long, value_delimiter = ',', default_value = "a100-80g-llama-3.1-8b")]
     profile: Vec<String>,
@@ -64,13 +65,27 @@ pub(crate) struct Cluster {
     block: Option<u64>,
 }
 
+/// Nodes of a run.
+const MOST: u32 = 20_000;
+
 impl Cluster {
     /// The setup.
     ///
     /// # Errors
     /// What is wrong with the options, in one line.
     pub(crate) fn setup(&self) -> Result<Setup, Failure> {
-        let kinds = self.profile.iter().map(|text| kind(text, self.profile.len(), self.nodes));
+        if let Some(nodes) =
+            self.nodes.filter(|_| self.profile.len() > 1 || self.profile.iter().any(|p| p.contains('=')))
+        {
+            return Err(format!("--nodes {nodes} says nothing where --profile has the numbers: leave it out").into());
+        }
+        within("coordinators", self.coordinators, 1..=64)?;
+        between("delay", self.delay, Duration::ZERO, DAY)?;
+        between("report-every", self.report_every, Duration::from_millis(1), DAY)?;
+        self.block.map_or(Ok(()), |block| within("block", block, 1..=65_536))?;
+        let nodes = self.nodes.unwrap_or(8);
+        within("nodes", nodes, 1..=MOST)?;
+        let kinds = self.profile.iter().map(|text| kind(text, self.profile.len(), nodes));
         let kinds: Vec<Kind> = kinds.collect::<Result<_, Failure>>()?;
         let Some(first) = kinds.first() else {
             return Err("--profile names nobody: give the name of a profile".into());
@@ -91,7 +106,9 @@ fn kind(text: &str, kinds: usize, nodes: u32) -> Result<Kind, Failure> {
     let (name, count) = match text.rsplit_once('=') {
         Some((name, count)) => {
             let wrong = |_| format!("--profile {text}: '{count}' is no number of nodes; write NAME=COUNT");
-            (name, count.parse().map_err(wrong)?)
+            let count = count.parse().map_err(wrong)?;
+            within(&format!("profile {text}:"), count, 1..=MOST)?;
+            (name, count)
         }
         None if kinds == 1 => (text, nodes),
         None => return Err(format!("--profile {text}: of several kinds each needs its number, as {text}=4").into()),
@@ -127,22 +144,23 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let trace = options.input.read()?;
     let begun = super::Wall::start();
     let comparison = compare(&plan, &trace)?;
-    eprintln!("{} runs in {:.1} s", plan.rules.len() * plan.seeds.len(), begun.seconds());
-    print!("{}", comparison.table());
-    if let Some(share) = of_oracle(&comparison, Rule::Prefix) {
-        println!("prefix found {:.1} % of the oracle's hit tokens", 100.0 * share);
-    }
+    super::tell(&format!("{} runs in {:.1} s", plan.rules.len() * plan.seeds.len(), begun.seconds()));
     if let Some(path) = &options.json {
         super::write(path, &(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     }
     if let Some(folder) = &options.plots {
         super::write(&folder.join("ttft.svg"), &plot::ttft(&comparison)?)?;
     }
-    Ok(())
+    super::print(&comparison.table())?;
+    match of_oracle(&comparison, Rule::Prefix) {
+        Some(share) => say!("prefix found {:.1} % of the oracle's hit tokens", 100.0 * share),
+        None => Ok(()),
+    }
 }
 
 fn plan(options: &Options) -> Result<Plan, Failure> {
     let (ttft, deadline) = (options.ttft.0, options.deadline.0);
+    let setup = options.cluster.setup()?;
     if ttft.is_zero() || deadline < ttft {
         let (ttft, deadline) = (options.ttft, options.deadline);
         return Err(format!(
@@ -156,5 +174,5 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
     {
         return Err(format!("--policies names {} twice", twice.1.as_str()).into());
     }
-    Ok(Plan { setup: options.cluster.setup()?, rules, seeds: options.seed.clone(), ttft, deadline })
+    Ok(Plan { setup, rules, seeds: options.seed.clone(), ttft, deadline })
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let path = &options.out;
     let document = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let wall = super::Wall::start();
-    let report = report(&options.traces, |done| eprintln!("{:6.1} s  {done}", wall.seconds()))?;
+    let report = report(&options.traces, |done| super::tell(&format!("{:6.1} s  {done}", wall.seconds())))?;
     let document = between(&document, &report.text).ok_or_else(|| {
         format!("{} has no place for it: write '{BEGIN}' and its end where it belongs", path.display())
     })?;
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for (name, plot) in &report.plots {
         super::write(&path.with_extension("").join(name), plot)?;
     }
-    println!("{} is written", path.display());
+    say!("{} is written", path.display())?;
     match report.missed.as_slice() {
         [] => Ok(()),
         missed => Err(format!("targets were missed: {}", missed.join("; ")).into()),

@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "list")]
     all: bool,
     /// Say which scenarios there are
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "twice", "journal"])]
     list: bool,
     /// Decides all that is left to chance
     #[arg(long, default_value_t = 1)]
@@ -38,9 +38,10 @@ pub(crate) struct Options {
 /// # Errors
 /// What went wrong: an unknown scenario, in one line; or what did not hold, with the last events.
 pub(crate) fn run_command(options: &Options) -> Result<(), Failure> {
+    super::input::within("seed", options.seed, 0..=u64::MAX - options.seeds)?;
     if options.list {
         for scenario in scenarios::ALL {
-            println!("{}\n    {}\n    holds: {}", scenario.name, scenario.what, scenario.holds);
+            say!("{}\n    {}\n    holds: {}", scenario.name, scenario.what, scenario.holds)?;
         }
         return Ok(());
     }
@@ -79,19 +80,18 @@ fn one(scenario: &Scenario, seed: u64, options: &Options) -> Result<(), Failure>
     let took = begun.elapsed();
     if options.journal {
         let entries = outcome.as_ref().map_or_else(|failed| &failed.journal, |passed| &passed.journal);
-        entries.iter().for_each(|entry| println!("{entry}"));
+        super::print(&entries.iter().map(|entry| format!("{entry}\n")).collect::<String>())?;
     }
     let passed = outcome?;
     let same = if options.twice { same(scenario, seed, &passed)? } else { "" };
     let Passed { requests, took: simulated, .. } = passed;
-    println!(
+    say!(
         "{:<24} seed {seed:<6} holds{same}: {requests} requests, {:.1} s simulated in {} ms, journal {:016x}",
         scenario.name,
         simulated.as_secs_f64(),
         took.as_millis(),
         journal::digest(&passed.journal),
-    );
-    Ok(())
+    )
 }
 
 /// Runs it once more.

@@ -1,5 +1,6 @@
 use super::*;
 use replay::profile::Profile;
+use replay::run::Kind;
 use replay::trace::Request;
 
 /// Groups of prompts that begin alike.
@@ -51,4 +52,60 @@ fn rows_stand_as_they_were_asked_for_and_say_who_found_more() {
 #[test]
 fn times_are_written_for_people() {
     assert_eq!([0.0004, 0.25, 1.234, 250.0].map(seconds), ["0 ms", "250 ms", "1.23 s", "250 s"]);
+}
+
+#[test]
+fn where_nothing_can_be_found_there_is_no_share_of_it() {
+    let mut comparison = compare(&plan(), &trace()).unwrap();
+    comparison.rows.iter_mut().for_each(|row| row.summary.hits = Tokens::ZERO);
+    assert_eq!(of_oracle(&comparison, Rule::Prefix), None);
+}
+
+#[test]
+fn requests_without_a_first_token_count_among_all() {
+    let plan = plan();
+    let setup = Setup { rule: Rule::Random, ..plan.setup.clone() };
+    let mut results = simulate(&setup, &trace()).unwrap();
+    let all = results.records.len();
+    results.records.iter_mut().take(all / 4).for_each(|record| record.first = None);
+    let refused = row(Rule::Random, &[results], &plan);
+    assert!((75..=76).contains(&refused.ttft.len()), "{} hundredths of three quarters", refused.ttft.len());
+}
+
+/// Short prompts that share nothing, so that the nodes' speed in decoding decides.
+fn alike(requests: u64, gap: Duration) -> Trace {
+    let request = |number: u32| Request {
+        at: gap * number,
+        input: Tokens(32),
+        output: Tokens(200),
+        blocks: vec![number.into()],
+        session: None,
+    };
+    Trace { name: "alike".into(), block: Tokens(32), requests: (0..requests as u32).map(request).collect() }
+}
+
+/// How many requests each node answered.
+fn answered(setup: &Setup, trace: &Trace) -> Vec<u64> {
+    simulate(setup, trace).unwrap().nodes.iter().map(|node| node.requests).collect()
+}
+
+#[test]
+fn placements_between_two_reports_are_remembered() {
+    let profile = Profile { queue: 64, batch: 64, ..Profile::by_name("troupe-cpu").unwrap() };
+    let hour = Duration::from_secs(3600);
+    let setup = Setup { report_every: hour, delay: Duration::from_millis(1), ..Setup::new(profile, 4, Rule::Prefix) };
+    // All come at once, long before anybody reports again.
+    assert_eq!(answered(&setup, &alike(16, Duration::ZERO)), [4; 4]);
+}
+
+#[test]
+fn the_size_of_batches_is_remembered_from_one_decision_to_the_next() {
+    // With one sequence both are as fast, by what is told apart; with many one is not.
+    let even = Profile { queue: 256, batch: 256, ..Profile::by_name("a100-80g-llama-3.1-8b").unwrap() };
+    let even = Profile { step: Duration::from_millis(10), sequence: Duration::ZERO, ..even };
+    let steep = Profile { sequence: Duration::from_millis(1), ..even.clone() };
+    let kinds = vec![Kind { profile: even.clone(), count: 1 }, Kind { profile: steep, count: 1 }];
+    let setup = Setup { kinds, ..Setup::new(even, 1, Rule::Prefix) };
+    let nodes = answered(&setup, &alike(1_000, Duration::from_millis(100)));
+    assert!(nodes[0] > 8 * nodes[1], "without it the first has some 700: {nodes:?}");
 }

@@ -4,44 +4,20 @@
 //! with at least 95 % of the best tier's quality kept.
 
 use plotters::chart::{ChartBuilder, SeriesLabelPosition};
-use plotters::drawing::{DrawingAreaErrorKind, IntoDrawingArea};
-use plotters::element::{Circle, Cross, PathElement, Rectangle};
-use plotters::prelude::SVGBackend;
+use plotters::element::{Circle, Cross, Rectangle};
 use plotters::series::LineSeries;
 use plotters::style::{BLACK, Color, RGBColor, WHITE};
 
 use super::measure::{Against, Point};
 use super::report::Report;
 use super::run::{MixReport, SAVED, WANTED};
+use crate::plot::{Area, COLOURS, PlotError, legend, stroke};
 
 const WIDTH: u32 = 1100;
 const PANEL: u32 = 420;
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0x1f, 0x5f, 0xbf),
-    RGBColor(0x99, 0x99, 0x99),
-    RGBColor(0xc7, 0x7c, 0x11),
-    RGBColor(0x2e, 0x8b, 0x57),
-    RGBColor(0x55, 0x55, 0x55),
-    RGBColor(0xb0, 0x30, 0x60),
-];
 const SHADE: RGBColor = RGBColor(0xd8, 0xee, 0xd8);
-
-/// Why there is no plot.
-#[derive(Debug, thiserror::Error)]
-pub enum PlotError {
-    /// Nothing to show.
-    #[error("there is nothing to plot: quality needs labelled prompts (--data FILE) and a mix with labels")]
-    Empty,
-    /// Drawing failed.
-    #[error("the plot cannot be drawn: {0}")]
-    Draw(String),
-}
-
-impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotError {
-    fn from(error: DrawingAreaErrorKind<E>) -> Self {
-        Self::Draw(error.to_string())
-    }
-}
+/// Of the best tier's quality, in percent: what is beyond says only that the best tier got next to nothing.
+const MOST: f64 = 200.0;
 
 /// The plot of a comparison, as SVG.
 ///
@@ -50,32 +26,28 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotE
 pub fn svg(report: &Report) -> Result<String, PlotError> {
     let mixes: Vec<&MixReport> = report.mixes.iter().filter(|mix| mix.labelled).collect();
     if mixes.is_empty() {
-        return Err(PlotError::Empty);
+        return Err(PlotError::Empty("quality needs labelled prompts (--data FILE) and a mix with labels"));
     }
     let columns = mixes.len().min(2);
     let lines = mixes.len().div_ceil(columns);
-    let mut out = String::new();
-    {
-        let size = (WIDTH, PANEL * lines as u32);
-        let root = SVGBackend::with_string(&mut out, size).into_drawing_area();
-        root.fill(&WHITE)?;
+    crate::plot::svg((WIDTH, PANEL * lines as u32), |root| {
         for (area, mix) in root.split_evenly((lines, columns)).iter().zip(&mixes) {
             panel(area, mix)?;
         }
-        root.present()?;
-    }
-    Ok(out)
+        Ok(())
+    })
 }
 
-type Area<'a> = plotters::drawing::DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-
 fn panel(area: &Area<'_>, mix: &MixReport) -> Result<(), PlotError> {
-    let percent = |point: &Against| (100.0 * point.saved, 100.0 * point.kept);
+    let percent = |against: &Against| {
+        let point = (100.0 * against.saved, 100.0 * against.kept);
+        (point.0.is_finite() && (0.0..=MOST).contains(&point.1)).then_some(point)
+    };
     let curves = mix.curves.iter().map(|(name, curve)| (*name, curve));
     let unseen = mix.anew.iter().map(|anew| ("auto, task never seen", &anew.unseen));
     let curves: Vec<(&str, &Vec<Point>)> = curves.chain(unseen).collect();
-    let points = || curves.iter().flat_map(|(_, curve)| curve.iter()).map(|point| percent(&point.against));
-    let rows = || mix.rows.iter().map(|row| percent(&row.against));
+    let points = || curves.iter().flat_map(|(_, curve)| curve.iter()).filter_map(|point| percent(&point.against));
+    let rows = || mix.rows.iter().filter_map(|row| percent(&row.against));
     let all = || points().chain(rows());
     let low = all().map(|(_, kept)| kept).fold(94.0, f64::min).floor() - 1.0;
     let high = all().map(|(_, kept)| kept).fold(101.0, f64::max).ceil() + 3.0;
@@ -97,29 +69,19 @@ fn panel(area: &Area<'_>, mix: &MixReport) -> Result<(), PlotError> {
     let corner = [(100.0 * SAVED.0, 100.0 * WANTED), (100.0 * SAVED.1, high)];
     chart.draw_series([Rectangle::new(corner, SHADE.mix(0.7).filled())])?;
     for ((name, curve), colour) in curves.iter().zip(COLOURS) {
-        let line = LineSeries::new(curve.iter().map(|point| percent(&point.against)), colour.stroke_width(2));
-        chart
-            .draw_series(line)?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+        let line = LineSeries::new(curve.iter().filter_map(|point| percent(&point.against)), colour.stroke_width(2));
+        chart.draw_series(line)?.label(*name).legend(stroke(colour));
     }
     let of = |begin: &'static str| {
-        mix.rows.iter().filter(move |row| row.name.starts_with(begin)).map(|row| percent(&row.against))
+        mix.rows.iter().filter(move |row| row.name.starts_with(begin)).filter_map(|row| percent(&row.against))
     };
-    let modes = of("auto:").filter(|point| point.0.is_finite() && point.1.is_finite());
     chart
-        .draw_series(modes.take(3).map(|point| Circle::new(point, 4, BLACK.filled())))?
+        .draw_series(of("auto:").take(3).map(|point| Circle::new(point, 4, BLACK.filled())))?
         .label("auto:cheap, balanced, best")
         .legend(|(x, y)| Circle::new((x + 8, y), 4, BLACK.filled()));
     chart
         .draw_series(of("oracle").map(|point| Cross::new(point, 5, BLACK.stroke_width(2))))?
         .label("cheapest good enough by the labels")
         .legend(|(x, y)| Cross::new((x + 8, y), 5, BLACK.stroke_width(2)));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
-    Ok(())
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }

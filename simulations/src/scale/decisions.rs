@@ -2,25 +2,23 @@
 //! fleet in them.
 //!
 //! Rules: a placement is all between the names of a prompt's blocks and the job's entry in the ledger: look-up, prices,
-//! choice, entry. The names are hashed once for each request, and timed apart. Events come in an open loop, at a fixed
-//! rate whatever is done with them, while placements go on; the time until the queue is empty counts.
+//! choice, entry. The names are hashed once for each request, and timed apart. Requests and events come in an open
+//! loop, at fixed rates whatever is done with them, and wait for each other on one core; what one waits counts. Nodes
+//! are full: what comes evicts. Memory is what one more copy adds, a roster's after as many placements as the first has
+//! seen, so that memory which was freed before hides nothing.
 
-#![expect(clippy::disallowed_methods, reason = "what is measured here is this machine's time, and is said to be")]
+use std::time::Duration;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
-
-use policy::index::{Index, Outcome};
-use policy::placement::roster::{Key, Roster, Wish};
-use policy::placement::{Prompt, Settings};
 use policy::restart::Jitter;
-use protocol::cache::{CacheBatch, CacheChange};
-use protocol::engine::BlockHash;
-use protocol::ids::NodeId;
-use protocol::units::{Blocks, Tokens};
 use serde::Serialize;
 
-use super::fleet::{self, Fleet, PROMPT, Seen};
+use super::fleet::{self, Fleet};
+
+mod desk;
+mod storm;
+
+use desk::{Asked, Desk};
+use storm::{backlog, open_loop};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +29,7 @@ pub struct Load {
     pub blocks: usize,
     /// Placements that are timed.
     pub placements: usize,
-    /// Operations on blocks that come.
+    /// Operations on blocks that come: half of them at a rate, half at once.
     pub operations: u64,
     /// In a second.
     pub rate: u64,
@@ -40,7 +38,7 @@ pub struct Load {
 }
 
 /// Times, in microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
     /// Half of them are at most so long.
     pub p50: f64,
@@ -48,6 +46,21 @@ pub struct Times {
     pub p99: f64,
     /// The longest.
     pub longest: f64,
+}
+
+/// Operations on blocks that came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Taken {
+    /// Operations that came.
+    pub came: u64,
+    /// Of these, what the index took in.
+    pub applied: u64,
+    /// Of these, what it ignored or asked to be told anew.
+    pub refused: u64,
+    /// From when the first came until all were done, in milliseconds.
+    pub took: f64,
+    /// Applied in a second of that time.
+    pub rate: f64,
 }
 
 /// What was measured.
@@ -61,22 +74,29 @@ pub struct Measured {
     pub hashing: Times,
     /// Look-up in the index, a part of the placement.
     pub lookup: Times,
-    /// A placement.
+    /// A placement: of ten requests eight go on with a conversation that one or two nodes hold, one begins one, and one
+    /// begins like no other.
     pub placement: Times,
-    /// Placements while events come.
+    /// A placement of the one prompt that every node holds.
+    pub common: Times,
+    /// A placement while events come.
     pub under_events: Times,
+    /// From when a request came until it was placed, while events come.
+    pub waited: Times,
+    /// From when an event came until it was applied.
+    pub events: Times,
     /// Operations on blocks that came in a second.
     pub offered: u64,
-    /// Operations on blocks in a second, until the last was applied.
-    pub applied: f64,
-    /// From when the last event came until it was applied, in milliseconds.
-    pub drain: f64,
+    /// Of events at that rate.
+    pub steady: Taken,
+    /// Of as many that all came at once.
+    pub backlog: Taken,
     /// Placements meanwhile.
     pub meanwhile: usize,
     /// Bytes of the index for each held block; none where the system does not tell.
     pub bytes_per_block: Option<f64>,
-    /// Bytes of the roster for each node.
-    pub bytes_per_node: Option<f64>,
+    /// Bytes of the roster with two jobs a node, and of what it remembers of prompts on their way.
+    pub bytes_of_roster: Option<u64>,
 }
 
 impl Times {
@@ -88,184 +108,88 @@ impl Times {
     }
 }
 
+/// Time since something.
+type Clock<'a> = dyn FnMut() -> Duration + 'a;
+
 /// Measures.
+#[expect(clippy::disallowed_methods, reason = "what is measured here is this machine's time, and is said to be")]
 pub fn measure(load: &Load) -> Measured {
-    let mut random = Jitter::new(load.seed);
-    let fleet = Fleet::new(load.nodes, load.blocks, &mut random);
-    let before = resident();
-    let index = fleet.index();
-    let with_index = resident();
-    let mut desk = Desk::new(&fleet, random);
-    let with_roster = resident();
-    let hashing = Times::of((0..load.placements.min(1_000) as u64).map(hashed).collect());
-    let each = |before: Option<u64>, after: Option<u64>, count: u64| {
-        Some(after?.saturating_sub(before?) as f64 / count.max(1) as f64)
-    };
-    let bytes_per_block = each(before, with_index, index.held().0);
-    let bytes_per_node = each(with_index, with_roster, load.nodes as u64);
-    // What is measured first must not pay for cold caches.
-    (0..load.placements / 10).for_each(|_| {
-        desk.place(&index);
-    });
-    let (lookups, placements) = (0..load.placements).map(|_| desk.place(&index)).unzip();
+    let began = std::time::Instant::now();
+    measure_by(load, &mut || began.elapsed())
+}
+
+fn measure_by(load: &Load, clock: &mut Clock<'_>) -> Measured {
+    let mut fleet = Fleet::new(load.nodes, load.blocks, &mut Jitter::new(load.seed));
+    let (index, bytes) = grown(|| fleet.index());
     let held = index.held().0;
-    let events = Events::new(&fleet, load.operations);
-    let storm = desk.storm(index, &events, load.rate);
+    // What is measured first must not pay for cold caches; a job ends where two a node run.
+    let warm = (load.placements / 10).max(3 * load.nodes);
+    let (mut desk, desk_bytes) = grown(|| {
+        let mut desk = Desk::new(&fleet, load.seed);
+        (0..warm).for_each(|_| {
+            desk.place(&fleet, &index, Asked::Mixed, &mut || Duration::ZERO);
+        });
+        desk
+    });
+    let hashing = (0..load.placements.min(1_000) as u64).map(|number| {
+        let tokens = fleet::tokens(0, number);
+        let begun = clock();
+        std::hint::black_box(fleet::chain(&tokens));
+        clock().saturating_sub(begun)
+    });
+    let hashing = Times::of(hashing.collect());
+    let (lookups, placements) = (0..load.placements).map(|_| desk.place(&fleet, &index, Asked::Mixed, clock)).unzip();
+    let common = (0..load.placements / 4 + 1).map(|_| desk.place(&fleet, &index, Asked::Common, clock).1);
+    let common = Times::of(common.collect());
+    let mut events = fleet.events(load.operations);
+    let rest = events.split_off(events.len() / 2);
+    let mut index = index;
+    let storm = open_loop(&fleet, &mut desk, &mut index, &events, load.rate, clock);
+    let (backlog, more) = backlog(&fleet, &mut desk, &mut index, &rest, clock);
     Measured {
         nodes: load.nodes,
         held,
         hashing,
         lookup: Times::of(lookups),
         placement: Times::of(placements),
-        meanwhile: storm.placements.len(),
+        common,
+        meanwhile: storm.placements.len() + more,
         under_events: Times::of(storm.placements),
+        waited: Times::of(storm.waited),
+        events: Times::of(storm.events),
         offered: load.rate,
-        applied: events.operations as f64 / storm.took.as_secs_f64(),
-        drain: storm.drain.as_secs_f64() * 1e3,
-        bytes_per_block,
-        bytes_per_node,
+        steady: storm.taken,
+        backlog,
+        bytes_per_block: bytes.map(|bytes| bytes as f64 / held.max(1) as f64),
+        bytes_of_roster: desk_bytes,
     }
 }
 
-/// How long the names of a prompt's blocks take.
-fn hashed(number: u64) -> Duration {
-    let tokens = fleet::tokens(0, number);
-    let begun = Instant::now();
-    std::hint::black_box(fleet::chain(&tokens));
-    begun.elapsed()
+/// Makes something, and says how much this process grows by one more of it. The first ones fill what was freed before,
+/// so there are more until two in turn are as large; none if that never comes.
+fn grown<T>(mut make: impl FnMut() -> T) -> (T, Option<u64>) {
+    const MOST: usize = 32;
+    let first = make();
+    let mut more = Vec::new();
+    let (mut before, mut last) = (resident(), 0);
+    while more.len() < MOST && before.is_some() {
+        more.push(std::hint::black_box(make()));
+        let after = resident();
+        let growth = after.zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
+        if growth > 0 && growth.abs_diff(last) <= growth / 10 {
+            return (first, Some(growth));
+        }
+        (before, last) = (after, growth);
+    }
+    (first, None)
 }
 
 /// Memory of this process.
 fn resident() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * 4096)
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Where requests are placed.
-struct Desk<'a> {
-    fleet: &'a Fleet,
-    roster: Roster,
-    settings: Settings,
-    random: Jitter,
-    /// Jobs that run, and their chains' places.
-    open: VecDeque<(Key, usize)>,
-    now: Duration,
-    turn: u64,
-}
-
-/// What came of a time with events.
-struct Storm {
-    placements: Vec<Duration>,
-    took: Duration,
-    drain: Duration,
-}
-
-impl<'a> Desk<'a> {
-    fn new(fleet: &'a Fleet, random: Jitter) -> Self {
-        let settings = Settings::from(&protocol::config::Placement::default());
-        let roster = fleet.roster();
-        Self { fleet, roster, settings, random, open: VecDeque::new(), now: Duration::ZERO, turn: 0 }
-    }
-
-    /// Places a request; how long the look-up took, and all of it.
-    fn place(&mut self, index: &Index) -> (Duration, Duration) {
-        self.now += Duration::from_micros(500);
-        self.turn += 1;
-        let at = (self.random.draw() * self.fleet.chains.len() as f64) as usize;
-        let Some(known) = self.fleet.chains.get(at) else { return Default::default() };
-        // Of ten requests eight go on with a conversation, one begins one, and one begins like no other.
-        let fresh: Vec<BlockHash>;
-        let chain: &[BlockHash] = match self.turn % 10 {
-            0 | 1 => {
-                let system = if self.turn.is_multiple_of(10) { at % 20 } else { 1_000 + at };
-                fresh = fleet::chain(&fleet::tokens(system, (1 << 31) + self.turn));
-                &fresh
-            }
-            _ => known,
-        };
-        let prompt = Prompt { tokens: PROMPT, answer: Tokens(256), block: fleet::BLOCK };
-        let wish = Wish { prompt, chain, session: None, tried: &[] };
-        let random = &mut self.random;
-        let begun = Instant::now();
-        let hits: BTreeMap<NodeId, Blocks> = index.cached(fleet::keys(chain)).into_iter().collect();
-        let looked = begun.elapsed();
-        let nodes = Seen { fleet: self.fleet, index };
-        let decided = self.roster.decide(self.now, &wish, &hits, &nodes, &self.settings, &mut || random.draw());
-        let entered = decided.and_then(|decision| {
-            let choice = decision.choices.first()?;
-            self.roster.enter(self.now, &wish, choice)
-        });
-        let took = begun.elapsed();
-        if let Some(key) = entered {
-            self.roster.granted(self.now, &key);
-            self.open.push_back((key, at));
-        }
-        // Two jobs a node run; the oldest ends.
-        if self.open.len() > 2 * self.fleet.nodes
-            && let Some((key, at)) = self.open.pop_front()
-        {
-            self.roster.ended(&key, self.fleet.chains.get(at).map_or(&[], Vec::as_slice), true);
-        }
-        self.roster.reported(self.now, NodeId(self.turn % self.fleet.nodes as u64), 1);
-        (looked, took)
-    }
-
-    /// Takes events in as they come, and places two thousand requests a second meanwhile.
-    fn storm(&mut self, mut index: Index, events: &Events, rate: u64) -> Storm {
-        const GAP: Duration = Duration::from_micros(500);
-        let (mut placements, mut applied, mut next) = (Vec::new(), 0u64, GAP);
-        let due = |operations: u64| Duration::from_secs_f64(operations as f64 / rate.max(1) as f64);
-        let begun = Instant::now();
-        for (node, batch) in &events.batches {
-            applied += batch.changes.iter().map(CacheChange::count).sum::<u64>();
-            loop {
-                let now = begun.elapsed();
-                if now >= next {
-                    placements.push(self.place(&index).1);
-                    next += GAP;
-                } else if now >= due(applied) {
-                    break;
-                }
-            }
-            let outcome = index.apply(*node, batch);
-            debug_assert!(outcome == Outcome::Taken, "{outcome:?}");
-        }
-        let took = begun.elapsed();
-        Storm { placements, took, drain: took.saturating_sub(due(applied)) }
-    }
-}
-
-/// Conversations that leave caches, and others that come.
-struct Events {
-    batches: Vec<(NodeId, CacheBatch)>,
-    operations: u64,
-}
-
-impl Events {
-    fn new(fleet: &Fleet, most: u64) -> Self {
-        let (mut batches, mut operations, mut round) = (Vec::new(), 0, 0u64);
-        let mut sequences: Vec<u64> =
-            fleet.snapshots.iter().map(|batch| batch.changes.iter().map(CacheChange::count).sum()).collect();
-        while operations < most && fleet.nodes > 0 {
-            for (node, sequence) in sequences.iter_mut().enumerate() {
-                // What came in one round goes in the next.
-                let chain = |round: u64| {
-                    let conversation = (1 << 30) + (round / 2) * fleet.nodes as u64 + node as u64;
-                    fleet::keys(&fleet::chain(&fleet::tokens(2_000 + node, conversation))).collect::<Vec<_>>()
-                };
-                let keys = chain(round);
-                let change =
-                    if round.is_multiple_of(2) { CacheChange::Stored(keys) } else { CacheChange::Removed(keys) };
-                let count = change.count();
-                batches.push((NodeId(node as u64), fleet::batch(1, *sequence, vec![change])));
-                *sequence += count;
-                operations += count;
-                if operations >= most {
-                    break;
-                }
-            }
-            round += 1;
-        }
-        Self { batches, operations }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
-//! A fleet with full caches, as one coordinator sees it: system prompts that many nodes hold, conversations that one or
-//! two hold.
+//! A fleet with full caches, as one coordinator sees it: one prompt that all nodes hold, system prompts that many hold,
+//! conversations that one or two hold. And what its nodes say when others come and these must go.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use policy::index::Index;
@@ -19,7 +20,9 @@ pub(super) const PROMPT: Tokens = Tokens(4_000);
 /// Of these, of its system prompt: 32 blocks.
 const SYSTEM: usize = 1_024;
 /// System prompts; each node serves one of them.
-const SYSTEMS: usize = 20;
+pub(super) const SYSTEMS: usize = 20;
+/// The system prompt of what all hold.
+const COMMON: usize = 1_000_000;
 const MODEL: &str = "m";
 
 /// Chains of conversations and who holds them.
@@ -27,6 +30,10 @@ const MODEL: &str = "m";
 pub(super) struct Fleet {
     pub(super) nodes: usize,
     pub(super) chains: Vec<Vec<BlockHash>>,
+    /// The prompt that every node holds to its end.
+    pub(super) common: Vec<BlockHash>,
+    /// Conversations that each node holds, the longest held first.
+    held: Vec<VecDeque<usize>>,
     /// The snapshot of each node.
     pub(super) snapshots: Vec<CacheBatch>,
     views: Vec<View>,
@@ -54,33 +61,35 @@ pub(super) fn batch(epoch: u64, sequence: u64, changes: Vec<CacheChange>) -> Cac
 impl Fleet {
     /// So many nodes with about so many blocks each.
     pub(super) fn new(nodes: usize, blocks: usize, random: &mut Jitter) -> Self {
-        // Of each two conversations of a node, its neighbour holds one too.
-        let own = PROMPT.as_usize().div_ceil(BLOCK.as_usize()) - SYSTEM / BLOCK.as_usize();
-        let each = (blocks.saturating_sub(SYSTEM / BLOCK.as_usize()) * 2 / (own * 3)).max(1);
+        // Of each two conversations of a node, another with its system prompt holds one too.
+        let (system, prompt) = (SYSTEM / BLOCK.as_usize(), PROMPT.as_usize().div_ceil(BLOCK.as_usize()));
+        let each = (blocks.saturating_sub(system + prompt) * 2 / ((prompt - system) * 3)).max(1);
         let mut chains = Vec::with_capacity(nodes * each);
-        let mut held: Vec<Vec<usize>> = vec![Vec::new(); nodes];
+        let mut held: Vec<VecDeque<usize>> = vec![VecDeque::new(); nodes];
         for node in 0..nodes {
             for number in 0..each {
                 let conversation = chains.len();
                 chains.push(chain(&tokens(node % SYSTEMS, conversation as u64)));
-                for at in [Some(node), (number % 2 == 0).then_some((node + SYSTEMS) % nodes)].into_iter().flatten() {
+                let other = Some((node + SYSTEMS) % nodes).filter(|other| number % 2 == 0 && *other != node);
+                for at in [Some(node), other].into_iter().flatten() {
                     if let Some(held) = held.get_mut(at) {
-                        held.push(conversation);
+                        held.push_back(conversation);
                     }
                 }
             }
         }
-        let snapshot = |held: &Vec<usize>| {
-            let all = held.iter().filter_map(|at| chains.get(*at)).flat_map(|chain| keys(chain));
+        let common = chain(&tokens(COMMON, 0));
+        let snapshot = |held: &VecDeque<usize>| {
+            let all = held.iter().filter_map(|at| chains.get(*at)).chain([&common]).flat_map(|chain| keys(chain));
             let mut all: Vec<BlockKey> = all.collect();
             all.sort_unstable();
             all.dedup();
             batch(1, 0, vec![CacheChange::Cleared, CacheChange::Stored(all)])
         };
         let snapshots = held.iter().map(snapshot).collect();
-        let most = Blocks::of(blocks * 2);
+        let most = Blocks::of((blocks * 2).max(512));
         let views = (0..nodes).map(|_| view(most, random)).collect();
-        Self { nodes, chains, snapshots, views, most }
+        Self { nodes, chains, common, held, snapshots, views, most }
     }
 
     pub(super) fn index(&self) -> Index {
@@ -96,6 +105,76 @@ impl Fleet {
         let mut roster = Roster::new(&protocol::config::Placement::default());
         (0..self.nodes).for_each(|node| roster.serves(NodeId(node as u64), 1));
         roster
+    }
+}
+
+/// What one node says when a conversation comes to it.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) node: NodeId,
+    /// What it had to give up for it, and what it stored.
+    pub(super) batch: CacheBatch,
+    /// The conversation's place in [`Fleet::chains`].
+    pub(super) came: usize,
+}
+
+impl Event {
+    /// Operations on blocks.
+    pub(super) fn operations(&self) -> u64 {
+        self.batch.changes.iter().map(CacheChange::count).sum()
+    }
+}
+
+impl Fleet {
+    /// Conversations come to nodes that are full: each in turn gives up what it has held longest, the last block first,
+    /// and stores what came. Half of what comes is new, half is held by another node too. At least so many operations.
+    pub(super) fn events(&mut self, operations: u64) -> Vec<Event> {
+        let count = |snapshot: &CacheBatch| snapshot.changes.iter().map(CacheChange::count).sum();
+        let mut sequences: Vec<u64> = self.snapshots.iter().map(count).collect();
+        let (mut events, mut done, mut turn) = (Vec::new(), 0, 0);
+        while done < operations && self.nodes > 0 {
+            let node = turn % self.nodes;
+            turn += 1;
+            let changes = self.turn_over(node, turn);
+            let (Some(sequence), Some(came)) = (sequences.get_mut(node), self.held.get(node).and_then(VecDeque::back))
+            else {
+                break;
+            };
+            let event = Event { node: NodeId(node as u64), batch: batch(1, *sequence, changes), came: *came };
+            *sequence += event.operations();
+            done += event.operations();
+            events.push(event);
+        }
+        events
+    }
+
+    /// A conversation comes to a node and another goes; what it says of that.
+    fn turn_over(&mut self, node: usize, turn: usize) -> Vec<CacheChange> {
+        let other = (node + SYSTEMS) % self.nodes;
+        let theirs = || self.held.get(other)?.back().copied();
+        let copied =
+            theirs().filter(|at| turn.is_multiple_of(2) && self.held.get(node).is_some_and(|h| !h.contains(at)));
+        let came = copied.unwrap_or_else(|| {
+            self.chains.push(chain(&tokens(node % SYSTEMS, (1 << 30) + turn as u64)));
+            self.chains.len() - 1
+        });
+        let gone = self.held.get_mut(node).and_then(VecDeque::pop_front);
+        let mut removed: Vec<BlockKey> = gone.map(|gone| self.alone(node, gone)).unwrap_or_default();
+        removed.reverse();
+        let stored = self.alone(node, came);
+        if let Some(held) = self.held.get_mut(node) {
+            held.push_back(came);
+        }
+        vec![CacheChange::Removed(removed), CacheChange::Stored(stored)]
+    }
+
+    /// The blocks of a conversation that no other one on a node has: two with the same first block have the whole
+    /// system prompt in common, and nothing else.
+    fn alone(&self, node: usize, conversation: usize) -> Vec<BlockKey> {
+        let Some(chain) = self.chains.get(conversation) else { return Vec::new() };
+        let others = self.held.get(node).into_iter().flatten().filter_map(|at| self.chains.get(*at));
+        let shared = others.into_iter().any(|other| other.first() == chain.first());
+        keys(chain.get(if shared { SYSTEM / BLOCK.as_usize() } else { 0 }..).unwrap_or_default()).collect()
     }
 }
 
@@ -136,3 +215,6 @@ impl Nodes for Seen<'_> {
         self.index.knows(node)
     }
 }
+
+#[cfg(test)]
+mod tests;

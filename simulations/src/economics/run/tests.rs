@@ -74,3 +74,19 @@ fn on_the_labelled_data_routing_saves_as_much_as_the_document_says() {
     let svg = plot::svg(&report).unwrap();
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg == plot::svg(&report).unwrap());
 }
+
+#[test]
+fn what_is_infinite_is_left_out_of_the_plot() {
+    let scorer = LinearScorer::built_in().unwrap();
+    let workload = prompts::tests::workload(50);
+    let mut report = report(&Pool::made_up(1, &scorer), &workload, &[priced("guide").0], 1);
+    let kept = [1.0, f64::INFINITY, f64::NAN, 1e300, -1e300];
+    let points = kept.map(|kept| Point { at: 0.0, up: 0.0, against: Against { saved: 0.5, kept } });
+    for mix in &mut report.mixes {
+        mix.labelled = true;
+        mix.curves = vec![("auto", points.to_vec())];
+        mix.rows.iter_mut().for_each(|row| row.against = Against { saved: f64::NEG_INFINITY, kept: f64::INFINITY });
+    }
+    let plot = plot::svg(&report).unwrap();
+    assert!(plot.contains("auto") && !plot.contains("inf") && !plot.contains("NaN"), "{plot}");
+}
