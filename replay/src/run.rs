@@ -8,6 +8,8 @@
 //!   coordinator's queue, as long as it may.
 //! - A coordinator that is lost takes its view with it. Its requests begin anew at another one after
 //!   [`Setup::notice`], as their clients see it; the time until then is theirs. When it comes back it knows nothing.
+//! - Whoever finds no coordinator at all tries again as often, for as long as it may wait, and is then refused.
+//! - Every request ends exactly once; a run in which one does not is an error.
 //! - Events of the same moment happen in the order in which they were planned.
 
 use std::time::Duration;
@@ -188,6 +190,22 @@ pub enum SetupError {
     /// The simulated engine broke its rules: a fault of the simulation.
     #[error("a simulated engine failed: {0}")]
     Engine(String),
+    /// A request ended a second time: a fault of the simulation.
+    #[error("request {request} ended a second time, at {at:?}: the simulation is wrong")]
+    Twice {
+        /// Which, counted from 1.
+        request: usize,
+        /// When.
+        at: Duration,
+    },
+    /// Nothing is left to happen, and requests have not ended: a fault of the simulation.
+    #[error("{count} requests never end, the first of them request {request}: the simulation is wrong")]
+    Endless {
+        /// The first, counted from 1.
+        request: usize,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Runs a trace to its end.

@@ -3,6 +3,8 @@ use crate::results::Outcome;
 use crate::trace::Request;
 use proptest::prelude::*;
 
+mod faults;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A slow node with room for 40 blocks of 32 tokens.
@@ -159,16 +161,20 @@ proptest! {
         gap in 1u64..40,
         groups in 1u64..30,
         delay in 0u64..300,
-        lost in prop::option::of(0u64..3_000),
+        faults in prop::collection::vec((0u64..6_000, 0u32..4, any::<bool>()), 0..6),
+        notice in 0u64..3_000,
+        wire in 0u64..200,
         seed in any::<u64>(),
     ) {
         let trace = trace(150, Duration::from_millis(gap), groups);
-        let faults = lost.map_or_else(Vec::new, |at| {
-            let at = Duration::from_millis(at);
-            vec![(at, Fault::Lose(0)), (at + SECOND, Fault::Restart(0))]
-        });
-        let delay = Duration::from_millis(delay);
-        let setup = Setup { coordinators, delay, faults, seed, ..setup(nodes, rule) };
+        let fault = |(at, which, back): (u64, u32, bool)| {
+            let which = which % coordinators;
+            (Duration::from_millis(at), if back { Fault::Restart(which) } else { Fault::Lose(which) })
+        };
+        let faults = faults.into_iter().map(fault).collect();
+        let (delay, notice, wire) = (Duration::from_millis(delay), Duration::from_millis(notice), Duration::from_millis(wire));
+        let setup = Setup { coordinators, delay, faults, notice, wire, patience: 2 * SECOND, seed, ..setup(nodes, rule) };
+        // A request that ends twice, or never, is an error of the run.
         let results = simulate(&setup, &trace).unwrap();
         let summary = results.summary(SECOND, 10 * SECOND);
         prop_assert_eq!(summary.done + summary.refused + summary.too_long, 150);
