@@ -175,6 +175,9 @@ proptest! {
         let (delay, notice, wire) = (Duration::from_millis(delay), Duration::from_millis(notice), Duration::from_millis(wire));
         let setup = Setup { coordinators, delay, faults, notice, wire, patience: 2 * SECOND, seed, ..setup(nodes, rule) };
         // A request that ends twice, or never, is an error of the run.
+        let mut world = world::World::new(&setup, &trace);
+        world.drive().unwrap();
+        prop_assert!(world.is_idle(), "what is due to nodes is nothing in the end: {world:?}");
         let results = simulate(&setup, &trace).unwrap();
         let summary = results.summary(SECOND, 10 * SECOND);
         prop_assert_eq!(summary.done + summary.refused + summary.too_long, 150);

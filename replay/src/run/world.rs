@@ -46,6 +46,7 @@ struct Live {
     since: Duration,
 }
 
+#[derive(Debug)]
 pub(super) struct World<'a> {
     setup: &'a Setup,
     trace: &'a Trace,
@@ -104,6 +105,21 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn run(mut self) -> Result<Results, SetupError> {
+        let span = self.drive()?;
+        self.results.span = span;
+        self.results.nodes = self.nodes.iter().map(|node| node.worked).collect();
+        self.results.cost = over(self.setup.hour(), span);
+        Ok(self.results)
+    }
+
+    /// Whether every coordinator that is up counts nothing as due any more.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.coordinators.iter().filter(|coordinator| coordinator.up).all(Coordinator::is_idle)
+    }
+
+    /// Until all requests have ended. How long that took.
+    pub(super) fn drive(&mut self) -> Result<Duration, SetupError> {
         let (nodes, now) = (self.nodes.len(), Duration::ZERO);
         for node in 0..nodes {
             // Not all at once.
@@ -131,10 +147,7 @@ impl<'a> World<'a> {
         if let Some(first) = self.results.records.iter().position(|record| record.outcome == Outcome::Pending) {
             return Err(SetupError::Endless { request: first + 1, count: self.left });
         }
-        self.results.span = last;
-        self.results.nodes = self.nodes.iter().map(|node| node.worked).collect();
-        self.results.cost = over(self.setup.hour(), last);
-        Ok(self.results)
+        Ok(last)
     }
 
     fn happen(&mut self, now: Duration, what: What) -> Result<(), SetupError> {
@@ -307,10 +320,8 @@ impl<'a> World<'a> {
                     }
                 }
                 Event::Token { key, .. } => {
-                    let Some(by) = node.whose(key) else { continue };
-                    // Later ones are of no news here.
-                    let Some(record) = self.results.records.get(by.request) else { continue };
-                    if record.first.is_none() {
+                    // Of every try: a second one computes its prompt too, though its client has had a token before.
+                    if let Some(by) = node.speaks(key) {
                         self.schedule.plan(now + self.setup.wire, What::Says(by, Said::First));
                     }
                 }
@@ -416,11 +427,9 @@ impl<'a> World<'a> {
                 self.place(now, by.request);
             }
             Said::First => {
-                if record.first.is_none() {
-                    record.first = Some(now - record.arrived);
-                    coordinator.roster().computed(&key);
-                    coordinator.chooser().computed(key.node, request.input - live.predicted);
-                }
+                record.first.get_or_insert(now - record.arrived);
+                coordinator.roster().computed(&key);
+                coordinator.chooser().computed(key.node, request.input - live.predicted);
             }
             Said::Done => {
                 record.node = u32::try_from(key.node.0).ok();

@@ -67,3 +67,17 @@ fn patience_that_ends_while_a_node_is_asked_ends_with_its_refusal() {
     assert!(took().any(|took| took > patience), "somebody's patience ended while it was on its way");
     assert!(took().all(|took| took <= patience + 2 * wire), "{:?}", took().collect::<Vec<_>>());
 }
+
+#[test]
+fn a_second_try_after_a_loss_computes_its_prompt_too() {
+    // Long answers: those that are lost have had their first token, and begin again elsewhere.
+    let mut trace = trace(40, at(100), 9);
+    trace.requests.iter_mut().for_each(|request| request.output = Tokens(100));
+    for rule in Rule::ALL {
+        let faults = vec![(at(2_000), Fault::Lose(1))];
+        let setup = Setup { coordinators: 2, faults, notice: at(300), ..setup(6, rule) };
+        let mut world = world::World::new(&setup, &trace);
+        world.drive().unwrap();
+        assert!(world.is_idle(), "what is due to nodes is nothing in the end: {rule:?}");
+    }
+}
