@@ -48,8 +48,7 @@ pub(super) struct Coordinator {
 
 impl Coordinator {
     pub(super) fn new(setup: &Setup, nodes: &[Node], number: usize, life: u32, since: Duration) -> Self {
-        let config = protocol::config::Config::default();
-        let bounds = Bounds::from(&config.queue);
+        let bounds = Bounds::from(&setup.queue);
         let settings = Settings { policy: setup.rule.policy(), ..Settings::from(&setup.placement) };
         Self {
             life,

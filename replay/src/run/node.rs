@@ -102,6 +102,11 @@ impl Node {
         Ok(())
     }
 
+    /// Whether it has work, or is in a step.
+    pub(super) fn works(&self) -> bool {
+        self.busy || !self.engine.load().is_idle()
+    }
+
     /// Begins the next step, if there is work and none is under way. How long it takes.
     pub(super) fn start(&mut self) -> Result<Option<Duration>, String> {
         if self.busy || self.engine.load().is_idle() {

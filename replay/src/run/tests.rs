@@ -146,6 +146,44 @@ fn what_cannot_be_is_said_in_a_line() {
     assert!(stranger.starts_with("coordinator 1 is to be lost"), "{stranger}");
 }
 
+#[test]
+fn a_quiet_trace_costs_what_its_work_does() {
+    let events = |gap: Duration| {
+        let (setup, trace) = (setup(8, Rule::Prefix), trace(20, gap, 9));
+        let mut world = world::World::new(&setup, &trace);
+        world.drive(&|| true).unwrap();
+        world.happened
+    };
+    // Nodes that do nothing have nothing to report, be it for a second or for a day.
+    let (second, day) = (events(SECOND), events(86_400 * SECOND));
+    assert!(day <= second + 20, "{second} events at one a second, {day} at one a day");
+}
+
+#[test]
+fn a_run_ends_when_it_is_told_to() {
+    let (setup, trace) = (setup(2, Rule::Prefix), trace(600, Duration::from_millis(20), 9));
+    let asked = std::cell::Cell::new(0);
+    let thrice = || {
+        asked.set(asked.get() + 1);
+        asked.get() <= 3
+    };
+    let error = simulate_while(&setup, &trace, &thrice).unwrap_err();
+    assert!(matches!(error, SetupError::Stopped { ended, all: 600, .. } if ended < 600), "{error}");
+    assert_eq!(asked.get(), 4, "it does not go on");
+    assert_eq!(simulate_while(&setup, &trace, &|| true).unwrap(), simulate(&setup, &trace).unwrap());
+}
+
+#[test]
+fn the_queue_and_the_breaker_are_as_they_are_set() {
+    let trace = trace(60, Duration::from_millis(1), 60);
+    let refused = |requests| {
+        let base = setup(1, Rule::Prefix);
+        let setup = Setup { queue: Queue { requests, ..base.queue.clone() }, patience: 60 * SECOND, ..base };
+        simulate(&setup, &trace).unwrap().summary(SECOND, SECOND).refused
+    };
+    assert!(refused(1) > refused(1024), "{} and {}", refused(1), refused(1024));
+}
+
 fn rules() -> impl Strategy<Value = Rule> {
     prop::sample::select(Rule::ALL.to_vec())
 }
@@ -176,7 +214,7 @@ proptest! {
         let setup = Setup { coordinators, delay, faults, notice, wire, patience: 2 * SECOND, seed, ..setup(nodes, rule) };
         // A request that ends twice, or never, is an error of the run.
         let mut world = world::World::new(&setup, &trace);
-        world.drive().unwrap();
+        world.drive(&|| true).unwrap();
         prop_assert!(world.is_idle(), "what is due to nodes is nothing in the end: {world:?}");
         let results = simulate(&setup, &trace).unwrap();
         let summary = results.summary(SECOND, 10 * SECOND);

@@ -10,7 +10,6 @@ use policy::placement::roster::{Key, Wish};
 use policy::queue::{Entry, Id};
 use policy::restart::Jitter;
 use protocol::cache::CacheChange;
-use protocol::config::Config;
 use protocol::engine::{BlockHash, Event};
 use protocol::ids::{JobKey, NodeId, RequestId};
 use protocol::job::{Class, Job, Limits, Sampling};
@@ -27,6 +26,8 @@ mod faults;
 
 /// The only model.
 const MODEL: &str = "m";
+/// Events between two questions whether the run goes on: milliseconds.
+const ASKED_EVERY: u64 = 256;
 /// Clients that find no coordinator do not try again sooner.
 const LEAST_NOTICE: Duration = Duration::from_millis(1);
 
@@ -55,12 +56,16 @@ pub(super) struct World<'a> {
     nodes: Vec<Node>,
     coordinators: Vec<Coordinator>,
     schedule: Schedule,
+    /// Nodes whose next report is planned, by place.
+    reporting: Vec<bool>,
     live: BTreeMap<usize, Live>,
     /// Requests that have not ended, and those that have not come.
     left: usize,
     /// A rule of the simulation that was broken.
     broken: Option<SetupError>,
     turn: usize,
+    /// Events so far.
+    pub(super) happened: u64,
     random: Jitter,
     results: Results,
 }
@@ -91,21 +96,23 @@ impl<'a> World<'a> {
             setup,
             trace,
             block,
-            breaker: (&Config::default().breaker).into(),
+            breaker: (&setup.breaker).into(),
             nodes,
             coordinators,
             schedule: Schedule::default(),
+            reporting: vec![true; setup.nodes() as usize],
             live: BTreeMap::new(),
             left: trace.requests.len(),
             broken: None,
             turn: 0,
+            happened: 0,
             random: Jitter::new(prompt::mix(setup.seed)),
             results: Results { records, ..Results::default() },
         }
     }
 
-    pub(super) fn run(mut self) -> Result<Results, SetupError> {
-        let span = self.drive()?;
+    pub(super) fn run(mut self, goes_on: &dyn Fn() -> bool) -> Result<Results, SetupError> {
+        let span = self.drive(goes_on)?;
         self.results.span = span;
         self.results.nodes = self.nodes.iter().map(|node| node.worked).collect();
         self.results.cost = over(self.setup.hour(), span);
@@ -119,11 +126,10 @@ impl<'a> World<'a> {
     }
 
     /// Until all requests have ended. How long that took.
-    pub(super) fn drive(&mut self) -> Result<Duration, SetupError> {
-        let (nodes, now) = (self.nodes.len(), Duration::ZERO);
-        for node in 0..nodes {
-            // Not all at once.
-            self.schedule.plan(self.setup.report_every.mul_f64(node as f64 / nodes as f64), What::Reports(node));
+    pub(super) fn drive(&mut self, goes_on: &dyn Fn() -> bool) -> Result<Duration, SetupError> {
+        let now = Duration::ZERO;
+        for node in 0..self.nodes.len() {
+            self.schedule.plan(self.turn_of(node), What::Reports(node));
             for coordinator in 0..self.coordinators.len() {
                 self.connect(coordinator, node, now);
             }
@@ -139,6 +145,11 @@ impl<'a> World<'a> {
             && let Some((now, what)) = self.schedule.next()
         {
             last = now;
+            if self.happened.is_multiple_of(ASKED_EVERY) && !goes_on() {
+                let all = self.trace.requests.len();
+                return Err(SetupError::Stopped { at: now, ended: all - self.left, all });
+            }
+            self.happened += 1;
             self.happen(now, what)?;
             if let Some(broken) = self.broken.take() {
                 return Err(broken);
@@ -168,6 +179,7 @@ impl<'a> World<'a> {
             }
             What::Forgets { coordinator, life } => {
                 self.nodes.iter_mut().for_each(|node| node.forget(coordinator, life));
+                (0..self.nodes.len()).for_each(|node| self.stirs(now, node));
             }
         }
         Ok(())
@@ -282,6 +294,7 @@ impl<'a> World<'a> {
             Err(_) => Said::Refused,
         };
         self.schedule.plan(now + self.setup.wire, What::Says(by, said));
+        self.stirs(now, place);
         self.start(now, place)
     }
 
@@ -335,6 +348,7 @@ impl<'a> World<'a> {
             }
         }
         self.tell(now, place, &changes);
+        self.stirs(now, place);
         self.start(now, place)
     }
 
@@ -350,8 +364,29 @@ impl<'a> World<'a> {
         }
     }
 
+    /// When a node reports first: not all at once.
+    fn turn_of(&self, node: usize) -> Duration {
+        self.setup.report_every.mul_f64(node as f64 / self.nodes.len().max(1) as f64)
+    }
+
+    /// A node has something to report: when its turn comes next.
+    fn stirs(&mut self, now: Duration, place: usize) {
+        let Some(planned) = self.reporting.get_mut(place).filter(|planned| !**planned) else { return };
+        *planned = true;
+        let (first, every) = (self.turn_of(place), self.setup.report_every.as_nanos().max(1));
+        let turns = now.checked_sub(first).map_or(0, |since| since.as_nanos() / every + 1);
+        let after = u64::try_from(turns * every).map_or(Duration::MAX, Duration::from_nanos);
+        self.schedule.plan(first.saturating_add(after), What::Reports(place));
+    }
+
     fn reports(&mut self, now: Duration, place: usize) {
-        self.schedule.plan(now + self.setup.report_every, What::Reports(place));
+        // An idle node stays as it is, so it has nothing to report until work comes.
+        let works = self.nodes.get(place).is_some_and(Node::works);
+        if works {
+            self.schedule.plan(now + self.setup.report_every, What::Reports(place));
+        } else if let Some(planned) = self.reporting.get_mut(place) {
+            *planned = false;
+        }
         let Some(report) = self.nodes.get_mut(place).and_then(|node| node.news(now)) else { return };
         let linked = |at: &(usize, &Coordinator)| self.nodes.get(place).is_some_and(|node| node.linked(at.0));
         for (at, coordinator) in self.coordinators.iter().enumerate().filter(linked) {

@@ -77,7 +77,7 @@ fn a_second_try_after_a_loss_computes_its_prompt_too() {
         let faults = vec![(at(2_000), Fault::Lose(1))];
         let setup = Setup { coordinators: 2, faults, notice: at(300), ..setup(6, rule) };
         let mut world = world::World::new(&setup, &trace);
-        world.drive().unwrap();
+        world.drive(&|| true).unwrap();
         assert!(world.is_idle(), "what is due to nodes is nothing in the end: {rule:?}");
     }
 }
