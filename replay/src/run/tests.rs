@@ -160,6 +160,17 @@ fn a_quiet_trace_costs_what_its_work_does() {
 }
 
 #[test]
+fn time_counts_from_the_first_request() {
+    let (setup, early) = (setup(2, Rule::LeastLoad), trace(100, Duration::from_millis(20), 9));
+    let mut late = early.clone();
+    late.requests.iter_mut().for_each(|request| request.at += 1_000 * SECOND);
+    let run = |trace: &Trace| simulate(&setup, trace).unwrap();
+    let (early, late) = (run(&early), run(&late));
+    assert!(late.span < 10 * SECOND && late.cost.0 < early.cost.0 * 2, "{:?} and {:?}", early.span, late.span);
+    assert!(early.nodes.iter().all(|node| node.busy <= early.span));
+}
+
+#[test]
 fn a_run_ends_when_it_is_told_to() {
     let (setup, trace) = (setup(2, Rule::Prefix), trace(600, Duration::from_millis(20), 9));
     let asked = std::cell::Cell::new(0);

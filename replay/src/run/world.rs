@@ -125,7 +125,7 @@ impl<'a> World<'a> {
         self.coordinators.iter().filter(|coordinator| coordinator.up).all(Coordinator::is_idle)
     }
 
-    /// Until all requests have ended. How long that took.
+    /// Until all requests have ended. How long that took since the first came.
     pub(super) fn drive(&mut self, goes_on: &dyn Fn() -> bool) -> Result<Duration, SetupError> {
         let now = Duration::ZERO;
         for node in 0..self.nodes.len() {
@@ -158,7 +158,8 @@ impl<'a> World<'a> {
         if let Some(first) = self.results.records.iter().position(|record| record.outcome == Outcome::Pending) {
             return Err(SetupError::Endless { request: first + 1, count: self.left });
         }
-        Ok(last)
+        // A part of a trace may begin later than its clock.
+        Ok(last - self.trace.requests.first().map_or(last, |first| first.at.min(last)))
     }
 
     fn happen(&mut self, now: Duration, what: What) -> Result<(), SetupError> {
