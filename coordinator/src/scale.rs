@@ -3,7 +3,7 @@
 //!
 //! Rules: one replay at a time, on a thread of its own, so that requests never wait for it; whoever comes second is
 //! told to come again. A replay is bounded in what it replays ([`ANSWERS`]) and in time ([`PATIENCE`], looked at
-//! between two runs). What is not known is said in the notes, not guessed in silence. An advice adds and removes no
+//! in every run all along). What is not known is said in the notes, not guessed in silence. An advice adds and removes no
 //! nodes.
 //!
 //! Left to others: what is remembered (`actors::cluster::recent`), the search and the replay (`replay::plan`).
@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use actors::cluster::recent::Remembered;
 use protocol::answer::{ErrorKind, JobError};
-use protocol::config::{Basis, Config, Model, Placement, Policy};
+use protocol::config::{Basis, Breaker, Config, Model, Placement, Policy, Queue};
 use protocol::manage::{Managed, ScaleAdvice, ScaleQuery, ScaleRow, Sure};
 use protocol::units::{Nanos, Percent, Tokens};
 use replay::plan::{Bounds, Outcome, Plan, Target, WhyNot, plan};
 use replay::profile::Profile;
-use replay::{Rule, Setup};
+use replay::{Rule, Setup, SetupError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -52,7 +52,8 @@ pub struct Scaling {
     models: BTreeMap<String, Model>,
     placement: Placement,
     report_every: Duration,
-    patience: Duration,
+    queue: Queue,
+    breaker: Breaker,
 }
 
 impl Scaling {
@@ -70,7 +71,8 @@ impl Scaling {
             models: config.models.clone(),
             placement: config.placement.clone(),
             report_every: config.health.report_every.0,
-            patience: config.queue.patience.0,
+            queue: config.queue.clone(),
+            breaker: config.breaker.clone(),
         }
     }
 
@@ -85,7 +87,9 @@ impl Scaling {
         Setup {
             placement: self.placement.clone(),
             report_every: self.report_every,
-            patience: self.patience,
+            patience: self.queue.patience.0,
+            queue: self.queue.clone(),
+            breaker: self.breaker.clone(),
             ..Setup::new(profile, 1, rule)
         }
     }
@@ -106,7 +110,7 @@ impl Scaling {
 pub(crate) fn lines(parts: &Parts, model: Option<String>) -> Result<Managed, JobError> {
     let model = named(parts, model)?;
     let remembered = remembered(parts, &model)?;
-    let (trace, _) = trace::of(&model, &remembered);
+    let trace = trace::of(&model, &remembered);
     Ok(Managed::ScaleTrace { block: trace.block, lines: trace::lines(&trace), model })
 }
 
@@ -152,7 +156,7 @@ pub(crate) async fn advise(parts: &Parts, query: ScaleQuery) -> Result<ScaleAdvi
     let profile = fleet.profile;
     let worked = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        work(advice, &remembered, &profile, setup)
+        work(advice, &remembered, &profile, setup, PATIENCE)
     });
     worked.await.map_err(|error| JobError::new(ErrorKind::Internal, format!("the replay has failed: {error}")))?
 }
@@ -184,7 +188,7 @@ fn remembered(parts: &Parts, model: &str) -> Result<Remembered, JobError> {
             "nothing was asked of '{model}' since this coordinator's start: ask again when something was, or plan from \
              a trace with simulations plan"
         );
-        JobError::new(ErrorKind::Invalid, message).field("model")
+        JobError::new(ErrorKind::Overloaded, message).retry_after(AGAIN)
     })
 }
 
@@ -194,9 +198,14 @@ fn work(
     remembered: &Remembered,
     profile: &Profile,
     setup: Setup,
+    patience: Duration,
 ) -> Result<ScaleAdvice, JobError> {
-    let (mut trace, unserved) = trace::of(&advice.model, remembered);
+    let mut trace = trace::of(&advice.model, remembered);
     let left_out = trace::shorten(&mut trace, ANSWERS);
+    // What is counted is what is replayed.
+    let left = usize::try_from(left_out.requests).unwrap_or(usize::MAX);
+    let asked = remembered.asked.get(left..).unwrap_or_default();
+    let unserved = trace::unserved(asked);
     let query = &advice.target;
     let target = Target {
         ttft: query.ttft,
@@ -208,26 +217,26 @@ fn work(
     };
     let bounds = Bounds { first: advice.nodes, most: query.most };
     let (begun, mut rows) = (Instant::now(), BTreeMap::new());
-    let replayed = replay::plan::run::with(setup);
+    let replayed = replay::plan::run::within(setup, || Instant::now() - begun < patience);
     let outcome = plan(profile, &trace, &target, bounds, |nodes, trace| {
-        if Instant::now() - begun > PATIENCE {
-            return Err(NotPlanned::Slow);
-        }
-        let outcome = replayed(nodes, trace).map_err(|error| NotPlanned::Failed(error.to_string()))?;
+        let outcome = replayed(nodes, trace)?;
         rows.insert(nodes, row(nodes, &outcome, &target));
         Ok(outcome)
     });
-    let mut uneven = false;
     match outcome {
-        Ok(Plan { nodes, why, uneven: seen, .. }) => {
-            (advice.advised, uneven) = (nodes, seen);
-            advice.because = why.as_ref().map(WhyNot::to_string);
+        Ok(Plan { nodes, why, .. }) => {
+            advice.advised = nodes;
+            advice.because = why.map(|why| match why {
+                WhyNot::Impossible(why) => format!("{why}; more nodes alone do not help"),
+                WhyNot::TooFew { .. } => why.to_string(),
+            });
         }
-        Err(NotPlanned::Slow) => {
-            let message = format!("it was not found within {PATIENCE:?}: plan from the trace with simulations plan");
+        Err(SetupError::Stopped { .. }) => {
+            let message =
+                format!("the search was not over within {patience:?}: plan from the trace with simulations plan");
             advice.because = Some(message);
         }
-        Err(NotPlanned::Failed(error)) => {
+        Err(error) => {
             return Err(JobError::new(ErrorKind::Internal, format!("the replay has failed: {error}")));
         }
     }
@@ -235,7 +244,7 @@ fn work(
     advice.requests = trace.requests.len() as u64;
     advice.over = remembered.over.saturating_sub(left_out.since);
     advice.unserved = unserved;
-    advice.measured = trace::measured(remembered, query.percentile);
+    advice.measured = trace::measured(asked, advice.target.percentile);
     advice.sure = sure(&advice);
     if left_out.requests > 0 || remembered.forgotten > 0 {
         let older = left_out.requests.saturating_add(remembered.forgotten);
@@ -248,19 +257,10 @@ fn work(
         );
         advice.notes.push(note);
     }
-    if uneven {
-        advice.notes.push("more nodes were not always better: each has less of what prompts share".to_owned());
-    }
     if let Some(note) = mismatch(&advice) {
         advice.notes.push(note);
     }
     Ok(advice)
-}
-
-/// Why there is no plan.
-enum NotPlanned {
-    Slow,
-    Failed(String),
 }
 
 fn row(nodes: u32, outcome: &Outcome, target: &Target) -> ScaleRow {

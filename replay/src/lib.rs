@@ -14,4 +14,4 @@ pub mod trace;
 
 pub use results::Results;
 pub use rules::Rule;
-pub use run::{Setup, SetupError, simulate};
+pub use run::{Setup, SetupError, simulate, simulate_while};

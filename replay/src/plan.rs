@@ -41,8 +41,6 @@ pub struct Plan {
     pub tried: BTreeMap<u32, Outcome>,
     /// Why there is none.
     pub why: Option<WhyNot>,
-    /// Of what was tried, some larger number did not meet the target: more nodes split caches.
-    pub uneven: bool,
 }
 
 /// Why no number of nodes meets a target.
@@ -90,14 +88,14 @@ pub fn plan<E>(
 ) -> Result<Plan, E> {
     let trace = &hurried(trace, target.headroom);
     if let Err(impossible) = floor::check(profile, trace, target) {
-        return Ok(Plan { nodes: None, tried: BTreeMap::new(), why: Some(impossible.into()), uneven: false });
+        return Ok(Plan { nodes: None, tried: BTreeMap::new(), why: Some(impossible.into()) });
     }
     let found = search(bounds.first, bounds.most, |nodes| run(nodes, trace), |outcome| target.met_by(outcome))?;
     let why = match (found.least, found.tried.last_key_value()) {
         (None, Some((most, outcome))) => Some(WhyNot::TooFew { most: *most, missed: target.missed(outcome) }),
         _ => None,
     };
-    Ok(Plan { nodes: found.least, uneven: found.uneven(|outcome| target.met_by(outcome)), tried: found.tried, why })
+    Ok(Plan { nodes: found.least, tried: found.tried, why })
 }
 
 /// The same requests, in less time.

@@ -11,6 +11,8 @@ pub use summary::{Spread, Summary};
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// It has not ended yet. No record of a run that is over says so.
+    Pending,
     /// With its whole answer.
     Done,
     /// Nobody took it in time.

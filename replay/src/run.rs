@@ -8,11 +8,13 @@
 //!   coordinator's queue, as long as it may.
 //! - A coordinator that is lost takes its view with it. Its requests begin anew at another one after
 //!   [`Setup::notice`], as their clients see it; the time until then is theirs. When it comes back it knows nothing.
+//! - Whoever finds no coordinator at all tries again as often, for as long as it may wait, and is then refused.
+//! - Every request ends exactly once; a run in which one does not is an error.
 //! - Events of the same moment happen in the order in which they were planned.
 
 use std::time::Duration;
 
-use protocol::config::Placement;
+use protocol::config::{Breaker, Placement, Queue};
 use protocol::units::{Nanos, Tokens};
 
 use crate::profile::Profile;
@@ -65,6 +67,10 @@ pub struct Setup {
     pub delay: Duration,
     /// One way of a job and of what is said of it.
     pub wire: Duration,
+    /// What may wait at a coordinator; how long is [`Setup::patience`].
+    pub queue: Queue,
+    /// When a coordinator leaves a node alone.
+    pub breaker: Breaker,
     /// How long a request may wait for a node.
     pub patience: Duration,
     /// After how long of silence clients and nodes take a coordinator for lost.
@@ -94,6 +100,8 @@ impl Setup {
             delay: Duration::from_millis(1),
             wire: Duration::from_micros(250),
             patience: config.queue.patience.0,
+            queue: config.queue,
+            breaker: config.breaker,
             notice: config.wire.idle_timeout.0,
             redial: config.wire.redial.0.max(REPEATED),
             bandwidth: 125_000_000,
@@ -188,6 +196,32 @@ pub enum SetupError {
     /// The simulated engine broke its rules: a fault of the simulation.
     #[error("a simulated engine failed: {0}")]
     Engine(String),
+    /// It was told to.
+    #[error("the replay was stopped at {at:?} of virtual time: {ended} of {all} requests had ended")]
+    Stopped {
+        /// How far it was.
+        at: Duration,
+        /// Requests that had ended.
+        ended: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// A request ended a second time: a fault of the simulation.
+    #[error("request {request} ended a second time, at {at:?}: the simulation is wrong")]
+    Twice {
+        /// Which, counted from 1.
+        request: usize,
+        /// When.
+        at: Duration,
+    },
+    /// Nothing is left to happen, and requests have not ended: a fault of the simulation.
+    #[error("{count} requests never end, the first of them request {request}: the simulation is wrong")]
+    Endless {
+        /// The first, counted from 1.
+        request: usize,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Runs a trace to its end.
@@ -195,8 +229,17 @@ pub enum SetupError {
 /// # Errors
 /// The setup cannot be.
 pub fn simulate(setup: &Setup, trace: &Trace) -> Result<Results, SetupError> {
+    simulate_while(setup, trace, &|| true)
+}
+
+/// Runs a trace to its end, for as long as `goes_on` says so; it is asked every few milliseconds. It cannot change what
+/// comes of a run, only whether anything does.
+///
+/// # Errors
+/// The setup cannot be, or the run was stopped.
+pub fn simulate_while(setup: &Setup, trace: &Trace, goes_on: &dyn Fn() -> bool) -> Result<Results, SetupError> {
     setup.check()?;
-    world::World::new(setup, trace).run()
+    world::World::new(setup, trace).run(goes_on)
 }
 
 #[cfg(test)]

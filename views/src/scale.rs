@@ -178,7 +178,14 @@ pub fn sentence(advice: &ScaleAdvice) -> String {
         (Some(advised), _) => {
             format!("keep {}{}: no fewer meet {target}{unsure}", plural(advised), money(advised))
         }
-        (None, Some(because)) => format!("more nodes alone do not help: {because}"),
+        (None, Some(because)) => match advice.rows.iter().filter(|row| row.meets).map(|row| row.nodes).min() {
+            // The search was cut short: what it had found by then is good.
+            Some(good) => {
+                let verb = if good == 1 { "meets" } else { "meet" };
+                format!("{} {verb} {target}, and fewer may: {because}{unsure}", plural(good))
+            }
+            None => format!("no number of nodes was found that meets {target}: {because}"),
+        },
         (None, None) => format!("no number of nodes was found that meets {target}"),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actors::cluster::recent::Remembered;
+use actors::cluster::recent::{Asked, Remembered};
 use protocol::units::{Percentile, Tokens};
 use replay::plan::Ends;
 use replay::trace::{Request, Trace};
@@ -14,9 +14,9 @@ use replay::trace::{Request, Trace};
 /// Longer prompts and answers no trace has.
 const LONGEST: Tokens = Tokens(1_000_000);
 
-/// The trace, and how many of its requests no node took. What these would have been answered is not known: as much as
-/// the others on average, at least one token.
-pub(super) fn of(model: &str, remembered: &Remembered) -> (Trace, u64) {
+/// The trace, a request for each of what was asked. What those that no node took would have been answered is not
+/// known: as much as the others on average, at least one token.
+pub(super) fn of(model: &str, remembered: &Remembered) -> Trace {
     let answers: Vec<u64> = remembered.asked.iter().filter_map(|asked| asked.answer).map(|answer| answer.0).collect();
     let mean = answers.iter().sum::<u64>().checked_div(answers.len() as u64).unwrap_or(1);
     let (mut blocks, mut sessions) = (Numbers::default(), Numbers::default());
@@ -34,9 +34,12 @@ pub(super) fn of(model: &str, remembered: &Remembered) -> (Trace, u64) {
             session: asked.session.map(|session| sessions.of(session)),
         }
     });
-    let trace = Trace { name: model.to_owned(), block, requests: requests.collect() };
-    let unserved = (remembered.asked.len() - answers.len()) as u64;
-    (trace, unserved)
+    Trace { name: model.to_owned(), block, requests: requests.collect() }
+}
+
+/// How many of these no node took.
+pub(super) fn unserved(asked: &[Asked]) -> u64 {
+    asked.iter().filter(|asked| asked.answer.is_none()).count() as u64
 }
 
 /// Numbers in place of names, in the order in which they come.
@@ -88,9 +91,9 @@ pub(super) fn shorten(trace: &mut Trace, most: Tokens) -> LeftOut {
 }
 
 /// The time to the first token at a percentile, as it was; whoever no node took waits for ever.
-pub(super) fn measured(remembered: &Remembered, percentile: Percentile) -> Option<Duration> {
-    let firsts: Vec<Duration> = remembered.asked.iter().filter_map(|asked| asked.first).collect();
-    let unserved = remembered.asked.iter().filter(|asked| asked.answer.is_none()).count();
+pub(super) fn measured(asked: &[Asked], percentile: Percentile) -> Option<Duration> {
+    let firsts: Vec<Duration> = asked.iter().filter_map(|asked| asked.first).collect();
+    let unserved = asked.iter().filter(|asked| asked.answer.is_none()).count();
     Ends::new(firsts, unserved).at(percentile)
 }
 

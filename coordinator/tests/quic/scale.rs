@@ -46,6 +46,8 @@ async fn a_cluster_says_how_many_nodes_it_needs() {
     let _nodes = (bed.node(1, PACE).await, bed.node(2, PACE).await);
     let early = advise(&client, target(second)).await.unwrap_err();
     assert!(early.message.contains("ask again"), "nothing is known yet: {early}");
+    let said = manage(&client, Manage::ScaleTrace { model: None }).await.unwrap_err();
+    assert_eq!((said.kind, said.field, said.retry_after), (ErrorKind::Overloaded, None, Some(Duration::from_secs(5))));
     for number in 0..16 {
         let answers = ask(&client, prompt(number)).await;
         assert!(matches!(answers.last(), Some(Answer::Done { .. })), "{answers:?}");

@@ -4,7 +4,6 @@
 //! prompt began with is taken as cached, in every block of it, though no cache holds all and earlier answers may not
 //! be complete; attention to the context before costs nothing; nothing waits.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::units::{Percentile, Tokens};
@@ -137,27 +136,20 @@ pub fn check(profile: &Profile, trace: &Trace, target: &Target) -> Result<(), Im
 
 /// Room for one request on a node: less than its context, and no more than all its blocks.
 fn room(profile: &Profile) -> Tokens {
-    (profile.context - Tokens(1)).min(Tokens(profile.blocks.0.saturating_mul(profile.block.0)))
+    (profile.context - Tokens(1)).min(profile.capacity())
 }
 
 /// How long each prompt takes at the least: what no earlier one began with must be computed, and its last token
 /// always.
 fn prefills(profile: &Profile, trace: &Trace) -> Vec<Duration> {
-    let mut seen: BTreeSet<u64> = BTreeSet::new();
-    let known = |seen: &mut BTreeSet<u64>, request: &Request| {
-        let known = request.blocks.iter().take_while(|name| seen.contains(name)).count();
-        seen.extend(&request.blocks);
-        let cached = Tokens(trace.block.0.saturating_mul(known as u64)).min(request.input - Tokens(1));
-        times_of(profile.prefill, (request.input - cached).0)
-    };
-    trace.requests.iter().map(|request| known(&mut seen, request)).collect()
+    let computed = |(request, seen): (&Request, Tokens)| request.input - seen.min(request.input - Tokens(1));
+    trace.requests.iter().zip(trace.seen()).map(|pair| times_of(profile.prefill, computed(pair).0)).collect()
 }
 
 /// More tokens a second than are asked for cannot be answered.
 fn offered(trace: &Trace, target: &Target) -> Result<(), Impossible> {
     let Some(wanted) = target.goodput else { return Ok(()) };
-    let (first, last) = (trace.requests.first(), trace.requests.last());
-    let span = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.at.saturating_sub(first.at));
+    let span = trace.span();
     let tokens: Tokens = trace.requests.iter().map(|request| request.output).sum();
     // The last answer takes time of its own: what is measured can only be less.
     let offered = tokens.0 as f64 / span.as_secs_f64();

@@ -4,7 +4,7 @@ use crate::plan::outcome::{Answered, Outcome};
 use crate::profile::Profile;
 use crate::results::{self, Results};
 use crate::rules::Rule;
-use crate::run::{Setup, SetupError, simulate};
+use crate::run::{Setup, SetupError, simulate_while};
 use crate::trace::Trace;
 
 /// Replays traces on so many nodes of a kind, with the defaults of `cluster.toml`. The seed decides all that is left to
@@ -15,10 +15,15 @@ pub fn on(profile: &Profile, seed: u64) -> impl Fn(u32, &Trace) -> Result<Outcom
 
 /// Likewise, set as it is given; of each of its kinds there are so many nodes.
 pub fn with(setup: Setup) -> impl Fn(u32, &Trace) -> Result<Outcome, SetupError> {
+    within(setup, || true)
+}
+
+/// Likewise, for as long as `goes_on` says so: a run under way is stopped then, with [`SetupError::Stopped`].
+pub fn within(setup: Setup, goes_on: impl Fn() -> bool) -> impl Fn(u32, &Trace) -> Result<Outcome, SetupError> {
     move |nodes, trace| {
         let mut setup = setup.clone();
         setup.kinds.iter_mut().for_each(|kind| kind.count = nodes);
-        simulate(&setup, trace).map(|results| outcome(&results))
+        simulate_while(&setup, trace, &goes_on).map(|results| outcome(&results))
     }
 }
 

@@ -4,7 +4,7 @@
 //! the two. What is found always held when it was tried, and one less was tried and did not hold. That it is the
 //! least of all follows only where more is never worse. More nodes split what is cached and what is queued, so it may
 //! not be so: then the number that is found is still good, but a smaller one might be, which no search short of
-//! trying all could exclude. [`Found::uneven`] says whether any such step back was seen.
+//! trying all could exclude.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,6 @@ pub struct Found<T> {
     pub least: Option<u32>,
     /// What came of every try.
     pub tried: BTreeMap<u32, T>,
-}
-
-impl<T> Found<T> {
-    /// Whether it held for a number and not for a larger one.
-    pub fn uneven(&self, holds: impl Fn(&T) -> bool) -> bool {
-        let after = self.least.map(|least| self.tried.range(least..));
-        after.is_some_and(|mut rest| rest.any(|(_, outcome)| !holds(outcome)))
-    }
 }
 
 /// Looks for the least number from 1 to `most`; `first` is tried first. No number is tried twice, and at most

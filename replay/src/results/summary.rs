@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::units::{Nanos, Tokens};
+use protocol::units::{Nanos, Percentile, Tokens};
 use serde::Serialize;
 
 use super::{Outcome, Results};
@@ -24,13 +24,12 @@ impl Spread {
     /// Of some times. Percentiles are by nearest rank.
     pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        let Some(last) = times.len().checked_sub(1) else { return Self::default() };
-        let mean = times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
-        let at = |share: f64| {
-            let rank = (share * times.len() as f64).ceil() as usize;
-            times.get(rank.saturating_sub(1).min(last)).map_or(0.0, Duration::as_secs_f64)
+        let mean = times.iter().sum::<Duration>().as_secs_f64() / times.len().max(1) as f64;
+        let at = |name: &str| {
+            let rank = name.parse().ok().and_then(|percentile: Percentile| percentile.rank(times.len()));
+            rank.and_then(|rank| times.get(rank)).map_or(0.0, Duration::as_secs_f64)
         };
-        Self { mean, p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+        Self { mean, p50: at("p50"), p90: at("p90"), p99: at("p99") }
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use policy::placement::roster::Wish;
 use protocol::cache::BlockKey;
@@ -66,7 +65,7 @@ impl Approximate {
         Some(Picked { node: NodeId(place as u64), cached: Tokens(blocks * wish.prompt.block.0) })
     }
 
-    pub(super) fn sent(&mut self, _: Duration, wish: &Wish<'_>, picked: &Picked) {
+    pub(super) fn sent(&mut self, wish: &Wish<'_>, picked: &Picked) {
         self.turn += 1;
         let Some(tree) = usize::try_from(picked.node.0).ok().and_then(|place| self.trees.get_mut(place)) else {
             return;

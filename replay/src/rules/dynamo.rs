@@ -88,6 +88,13 @@ impl Dynamo {
         }
     }
 
+    /// Whether nothing is at any node.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let idle = |active: &Active| active.prefill == Tokens::ZERO && active.blocks.is_empty() && active.open == 0;
+        self.nodes.iter().all(idle)
+    }
+
     fn at(&mut self, node: NodeId) -> Option<&mut Active> {
         self.nodes.get_mut(usize::try_from(node.0).ok()?)
     }

@@ -48,8 +48,7 @@ pub(super) struct Coordinator {
 
 impl Coordinator {
     pub(super) fn new(setup: &Setup, nodes: &[Node], number: usize, life: u32, since: Duration) -> Self {
-        let config = protocol::config::Config::default();
-        let bounds = Bounds::from(&config.queue);
+        let bounds = Bounds::from(&setup.queue);
         let settings = Settings { policy: setup.rule.policy(), ..Settings::from(&setup.placement) };
         Self {
             life,
@@ -113,7 +112,7 @@ impl Coordinator {
         let picked = self.chooser.choose(now, wish, &mut self.view, nodes, &self.settings, &mut || random.draw())?;
         let choice = Choice { place: 0, node: picked.node, cached: picked.cached, price: Default::default() };
         let key = self.view.roster.enter(now, wish, &choice)?;
-        self.chooser.sent(now, wish, &picked);
+        self.chooser.sent(wish, &picked);
         Some((key, picked))
     }
 
@@ -123,6 +122,12 @@ impl Coordinator {
 
     pub(super) fn chooser(&mut self) -> &mut Chooser {
         &mut self.chooser
+    }
+
+    /// Whether nobody is in its hands, by all that is counted.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.view.roster.open() == 0 && self.chooser.is_idle() && self.queue.is_empty() && self.waiting.is_empty()
     }
 
     /// There may be room: who tries again.

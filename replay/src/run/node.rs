@@ -42,6 +42,8 @@ pub(crate) struct Node {
     links: Vec<Link>,
     /// Whose jobs these are.
     tries: BTreeMap<JobKey, Try>,
+    /// Jobs of these that have no token yet.
+    silent: BTreeSet<JobKey>,
     /// Jobs that wait for their first step, the oldest first.
     waiting: BTreeSet<(Duration, JobKey)>,
     came: BTreeMap<JobKey, Duration>,
@@ -59,6 +61,7 @@ impl Node {
             mirror: BTreeSet::new(),
             links: vec![Link::default(); coordinators],
             tries: BTreeMap::new(),
+            silent: BTreeSet::new(),
             waiting: BTreeSet::new(),
             came: BTreeMap::new(),
             last: None,
@@ -93,9 +96,15 @@ impl Node {
         let key = job.key;
         self.engine.admit(job)?;
         self.tries.insert(key, by);
+        self.silent.insert(key);
         self.waiting.insert((now, key));
         self.came.insert(key, now);
         Ok(())
+    }
+
+    /// Whether it has work, or is in a step.
+    pub(super) fn works(&self) -> bool {
+        self.busy || !self.engine.load().is_idle()
     }
 
     /// Begins the next step, if there is work and none is under way. How long it takes.
@@ -143,9 +152,15 @@ impl Node {
         self.tries.get(&key).copied()
     }
 
+    /// A job has a token: whose it is, if that is its first.
+    pub(super) fn speaks(&mut self, key: JobKey) -> Option<Try> {
+        self.silent.remove(&key).then(|| self.whose(key)).flatten()
+    }
+
     /// A job is over.
     pub(super) fn ended(&mut self, key: JobKey) -> Option<Try> {
         self.begun(key);
+        self.silent.remove(&key);
         self.tries.remove(&key)
     }
 

@@ -42,7 +42,11 @@ pub(super) struct Try {
 #[derive(Debug)]
 pub(super) enum What {
     /// A request comes, or comes again.
-    Arrives(usize),
+    Arrives {
+        request: usize,
+        /// From when on its client looks for a coordinator.
+        since: Duration,
+    },
     /// A job reaches a node.
     Submits(Try, usize),
     /// A node's step ends.
@@ -50,7 +54,10 @@ pub(super) enum What {
     /// A node reports.
     Reports(usize),
     /// Somebody's patience ends in a coordinator's queue.
-    Expires(usize),
+    Expires {
+        coordinator: usize,
+        life: u32,
+    },
     Hears {
         coordinator: usize,
         life: u32,

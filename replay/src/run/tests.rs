@@ -3,6 +3,8 @@ use crate::results::Outcome;
 use crate::trace::Request;
 use proptest::prelude::*;
 
+mod faults;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A slow node with room for 40 blocks of 32 tokens.
@@ -144,6 +146,55 @@ fn what_cannot_be_is_said_in_a_line() {
     assert!(stranger.starts_with("coordinator 1 is to be lost"), "{stranger}");
 }
 
+#[test]
+fn a_quiet_trace_costs_what_its_work_does() {
+    let events = |gap: Duration| {
+        let (setup, trace) = (setup(8, Rule::Prefix), trace(20, gap, 9));
+        let mut world = world::World::new(&setup, &trace);
+        world.drive(&|| true).unwrap();
+        world.happened
+    };
+    // Nodes that do nothing have nothing to report, be it for a second or for a day.
+    let (second, day) = (events(SECOND), events(86_400 * SECOND));
+    assert!(day <= second + 20, "{second} events at one a second, {day} at one a day");
+}
+
+#[test]
+fn time_counts_from_the_first_request() {
+    let (setup, early) = (setup(2, Rule::LeastLoad), trace(100, Duration::from_millis(20), 9));
+    let mut late = early.clone();
+    late.requests.iter_mut().for_each(|request| request.at += 1_000 * SECOND);
+    let run = |trace: &Trace| simulate(&setup, trace).unwrap();
+    let (early, late) = (run(&early), run(&late));
+    assert!(late.span < 10 * SECOND && late.cost.0 < early.cost.0 * 2, "{:?} and {:?}", early.span, late.span);
+    assert!(early.nodes.iter().all(|node| node.busy <= early.span));
+}
+
+#[test]
+fn a_run_ends_when_it_is_told_to() {
+    let (setup, trace) = (setup(2, Rule::Prefix), trace(600, Duration::from_millis(20), 9));
+    let asked = std::cell::Cell::new(0);
+    let thrice = || {
+        asked.set(asked.get() + 1);
+        asked.get() <= 3
+    };
+    let error = simulate_while(&setup, &trace, &thrice).unwrap_err();
+    assert!(matches!(error, SetupError::Stopped { ended, all: 600, .. } if ended < 600), "{error}");
+    assert_eq!(asked.get(), 4, "it does not go on");
+    assert_eq!(simulate_while(&setup, &trace, &|| true).unwrap(), simulate(&setup, &trace).unwrap());
+}
+
+#[test]
+fn the_queue_and_the_breaker_are_as_they_are_set() {
+    let trace = trace(60, Duration::from_millis(1), 60);
+    let refused = |requests| {
+        let base = setup(1, Rule::Prefix);
+        let setup = Setup { queue: Queue { requests, ..base.queue.clone() }, patience: 60 * SECOND, ..base };
+        simulate(&setup, &trace).unwrap().summary(SECOND, SECOND).refused
+    };
+    assert!(refused(1) > refused(1024), "{} and {}", refused(1), refused(1024));
+}
+
 fn rules() -> impl Strategy<Value = Rule> {
     prop::sample::select(Rule::ALL.to_vec())
 }
@@ -159,16 +210,23 @@ proptest! {
         gap in 1u64..40,
         groups in 1u64..30,
         delay in 0u64..300,
-        lost in prop::option::of(0u64..3_000),
+        faults in prop::collection::vec((0u64..6_000, 0u32..4, any::<bool>()), 0..6),
+        notice in 0u64..3_000,
+        wire in 0u64..200,
         seed in any::<u64>(),
     ) {
         let trace = trace(150, Duration::from_millis(gap), groups);
-        let faults = lost.map_or_else(Vec::new, |at| {
-            let at = Duration::from_millis(at);
-            vec![(at, Fault::Lose(0)), (at + SECOND, Fault::Restart(0))]
-        });
-        let delay = Duration::from_millis(delay);
-        let setup = Setup { coordinators, delay, faults, seed, ..setup(nodes, rule) };
+        let fault = |(at, which, back): (u64, u32, bool)| {
+            let which = which % coordinators;
+            (Duration::from_millis(at), if back { Fault::Restart(which) } else { Fault::Lose(which) })
+        };
+        let faults = faults.into_iter().map(fault).collect();
+        let (delay, notice, wire) = (Duration::from_millis(delay), Duration::from_millis(notice), Duration::from_millis(wire));
+        let setup = Setup { coordinators, delay, faults, notice, wire, patience: 2 * SECOND, seed, ..setup(nodes, rule) };
+        // A request that ends twice, or never, is an error of the run.
+        let mut world = world::World::new(&setup, &trace);
+        world.drive(&|| true).unwrap();
+        prop_assert!(world.is_idle(), "what is due to nodes is nothing in the end: {world:?}");
         let results = simulate(&setup, &trace).unwrap();
         let summary = results.summary(SECOND, 10 * SECOND);
         prop_assert_eq!(summary.done + summary.refused + summary.too_long, 150);

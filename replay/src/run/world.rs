@@ -10,21 +10,27 @@ use policy::placement::roster::{Key, Wish};
 use policy::queue::{Entry, Id};
 use policy::restart::Jitter;
 use protocol::cache::CacheChange;
-use protocol::config::Config;
 use protocol::engine::{BlockHash, Event};
 use protocol::ids::{JobKey, NodeId, RequestId};
 use protocol::job::{Class, Job, Limits, Sampling};
 use protocol::units::{Nanos, Tokens};
 
 use super::coordinator::Coordinator;
-use super::schedule::{Heard, Said, Schedule, Try, What, snapshot, whole};
+use super::schedule::{Heard, Said, Schedule, Try, What, whole};
 use super::{Fault, Node, Setup, SetupError};
 use crate::prompt;
 use crate::results::{Outcome, Record, Results};
 use crate::trace::Trace;
 
+mod faults;
+mod reports;
+
 /// The only model.
 const MODEL: &str = "m";
+/// Events between two questions whether the run goes on: milliseconds.
+const ASKED_EVERY: u64 = 256;
+/// Clients that find no coordinator do not try again sooner.
+const LEAST_NOTICE: Duration = Duration::from_millis(1);
 
 /// A request that has come and not ended.
 #[derive(Debug)]
@@ -42,6 +48,7 @@ struct Live {
     since: Duration,
 }
 
+#[derive(Debug)]
 pub(super) struct World<'a> {
     setup: &'a Setup,
     trace: &'a Trace,
@@ -50,10 +57,16 @@ pub(super) struct World<'a> {
     nodes: Vec<Node>,
     coordinators: Vec<Coordinator>,
     schedule: Schedule,
+    /// Nodes whose next report is planned, by place.
+    reporting: Vec<bool>,
     live: BTreeMap<usize, Live>,
     /// Requests that have not ended, and those that have not come.
     left: usize,
+    /// A rule of the simulation that was broken.
+    broken: Option<SetupError>,
     turn: usize,
+    /// Events so far.
+    pub(super) happened: u64,
     random: Jitter,
     results: Results,
 }
@@ -75,7 +88,7 @@ impl<'a> World<'a> {
             cached: Tokens::ZERO,
             node: None,
             asked: 0,
-            outcome: Outcome::Refused,
+            outcome: Outcome::Pending,
         };
         let records = trace.requests.iter().map(blank).collect();
         let made = |number| Coordinator::new(setup, &nodes, number, 0, Duration::ZERO);
@@ -84,29 +97,46 @@ impl<'a> World<'a> {
             setup,
             trace,
             block,
-            breaker: (&Config::default().breaker).into(),
+            breaker: (&setup.breaker).into(),
             nodes,
             coordinators,
             schedule: Schedule::default(),
+            reporting: vec![true; setup.nodes() as usize],
             live: BTreeMap::new(),
             left: trace.requests.len(),
+            broken: None,
             turn: 0,
+            happened: 0,
             random: Jitter::new(prompt::mix(setup.seed)),
             results: Results { records, ..Results::default() },
         }
     }
 
-    pub(super) fn run(mut self) -> Result<Results, SetupError> {
-        let (nodes, now) = (self.nodes.len(), Duration::ZERO);
-        for node in 0..nodes {
-            // Not all at once.
-            self.schedule.plan(self.setup.report_every.mul_f64(node as f64 / nodes as f64), What::Reports(node));
+    pub(super) fn run(mut self, goes_on: &dyn Fn() -> bool) -> Result<Results, SetupError> {
+        let span = self.drive(goes_on)?;
+        self.results.span = span;
+        self.results.nodes = self.nodes.iter().map(|node| node.worked).collect();
+        self.results.cost = over(self.setup.hour(), span);
+        Ok(self.results)
+    }
+
+    /// Whether every coordinator that is up counts nothing as due any more.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.coordinators.iter().filter(|coordinator| coordinator.up).all(Coordinator::is_idle)
+    }
+
+    /// Until all requests have ended. How long that took since the first came.
+    pub(super) fn drive(&mut self, goes_on: &dyn Fn() -> bool) -> Result<Duration, SetupError> {
+        let now = Duration::ZERO;
+        for node in 0..self.nodes.len() {
+            self.schedule.plan(self.turn_of(node), What::Reports(node));
             for coordinator in 0..self.coordinators.len() {
                 self.connect(coordinator, node, now);
             }
         }
         for (number, request) in self.trace.requests.iter().enumerate() {
-            self.schedule.plan(request.at, What::Arrives(number));
+            self.schedule.plan(request.at, What::Arrives { request: number, since: request.at });
         }
         for (at, fault) in &self.setup.faults {
             self.schedule.plan(*at, What::Happens(*fault));
@@ -116,21 +146,30 @@ impl<'a> World<'a> {
             && let Some((now, what)) = self.schedule.next()
         {
             last = now;
+            if self.happened.is_multiple_of(ASKED_EVERY) && !goes_on() {
+                let all = self.trace.requests.len();
+                return Err(SetupError::Stopped { at: now, ended: all - self.left, all });
+            }
+            self.happened += 1;
             self.happen(now, what)?;
+            if let Some(broken) = self.broken.take() {
+                return Err(broken);
+            }
         }
-        self.results.span = last;
-        self.results.nodes = self.nodes.iter().map(|node| node.worked).collect();
-        self.results.cost = over(self.setup.hour(), last);
-        Ok(self.results)
+        if let Some(first) = self.results.records.iter().position(|record| record.outcome == Outcome::Pending) {
+            return Err(SetupError::Endless { request: first + 1, count: self.left });
+        }
+        // A part of a trace may begin later than its clock.
+        Ok(last - self.trace.requests.first().map_or(last, |first| first.at.min(last)))
     }
 
     fn happen(&mut self, now: Duration, what: What) -> Result<(), SetupError> {
         match what {
-            What::Arrives(request) => self.arrives(now, request),
+            What::Arrives { request, since } => self.arrives(now, request, since),
             What::Submits(by, node) => self.submits(now, by, node)?,
             What::Steps(node) => self.steps(now, node)?,
             What::Reports(node) => self.reports(now, node),
-            What::Expires(coordinator) => self.expires(now, coordinator),
+            What::Expires { coordinator, life } => self.expires(now, coordinator, life),
             What::Hears { coordinator, life, node, heard } => self.hears(now, coordinator, life, node, heard),
             What::Says(by, said) => self.says(now, by, said),
             What::Happens(Fault::Lose(coordinator)) => self.lose(now, coordinator as usize),
@@ -142,13 +181,14 @@ impl<'a> World<'a> {
             }
             What::Forgets { coordinator, life } => {
                 self.nodes.iter_mut().for_each(|node| node.forget(coordinator, life));
+                (0..self.nodes.len()).for_each(|node| self.stirs(now, node));
             }
         }
         Ok(())
     }
 
     /// A request comes to the next coordinator that is up.
-    fn arrives(&mut self, now: Duration, number: usize) {
+    fn arrives(&mut self, now: Duration, number: usize, since: Duration) {
         let Some(request) = self.trace.requests.get(number) else { return };
         if !self.nodes.iter().any(|node| node.fits(request.input, request.output)) {
             return self.over(now, number, Outcome::TooLong);
@@ -156,8 +196,13 @@ impl<'a> World<'a> {
         let count = self.coordinators.len();
         let up = |at: &usize| self.coordinators.get(*at).is_some_and(|coordinator| coordinator.up);
         let Some(at) = (self.turn..self.turn + count).map(|turn| turn % count).find(up) else {
-            // Nobody is there: its client tries again.
-            return self.schedule.plan(now + self.setup.notice, What::Arrives(number));
+            // Nobody is there: its client tries again, as long as it may.
+            let ends = since + self.setup.patience;
+            if now >= ends {
+                return self.over(now, number, Outcome::Refused);
+            }
+            let again = (now + self.setup.notice.max(LEAST_NOTICE)).min(ends);
+            return self.schedule.plan(again, What::Arrives { request: number, since });
         };
         self.turn = at + 1;
         let life = self.coordinators.get(at).map_or(0, |coordinator| coordinator.life);
@@ -178,7 +223,7 @@ impl<'a> World<'a> {
             key: None,
             predicted: Tokens::ZERO,
             place: None,
-            since: now,
+            since,
         };
         self.live.insert(number, live);
         self.place(now, number);
@@ -209,8 +254,13 @@ impl<'a> World<'a> {
         }
         // Nobody takes it now.
         live.tried.clear();
+        let (at, life, deadline) = (live.coordinator, live.life, live.since + self.setup.patience);
         if let Some(place) = live.place {
             coordinator.queue.back(place);
+            if deadline <= now {
+                // Its patience ended while it was not in the queue.
+                self.expires(now, at, life);
+            }
             return;
         }
         let entry = Entry {
@@ -218,17 +268,16 @@ impl<'a> World<'a> {
             tenant: String::new(),
             tokens: request.input,
             since: live.since,
-            deadline: live.since + self.setup.patience,
+            deadline,
             again: false,
         };
         let random = coordinator.random.draw();
-        let (at, deadline) = (live.coordinator, entry.deadline);
         match coordinator.queue.push(now, entry, random) {
             Ok((place, pushed)) => {
                 live.place = Some(place);
                 coordinator.waiting.insert(place, number);
                 let out: Vec<usize> = pushed.iter().filter_map(|(id, _)| coordinator.waiting.remove(id)).collect();
-                self.schedule.plan(deadline, What::Expires(at));
+                self.schedule.plan(deadline.max(now), What::Expires { coordinator: at, life });
                 out.into_iter().for_each(|number| self.over(now, number, Outcome::Refused));
             }
             Err(_) => self.over(now, number, Outcome::Refused),
@@ -247,6 +296,7 @@ impl<'a> World<'a> {
             Err(_) => Said::Refused,
         };
         self.schedule.plan(now + self.setup.wire, What::Says(by, said));
+        self.stirs(now, place);
         self.start(now, place)
     }
 
@@ -285,10 +335,8 @@ impl<'a> World<'a> {
                     }
                 }
                 Event::Token { key, .. } => {
-                    let Some(by) = node.whose(key) else { continue };
-                    // Later ones are of no news here.
-                    let Some(record) = self.results.records.get(by.request) else { continue };
-                    if record.first.is_none() {
+                    // Of every try: a second one computes its prompt too, though its client has had a token before.
+                    if let Some(by) = node.speaks(key) {
                         self.schedule.plan(now + self.setup.wire, What::Says(by, Said::First));
                     }
                 }
@@ -302,6 +350,7 @@ impl<'a> World<'a> {
             }
         }
         self.tell(now, place, &changes);
+        self.stirs(now, place);
         self.start(now, place)
     }
 
@@ -314,17 +363,6 @@ impl<'a> World<'a> {
                 let what = What::Hears { coordinator: at, life, node: place, heard };
                 self.schedule.plan(heard_at, what);
             }
-        }
-    }
-
-    fn reports(&mut self, now: Duration, place: usize) {
-        self.schedule.plan(now + self.setup.report_every, What::Reports(place));
-        let Some(report) = self.nodes.get_mut(place).and_then(|node| node.news(now)) else { return };
-        let linked = |at: &(usize, &Coordinator)| self.nodes.get(place).is_some_and(|node| node.linked(at.0));
-        for (at, coordinator) in self.coordinators.iter().enumerate().filter(linked) {
-            let what =
-                What::Hears { coordinator: at, life: coordinator.life, node: place, heard: Heard::Report(report) };
-            self.schedule.plan(now + self.setup.delay, what);
         }
     }
 
@@ -345,8 +383,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn expires(&mut self, now: Duration, at: usize) {
-        let Some(coordinator) = self.coordinators.get_mut(at) else { return };
+    fn expires(&mut self, now: Duration, at: usize, life: u32) {
+        let Some(coordinator) = self.coordinators.get_mut(at).filter(|it| it.up && it.life == life) else { return };
         let random = coordinator.random.draw();
         let late = coordinator.queue.expire(now, random);
         let late: Vec<usize> = late.iter().filter_map(|(id, _)| coordinator.waiting.remove(id)).collect();
@@ -394,11 +432,9 @@ impl<'a> World<'a> {
                 self.place(now, by.request);
             }
             Said::First => {
-                if record.first.is_none() {
-                    record.first = Some(now - record.arrived);
-                    coordinator.roster().computed(&key);
-                    coordinator.chooser().computed(key.node, request.input - live.predicted);
-                }
+                record.first.get_or_insert(now - record.arrived);
+                coordinator.roster().computed(&key);
+                coordinator.chooser().computed(key.node, request.input - live.predicted);
             }
             Said::Done => {
                 record.node = u32::try_from(key.node.0).ok();
@@ -412,57 +448,16 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A request has ended.
+    /// A request has ended, and does so once.
     fn over(&mut self, now: Duration, number: usize, outcome: Outcome) {
         self.live.remove(&number);
-        if let Some(record) = self.results.records.get_mut(number) {
+        let Some(record) = self.results.records.get_mut(number) else { return };
+        if record.outcome == Outcome::Pending {
             record.took = now - record.arrived;
             record.outcome = outcome;
             self.left -= 1;
-        }
-    }
-
-    /// A node connects: what it says first comes at `late`.
-    fn connect(&mut self, at: usize, place: usize, late: Duration) {
-        let (Some(node), Some(coordinator)) = (self.nodes.get_mut(place), self.coordinators.get(at)) else { return };
-        let whole = snapshot(node.cached(), self.setup.bandwidth);
-        let report = node.report(late);
-        let heard = [Heard::Joined, Heard::Report(report)].into_iter();
-        let batches = node.connect(at, late + whole).into_iter().map(Heard::Batch);
-        let life = coordinator.life;
-        for (place_in, heard) in heard.chain(batches).enumerate() {
-            // What is told in pieces is known with the last.
-            let at_last = if place_in > 1 { late + whole } else { late };
-            self.schedule.plan(at_last, What::Hears { coordinator: at, life, node: place, heard });
-        }
-    }
-
-    fn lose(&mut self, now: Duration, at: usize) {
-        let Some(coordinator) = self.coordinators.get_mut(at).filter(|coordinator| coordinator.up) else { return };
-        coordinator.up = false;
-        let life = coordinator.life;
-        self.nodes.iter_mut().for_each(|node| node.lose(at));
-        self.schedule.plan(now + self.setup.notice, What::Forgets { coordinator: at, life });
-        // Their clients notice later, and ask another one.
-        for (number, live) in self.live.iter_mut().filter(|(_, live)| live.coordinator == at) {
-            live.attempt += 1;
-            live.key = None;
-            live.place = None;
-            self.schedule.plan(now + self.setup.notice, What::Arrives(*number));
-        }
-    }
-
-    fn restart(&mut self, now: Duration, at: usize) {
-        let Some(life) = self.coordinators.get(at).filter(|it| !it.up).map(|coordinator| coordinator.life + 1) else {
-            return;
-        };
-        let fresh = Coordinator::new(self.setup, &self.nodes, at, life, now);
-        if let Some(coordinator) = self.coordinators.get_mut(at) {
-            *coordinator = fresh;
-        }
-        for node in 0..self.nodes.len() {
-            let dials = now + self.setup.redial.mul_f64(self.random.draw());
-            self.schedule.plan(dials, What::Dials { coordinator: at, life, node });
+        } else {
+            self.broken = Some(SetupError::Twice { request: number + 1, at: now });
         }
     }
 }

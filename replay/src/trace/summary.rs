@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use protocol::units::Tokens;
+use protocol::units::{Percentile, Tokens};
 
 use super::{Request, Trace};
 
@@ -13,7 +13,7 @@ use super::{Request, Trace};
 pub struct Summary {
     /// Requests.
     pub requests: usize,
-    /// From the beginning to the last one.
+    /// From the first to the last one.
     pub span: Duration,
     /// Prompts.
     pub input: Spread,
@@ -41,27 +41,37 @@ pub struct Spread {
 }
 
 impl Trace {
+    /// From the first request to the last one.
+    pub fn span(&self) -> Duration {
+        let ends = self.requests.first().zip(self.requests.last());
+        ends.map_or(Duration::ZERO, |(first, last)| last.at.saturating_sub(first.at))
+    }
+
+    /// For each request, tokens of its prompt that one before began with too, in whole blocks: what a cache could have.
+    pub fn seen(&self) -> impl Iterator<Item = Tokens> + '_ {
+        let mut names: BTreeSet<u64> = BTreeSet::new();
+        self.requests.iter().map(move |request| {
+            // A name stands for all that is before it too, so the first that is new ends what is shared.
+            let known = request.blocks.iter().take_while(|name| names.contains(*name)).count();
+            names.extend(&request.blocks);
+            Tokens(self.block.0.saturating_mul(known as u64)).min(request.input)
+        })
+    }
+
     /// What it holds.
     pub fn summary(&self) -> Summary {
         let spread = |of: fn(&Request) -> Tokens| Spread::of(self.requests.iter().map(of).collect());
-        let mut names: BTreeSet<u64> = BTreeSet::new();
-        let mut seen = Tokens::ZERO;
-        for request in &self.requests {
-            // A name stands for all that is before it too, so the first that is new ends what is shared.
-            let known = request.blocks.iter().take_while(|name| names.contains(*name)).count();
-            seen += Tokens(known as u64 * self.block.0).min(request.input);
-            names.extend(&request.blocks);
-        }
+        let names: BTreeSet<u64> = self.requests.iter().flat_map(|request| request.blocks.iter().copied()).collect();
         let mut sessions: Vec<u64> = self.requests.iter().filter_map(|request| request.session).collect();
         sessions.sort_unstable();
         sessions.dedup();
         Summary {
             requests: self.requests.len(),
-            span: self.requests.last().map_or(Duration::ZERO, |request| request.at),
+            span: self.span(),
             input: spread(|request| request.input),
             output: spread(|request| request.output),
             blocks: names.len(),
-            seen,
+            seen: self.seen().sum(),
             sessions: sessions.len(),
         }
     }
@@ -70,11 +80,11 @@ impl Trace {
 impl Spread {
     fn of(mut values: Vec<Tokens>) -> Self {
         values.sort_unstable();
-        let rank = |hundredths: usize| {
-            let at = (values.len() * hundredths).div_ceil(100).max(1) - 1;
-            values.get(at).copied().unwrap_or_default()
+        let at = |percentile: Percentile| {
+            percentile.rank(values.len()).and_then(|rank| values.get(rank)).copied().unwrap_or_default()
         };
-        Self { sum: values.iter().copied().sum(), p50: rank(50), p99: rank(99), most: rank(100) }
+        let most = values.last().copied().unwrap_or_default();
+        Self { sum: values.iter().copied().sum(), p50: at(Percentile::P50), p99: at(Percentile::P99), most }
     }
 
     fn mean(&self, count: usize) -> f64 {

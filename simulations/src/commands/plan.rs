@@ -116,9 +116,13 @@ fn time(of: Option<std::time::Duration>) -> String {
 }
 
 fn told(trace: &Trace, target: &Target, plans: &[(Profile, Plan)]) -> String {
-    let span = trace.requests.last().map_or(std::time::Duration::ZERO, |last| last.at);
-    let mut text =
-        format!("{}: {} requests in {}; {}\n", trace.name, trace.requests.len(), shown(span), target_words(target));
+    let mut text = format!(
+        "{}: {} requests in {}; {}\n",
+        trace.name,
+        trace.requests.len(),
+        shown(trace.span()),
+        target_words(target)
+    );
     let mut rows = vec![HEADS.map(str::to_owned)];
     for (kind, plan) in plans {
         if let (Some(nodes), Some(outcome)) = (plan.nodes, plan.met()) {
@@ -132,10 +136,6 @@ fn told(trace: &Trace, target: &Target, plans: &[(Profile, Plan)]) -> String {
         // Writing to text does not fail.
         if let Some(why) = &plan.why {
             let _ = writeln!(text, "{}: {why}", kind.name);
-        }
-        if plan.uneven {
-            let _ =
-                writeln!(text, "{}: some larger number did not meet it: caches are split over more nodes", kind.name);
         }
     }
     text
@@ -208,7 +208,6 @@ struct PlanView<'a> {
     hour: Option<String>,
     month: Option<String>,
     why: Option<String>,
-    uneven: bool,
     tried: Vec<Tried>,
 }
 
@@ -255,7 +254,6 @@ fn json(trace: &Trace, target: &Target, plans: &[(Profile, Plan)]) -> Result<Str
             hour,
             month,
             why: plan.why.as_ref().map(ToString::to_string),
-            uneven: plan.uneven,
             tried,
         }
     });

@@ -34,8 +34,19 @@ fn the_advice_is_a_sentence() {
     let little =
         with(&|advice| (advice.nodes, advice.sure, advice.requests, advice.hour) = (3, Sure::Little, 12, None));
     assert_eq!(little, "keep 3 nodes: no fewer meet p99 of TTFT within 500ms; 12 requests are too few to rely on it");
-    let none = with(&|advice| (advice.advised, advice.because) = (None, Some("a step takes longer".into())));
-    assert_eq!(none, "more nodes alone do not help: a step takes longer");
+    let none = |because: &str, meets: bool| {
+        with(&|advice| {
+            (advice.advised, advice.because) = (None, Some(because.into()));
+            advice.rows.iter_mut().for_each(|row| row.meets = meets && row.nodes >= 3);
+        })
+    };
+    let start = "no number of nodes was found that meets p99 of TTFT within 500ms: ";
+    // More may well help in the first two.
+    for because in ["64 nodes do not meet it", "the search was not over within 20s", "a step takes longer"] {
+        assert_eq!(none(because, false), format!("{start}{because}"));
+    }
+    let cut_short = none("the search was not over within 20s", true);
+    assert!(cut_short.starts_with("3 nodes meet p99 of TTFT within 500ms, and fewer may: "), "{cut_short}");
     let more = with(&|advice| {
         advice.target.headroom = Percent(20);
         advice.target.latency = Some(Duration::from_secs(9));

@@ -148,3 +148,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_of_a_table_without_an_end_is_not_kept() {
+    let long = "is longer than 1048576 bytes: write one request a line, and close quotes";
+    for text in [
+        format!("{AZURE}2023-11-16 18:15:47,3,{}", "4".repeat(2 << 20)),
+        // A quote that is not closed: lines without end are one.
+        format!("{AZURE}\"{}", "2023-11-16 18:15:47,3,3\n".repeat(90_000)),
+    ] {
+        says(&text, &format!("t.x, line 3: {long}"));
+    }
+    says(&format!("TIMESTAMP,ContextTokens,{}", "x".repeat(2 << 20)), &format!("t.x, line 1: {long}"));
+    let many = format!("{AZURE}{}", "2023-11-16 18:15:47,3,3\n".repeat(90_000));
+    assert_eq!(plain(&many).unwrap().requests.len(), 90_001, "no line of these is long");
+}
