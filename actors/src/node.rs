@@ -52,6 +52,14 @@ pub trait Dialer: Send + Sync + 'static {
 /// How long one try to reach a coordinator may take: one that comes back is noticed sooner by a new try than by an old
 /// one, whose packets are repeated ever more rarely.
 pub const DIAL: Duration = Duration::from_secs(1);
+/// After so many tries that took too long, the next may take twice as long.
+const TRIES: u32 = 8;
+
+/// How long a try may take after so many in a row that took too long; `longest` is what a handshake may. A slow way or a
+/// slow name server needs more than [`DIAL`], and is found by and by.
+pub fn dial_limit(late: u32, longest: Duration) -> Duration {
+    DIAL.saturating_mul(1 << (late / TRIES).min(16)).min(longest)
+}
 
 /// How long is waited between two tries to reach a coordinator: never as long as between restarts of what fails, for a
 /// coordinator that comes back decides blindly until it knows its nodes.

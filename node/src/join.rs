@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use actors::node::{DIAL, Dialer};
+use actors::node::{Dialer, dial_limit};
 use policy::restart::{Backoff, Jitter};
 use protocol::ids::NodeId;
 use tokio::time::timeout;
@@ -112,6 +113,10 @@ pub(crate) struct QuicDialer {
     pub(crate) address: String,
     pub(crate) dialler: Dialler,
     pub(crate) credentials: Arc<Credentials>,
+    /// How long a handshake may take.
+    pub(crate) handshake: Duration,
+    /// Tries in a row that took too long.
+    pub(crate) late: AtomicU32,
 }
 
 impl Dialer for QuicDialer {
@@ -121,10 +126,19 @@ impl Dialer for QuicDialer {
 
     fn dial(&self) -> BoxFuture<'_, Result<Arc<dyn Connection>, String>> {
         Box::pin(async {
-            match timeout(DIAL, self.dialler.node(&self.address, &self.credentials)).await {
-                Ok(Ok(connection)) => Ok(Arc::new(connection) as Arc<dyn Connection>),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(DialError::Unreachable { address: self.address.clone() }.to_string()),
+            let limit = dial_limit(self.late.load(Ordering::Relaxed), self.handshake);
+            let dialled = timeout(limit, self.dialler.node(&self.address, &self.credentials)).await;
+            match dialled {
+                Ok(result) => {
+                    self.late.store(0, Ordering::Relaxed);
+                    result
+                        .map(|connection| Arc::new(connection) as Arc<dyn Connection>)
+                        .map_err(|error| error.to_string())
+                }
+                Err(_) => {
+                    self.late.fetch_add(1, Ordering::Relaxed);
+                    Err(DialError::Unreachable { address: self.address.clone() }.to_string())
+                }
             }
         })
     }

@@ -7,7 +7,6 @@ use actors::node::{Node, NodeSettings, NotServed, redial};
 use actors::tree::{Branch, look};
 use actors::worker::WorkerHandle;
 use policy::restart::Intensity;
-use protocol::config::Config;
 use protocol::ids::NodeId;
 use tokio::sync::{mpsc, watch};
 use transport::quic::{Dialler, Timing};
@@ -92,7 +91,8 @@ pub(crate) async fn run(plan: Plan) -> Result<(), RunError> {
     let dialler = Dialler::new(Timing::from(&plan.config.wire));
     let links = plan.config.node.coordinators.iter().map(|address| {
         let (address, credentials) = (address.clone(), Arc::clone(&credentials));
-        node.link(Arc::new(QuicDialer { address, dialler, credentials }))
+        let (handshake, late) = (plan.config.wire.handshake.0, Default::default());
+        node.link(Arc::new(QuicDialer { address, dialler, credentials, handshake, late }))
     });
     let mut links = Tree::start(&plan, links.collect(), seed).await?;
     let (links_branch, shown) = (links.branch("links".to_owned()), keeper.shown());

@@ -52,6 +52,10 @@ impl From<&protocol::config::Wire> for Timing {
     }
 }
 
+/// Streams beyond those that are served: whoever opens one hears that all are taken, and does not wait for a place
+/// without a word.
+const SPARE: u32 = 64;
+
 /// What a round trip is taken to need until one was seen: who dials somebody that is just starting repeats its first
 /// packet after three times that, not after a second.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
@@ -65,7 +69,7 @@ impl Timing {
         config
             .keep_alive_interval(Some(self.keep_alive))
             .max_idle_timeout(Some(idle))
-            .max_concurrent_bidi_streams(VarInt::from_u32(self.streams))
+            .max_concurrent_bidi_streams(VarInt::from_u32(self.streams.saturating_add(SPARE)))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
             .send_fairness(false)

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use policy::restart::Jitter;
@@ -92,6 +93,9 @@ impl Actor for Link {
     }
 }
 
+/// The longest wait after a coordinator has refused the node.
+const REFUSED: Duration = Duration::from_secs(10);
+
 /// Keeps the link until the node leaves.
 async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
     let address = dialer.address();
@@ -104,6 +108,7 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
             () = shared.leaving() => return,
             dialled = dialer.dial() => dialled,
         };
+        let mut backoff = shared.settings.backoff;
         let over = match dialled {
             Ok(connection) => session(shared, connection, address).await,
             Err(reason) => Over::Failed(format!("cannot connect: {reason}")),
@@ -116,7 +121,11 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
                 told.clear();
                 format!("connection lost: {reason}")
             }
-            Over::Refused(refusal) => format!("refused: {refusal}"),
+            Over::Refused(refusal) => {
+                // Who says no will hardly say yes half a second later.
+                backoff.longest = backoff.longest.max(REFUSED);
+                format!("refused: {refusal}")
+            }
             Over::Failed(reason) => reason,
         };
         if reason == told {
@@ -125,7 +134,7 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
             tracing::warn!("{address}: {reason}; trying again until it works");
             told = reason;
         }
-        let wait = shared.settings.backoff.full_jitter(attempt, jitter.draw());
+        let wait = backoff.full_jitter(attempt, jitter.draw());
         attempt = attempt.saturating_add(1);
         tokio::select! {
             biased;
