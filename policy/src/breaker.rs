@@ -107,6 +107,11 @@ impl Breaker {
         self.until.map_or(Duration::ZERO, |until| until.saturating_sub(now))
     }
 
+    /// Whether it has to be asked before somebody passes: it is not simply closed.
+    pub fn is_guarded(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Whether somebody would be let pass now.
     pub fn admits(&self, now: Duration) -> bool {
         match self.state(now) {

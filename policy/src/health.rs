@@ -79,6 +79,13 @@ impl Health {
         now.saturating_sub(self.heard)
     }
 
+    /// Until when it gets work if nothing more is heard of it; none if it does not get any now. Agrees with
+    /// [`Health::verdict`].
+    pub fn until(&self, rules: &Rules) -> Option<Duration> {
+        let stalled = self.busy && self.still > rules.stall;
+        (!stalled).then(|| self.heard.saturating_add(rules.silence.max(self.gap * rules.gaps)))
+    }
+
     /// Whether it gets work.
     pub fn verdict(&self, now: Duration, rules: &Rules) -> Verdict {
         let silent = self.silent(now);

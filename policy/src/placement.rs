@@ -29,7 +29,7 @@ pub mod roster;
 pub mod routed;
 pub mod sessions;
 
-use cost::{Claims, Price, Yardstick};
+use cost::{Bar, Claims, Price, Yardstick};
 use ledger::Sent;
 
 /// What is to be placed.
@@ -67,6 +67,32 @@ pub struct Candidate {
     /// Its breaker is open: it is not asked. One whose breaker is half open counts like any other, or it
     /// would never be tried.
     pub open: bool,
+}
+
+/// What is looked at of every candidate. Of most it shows already that they cannot be among the best.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    node: NodeId,
+    /// See [`Candidate::cached`].
+    cached: Option<Tokens>,
+    /// See [`Candidate::session`].
+    session: Option<Tokens>,
+    /// Prefill that is due there.
+    due: Tokens,
+    /// Jobs there.
+    jobs: u32,
+    /// See [`Candidate::open`].
+    open: bool,
+    /// Where all is known of it.
+    at: usize,
+}
+
+impl Listed {
+    fn of((at, candidate): (usize, &Candidate)) -> Self {
+        let Candidate { node, cached, session, load, sent, open, .. } = candidate;
+        let (due, jobs) = (cost::due_by(load, sent), cost::jobs_by(load, sent, candidate.jobs));
+        Self { node: *node, cached: *cached, session: *session, due, jobs, open: *open, at }
+    }
 }
 
 /// How nodes are chosen.
@@ -183,36 +209,40 @@ pub fn choose(
     turn: u64,
     random: &mut impl FnMut() -> f64,
 ) -> Option<Decision> {
-    choose_by(prompt, candidates, &Claims::of(candidates), settings, turn, random)
+    let listed: Vec<Listed> = candidates.iter().enumerate().map(Listed::of).collect();
+    let whole = |listed: &Listed| candidates.get(listed.at).copied();
+    choose_by(prompt, &listed, whole, &Claims::of(candidates), settings, turn, random)
 }
 
-/// Likewise, by claims that were gathered already.
+/// Likewise, by claims that were gathered already. `whole` is all that is known of one.
 fn choose_by(
     prompt: &Prompt,
-    candidates: &[Candidate],
+    listed: &[Listed],
+    whole: impl Fn(&Listed) -> Option<Candidate>,
     claims: &Claims,
     settings: &Settings,
     turn: u64,
     random: &mut impl FnMut() -> f64,
 ) -> Option<Decision> {
     let yardstick = Yardstick::new(prompt, claims, settings);
-    let asked = candidates.iter().enumerate().filter(|(_, candidate)| !candidate.open);
+    let asked = listed.iter().enumerate().filter(|(_, listed)| !listed.open);
     let count = claims.count.max(1);
     let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
     let (mut saturated, mut position) = (true, 0u64);
-    // What may be due at one who has nothing cached and is among the best: none while anybody may.
-    let mut ceiling = None;
-    for (place, candidate) in asked {
-        let cached = yardstick.cached(candidate);
+    // What one who has nothing cached must be below to be among the best: none while anybody may.
+    let mut bar = None::<Bar>;
+    for (place, known) in asked {
+        let cached = yardstick.believed(known.cached.or(known.session));
         // Most hold nothing and cost more than the best few in any case.
         let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
-        if hopeless && ceiling.is_some_and(|ceiling| cost::due(candidate) > ceiling) {
+        if hopeless && bar.is_some_and(|bar| bar.excludes(known.due, known.jobs)) {
             continue;
         }
-        let price = yardstick.price(candidate);
+        let Some(candidate) = whole(known) else { continue };
+        let price = yardstick.price(&candidate);
         let (behind, key) = match settings.policy {
             Policy::Prefix => (!price.room, price.total()),
-            Policy::LeastLoad => (false, yardstick.carries(candidate)),
+            Policy::LeastLoad => (false, yardstick.carries(&candidate)),
             Policy::RoundRobin => (false, (position + count - turn % count) % count),
             Policy::Random => (false, 0),
         };
@@ -227,7 +257,7 @@ fn choose_by(
             holder = Some(ranked);
         }
         best.offer(ranked);
-        ceiling = best.bar().map(|cost| yardstick.ceiling(cost));
+        bar = best.bar().map(|cost| yardstick.bar(cost));
     }
     let first = best.first()?;
     let mut pinned = false;
@@ -235,9 +265,9 @@ fn choose_by(
         && let Some(holder) = holder.filter(|holder| holder.choice.place != first.choice.place)
     {
         pinned = saturated && within(&holder, &first, settings.pin);
-        let worth = candidates
-            .get(holder.choice.place)
-            .map_or(Duration::ZERO, |candidate| yardstick.worth(candidate, holder.choice.cached - first.choice.cached));
+        let spared = holder.choice.cached - first.choice.cached;
+        let there = listed.get(holder.choice.place).and_then(&whole);
+        let worth = there.map_or(Duration::ZERO, |there| yardstick.worth(&there, spared));
         let near = !saturated && holder.behind == first.behind && within(&holder, &first, settings.stick.min(worth));
         if pinned || near {
             best.put_first(holder);
@@ -245,7 +275,7 @@ fn choose_by(
     }
     let choices = best.choices();
     let chosen = choices.first()?;
-    let by_session = candidates.get(chosen.place).is_some_and(|candidate| candidate.cached.is_none());
+    let by_session = listed.get(chosen.place).is_some_and(|listed| listed.cached.is_none());
     let reason = match settings.policy {
         _ if count == 1 => Reason::Only,
         Policy::Prefix if pinned => Reason::Pinned,

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use policy::placement::roster::{Nodes, Roster, Wish};
+use policy::placement::roster::{Kind, Nodes, Roster, Told, Wish};
 use policy::placement::{Policy, Settings};
 use protocol::ids::NodeId;
+use protocol::message::WorkerReport;
 use protocol::units::{Blocks, Tokens};
 use serde::Serialize;
 
@@ -129,15 +130,14 @@ impl Chooser {
             Self::Approximate(tree) => tree.choose(wish, view, random),
             Self::Dynamo(dynamo) => dynamo.choose(wish, view, random),
             Self::Own => {
-                let View { index, roster, workers, cards, .. } = view;
+                let View { index, roster, .. } = view;
                 // Whoever does not look at prefixes need not look them up.
                 let hits = if settings.policy == Policy::Prefix { hits(index, wish) } else { BTreeMap::new() };
-                let known = |node| index.knows(node);
-                let seen = Seen { look: |place| looked(workers, cards, place), known };
+                let seen = Seen { meant: |_| true, known: |node| index.knows(node) };
                 decide(now, wish, &hits, &seen, roster, settings, random)
             }
             Self::PowerOfTwo => {
-                let View { roster, workers, cards, .. } = view;
+                let View { roster, workers, .. } = view;
                 let asked: Vec<usize> = reported(workers).filter(|place| !tried(wish, *place)).collect();
                 let mut one = || asked.get((random() * asked.len() as f64) as usize).copied();
                 let (first, mut second) = (one()?, one()?);
@@ -147,9 +147,8 @@ impl Chooser {
                     }
                     second = one()?;
                 }
-                let look =
-                    |place: usize| (place == first || place == second).then(|| looked(workers, cards, place)).flatten();
-                let seen = Seen { look, known: |_| true };
+                let meant = |node| [first, second].map(|place| NodeId(place as u64)).contains(&node);
+                let seen = Seen { meant, known: |_| true };
                 decide(now, wish, &BTreeMap::new(), &seen, roster, settings, random)
             }
             Self::Oracle => {
@@ -160,16 +159,12 @@ impl Chooser {
                     .zip(nodes.iter().map(of))
                     .filter(|(_, blocks)| *blocks > Blocks::ZERO)
                     .collect();
-                (0..nodes.len() as u64).for_each(|node| roster.reported(now, NodeId(node), 1));
-                let look = |place: usize| {
-                    let node: &Node = nodes.get(place)?;
-                    Some(policy::placement::roster::View {
-                        worker: node.report(now),
-                        jobs: node.card().jobs,
-                        blocks: node.card().blocks,
-                    })
-                };
-                let seen = Seen { look, known: |_| true };
+                for (place, node) in (0..).map(NodeId).zip(nodes) {
+                    let (jobs, blocks) = (node.card().jobs, node.card().blocks);
+                    roster.told(place, 1, 0, Some(told(node.report(now), jobs, blocks)));
+                    roster.reported(now, place, 1);
+                }
+                let seen = Seen { meant: |_| true, known: |_| true };
                 decide(now, wish, &hits, &seen, roster, settings, random)
             }
         }
@@ -209,19 +204,15 @@ impl Chooser {
     }
 }
 
-/// The nodes, as somebody sees them.
-struct Seen<L, K> {
-    look: L,
+/// Which nodes are meant, and of which all is known.
+struct Seen<M, K> {
+    meant: M,
     known: K,
 }
 
-impl<L, K> Nodes for Seen<L, K>
-where
-    L: Fn(usize) -> Option<policy::placement::roster::View>,
-    K: Fn(NodeId) -> bool,
-{
-    fn view(&self, node: NodeId) -> Option<policy::placement::roster::View> {
-        (self.look)(usize::try_from(node.0).ok()?)
+impl<M: Fn(NodeId) -> bool, K: Fn(NodeId) -> bool> Nodes for Seen<M, K> {
+    fn meant(&self, node: NodeId, _: Kind) -> bool {
+        (self.meant)(node)
     }
 
     fn known(&self, node: NodeId) -> bool {
@@ -247,18 +238,14 @@ fn hits(index: &policy::index::Index, wish: &Wish<'_>) -> BTreeMap<NodeId, Block
     index.cached(wish.chain.iter().map(|hash| (*hash).into())).into_iter().collect()
 }
 
-fn looked(
-    workers: &[Option<protocol::message::WorkerReport>],
-    cards: &[(u32, Blocks)],
-    place: usize,
-) -> Option<policy::placement::roster::View> {
-    let worker = workers.get(place).copied().flatten()?;
-    let (jobs, blocks) = cards.get(place).copied()?;
-    Some(policy::placement::roster::View { worker, jobs, blocks })
+/// What a node tells of itself. It is trusted whatever happens.
+pub(crate) fn told(worker: WorkerReport, jobs: u32, blocks: Blocks) -> Told {
+    let view = policy::placement::roster::View { worker, jobs, blocks };
+    Told { view, until: Duration::MAX, kind: Kind::default() }
 }
 
 /// Places of nodes that have reported.
-fn reported(workers: &[Option<protocol::message::WorkerReport>]) -> impl Iterator<Item = usize> + '_ {
+fn reported(workers: &[Option<WorkerReport>]) -> impl Iterator<Item = usize> + '_ {
     workers.iter().enumerate().filter(|(_, worker)| worker.is_some()).map(|(place, _)| place)
 }
 

@@ -116,6 +116,8 @@ struct Entry {
     tree: Vec<TreeLine>,
     /// What it serves or could serve.
     places: Vec<ModelPlace>,
+    /// How often the rosters were told of it: what is told later counts.
+    told: u64,
 }
 
 /// A node's place in the directory; to drop it is to take the node out.
@@ -194,6 +196,7 @@ impl Directory {
             orders,
             tree: Vec::new(),
             places: Vec::new(),
+            told: 0,
             hello,
         };
         match self.nodes.entry(node) {
@@ -240,12 +243,12 @@ impl Directory {
     pub fn order(&self, node: &str, action: OrderAction) -> Result<String, NotOrdered> {
         let called = |entry: &Entry| entry.hello.name == node || entry.hello.node.to_string() == node;
         let found: Vec<NodeId> = self.nodes.iter().filter(|entry| called(entry)).map(|entry| *entry.key()).collect();
-        let mut entry = match found.as_slice() {
+        let mut guard = match found.as_slice() {
             [one] => self.nodes.get_mut(one),
             [] => None,
             several => return Err(NotOrdered::Ambiguous { node: node.to_owned(), count: several.len() }),
         };
-        let Some(entry) = entry.as_deref_mut() else {
+        let Some(entry) = guard.as_deref_mut() else {
             let names: BTreeSet<String> = self.nodes.iter().map(|entry| entry.hello.name.clone()).collect();
             let there = if names.is_empty() { "none".to_owned() } else { Vec::from_iter(names).join(", ") };
             return Err(NotOrdered::Unknown { node: node.to_owned(), there });
@@ -255,7 +258,10 @@ impl Directory {
         entry.orders.try_send(action).map_err(|_| NotOrdered::Busy(node.to_owned()))?;
         // It gets nothing from this moment on; its reports say when it does again.
         entry.draining |= drains;
-        Ok(entry.hello.name.clone())
+        let (id, name) = (entry.hello.node, entry.hello.name.clone());
+        drop(guard);
+        self.tell(id);
+        Ok(name)
     }
 
     /// By what name people know a node.
@@ -340,6 +346,9 @@ impl Membership {
                 entry.workers.resize(places, WorkerReport::default());
             }
         });
+        if !models.is_empty() {
+            self.directory.tell(self.node);
+        }
         self.directory.rosters.reported(now, self.node, self.link, &models);
     }
 
@@ -364,6 +373,7 @@ impl Membership {
         });
         if ours {
             self.directory.rosters.serves(self.node, self.link, &cards);
+            self.directory.tell(self.node);
             for card in cards {
                 self.directory.known.insert(card.model.clone(), card);
             }
@@ -383,6 +393,7 @@ impl Membership {
     /// The node takes nothing new from now on.
     pub fn drain(&self) {
         self.change(|entry| entry.draining = true);
+        self.directory.tell(self.node);
     }
 
     /// Who runs there now.

@@ -59,3 +59,19 @@ fn an_older_report_changes_nothing() {
     let restarted = Report { incarnation: Incarnation(2), ..report(1, 0, secs(0)) };
     assert!(health.on_report(secs(9), &restarted));
 }
+
+proptest::proptest! {
+    #[test]
+    fn until_when_it_gets_work_is_what_the_verdict_says(
+        gaps in proptest::collection::vec((1u64..3_000, 0u32..2, 0u64..4_000), 0..8), later in 0u64..20_000,
+    ) {
+        let (mut now, mut health) = (secs(0), Health::new(secs(0), millis(200)));
+        for (sequence, (gap, running, still)) in (1..).zip(gaps) {
+            now += millis(gap);
+            health.on_report(now, &report(sequence, running, millis(still)));
+        }
+        let then = now + millis(later);
+        let trusted = health.verdict(then, &RULES) == Verdict::Trusted;
+        proptest::prop_assert_eq!(health.until(&RULES).is_some_and(|until| then <= until), trusted);
+    }
+}

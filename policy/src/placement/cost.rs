@@ -25,9 +25,11 @@
 
 use std::time::Duration;
 
+use protocol::engine::Load;
 use protocol::message::Rates;
 use protocol::units::{Blocks, Tokens};
 
+use super::ledger::Sent;
 use super::{Candidate, Prompt, Settings};
 use crate::rates::{FASTEST, SHORTEST};
 
@@ -79,8 +81,6 @@ pub struct Yardstick {
     decode: Decode,
     /// Sequences, beside one, with which these are compared.
     batch: u64,
-    /// Microseconds that a prompt token takes at the best rate.
-    per_token: f64,
 }
 
 /// From the best to the worst that is believed.
@@ -91,7 +91,7 @@ struct Span {
 }
 
 /// Steps that decode, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Pace {
     /// With one sequence.
     step: u64,
@@ -106,17 +106,19 @@ impl Pace {
     }
 }
 
-/// The fastest and the slowest steps that are believed, and the shortest of any with one sequence.
+/// The fastest and the slowest steps that are believed, the shortest of any with one sequence, and the least that any
+/// takes for one more.
 #[derive(Clone, Copy, Debug)]
 struct Decode {
     best: Pace,
     worst: Pace,
     least: u64,
+    least_each: u64,
 }
 
 impl From<Pace> for Decode {
     fn from(only: Pace) -> Self {
-        Self { best: only, worst: only, least: only.step }
+        Self { best: only, worst: only, least: only.step, least_each: only.sequence }
     }
 }
 
@@ -126,6 +128,23 @@ enum Claim<T> {
     Unmeasured,
     Absurd,
     Measured(T),
+}
+
+/// How fast a node claims to be, as far as it has measured it and it can be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claimed {
+    /// Prompt tokens a second; 0 if it does not count.
+    prefill: u64,
+    /// A step of 0 if it does not count.
+    pace: Pace,
+}
+
+impl From<&Rates> for Claimed {
+    fn from(rates: &Rates) -> Self {
+        let prefill = if let Claim::Measured(rate) = claimed_prefill(rates) { rate } else { 0 };
+        let pace = if let Claim::Measured(pace) = claimed_pace(rates) { pace } else { Pace::default() };
+        Self { prefill, pace }
+    }
 }
 
 /// What those who may be asked claim of themselves, gathered while they are listed.
@@ -152,19 +171,21 @@ impl Claims {
         let asked = || candidates.iter().filter(|candidate| !candidate.open);
         let count = asked().count().max(1) as u64;
         let mut claims = Self::new(asked().map(|candidate| u64::from(jobs(candidate))).sum::<u64>() / count);
-        asked().for_each(|candidate| claims.note(candidate));
+        asked().for_each(|candidate| claims.note(&Claimed::from(&candidate.rates), jobs(candidate)));
         claims
     }
 
-    /// One more.
-    pub fn note(&mut self, candidate: &Candidate) {
+    /// One more, who has so many jobs.
+    #[inline]
+    pub(super) fn note(&mut self, claimed: &Claimed, jobs: u32) {
         self.count += 1;
-        self.jobs += u64::from(jobs(candidate));
-        if let Claim::Measured(rate) = claimed_prefill(&candidate.rates) {
+        self.jobs += u64::from(jobs);
+        let Claimed { prefill: rate, pace } = *claimed;
+        if rate > 0 {
             let span = self.prefill.get_or_insert(Span { best: rate, worst: rate });
             (span.best, span.worst) = (span.best.max(rate), span.worst.min(rate));
         }
-        if let Claim::Measured(pace) = claimed_pace(&candidate.rates) {
+        if pace.step > 0 {
             let step = pace.with(self.batch);
             let decode = self.decode.get_or_insert(pace.into());
             if step < decode.best.with(self.batch) {
@@ -174,12 +195,28 @@ impl Claims {
                 decode.worst = pace;
             }
             decode.least = decode.least.min(pace.step);
+            decode.least_each = decode.least_each.min(pace.sequence);
         }
     }
 
     /// Jobs that each of them has, in the mean.
     pub fn mean_jobs(&self) -> u64 {
         self.jobs / self.count.max(1)
+    }
+}
+
+/// What a node costs at least, by what is due there and its jobs; in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bar {
+    token: u64,
+    job: u64,
+    most: u64,
+}
+
+impl Bar {
+    /// Whether such a node costs more in any case.
+    pub(super) fn excludes(&self, due: Tokens, jobs: u32) -> bool {
+        due.0.saturating_mul(self.token).saturating_add(self.job.saturating_mul(jobs.into())) > self.most
     }
 }
 
@@ -195,7 +232,6 @@ impl Yardstick {
             prompt: Prompt { tokens: bounded(prompt.tokens), ..*prompt },
             answer,
             prefill,
-            per_token: 1e6 / prefill.best.max(1) as f64,
             decode: claims.decode.unwrap_or(pace.into()),
             batch: claims.batch,
         }
@@ -203,7 +239,12 @@ impl Yardstick {
 
     /// Prompt tokens that need not be computed there, as far as anybody knows. The last is computed always.
     pub fn cached(&self, candidate: &Candidate) -> Tokens {
-        let believed = candidate.cached.or(candidate.session).unwrap_or_default();
+        self.believed(candidate.cached.or(candidate.session))
+    }
+
+    /// Likewise, where so much is believed to be cached.
+    pub(super) fn believed(&self, cached: Option<Tokens>) -> Tokens {
+        let believed = cached.unwrap_or_default();
         believed.min(self.prompt.tokens - Tokens(1))
     }
 
@@ -231,14 +272,16 @@ impl Yardstick {
         }
     }
 
-    /// Whoever has nothing cached and more due than this costs more than so many microseconds: what everybody is spared
-    /// who cannot be among the best.
-    pub(super) fn ceiling(&self, cost: u64) -> Tokens {
-        let decode = self.answer.saturating_mul(self.decode.least) / 1_000;
-        // A price is rounded down twice, and floats are not exact: four microseconds and a token cover all.
-        let prefill = cost.saturating_add(4).saturating_sub(decode) as f64;
-        let tokens = (prefill / self.per_token) as u64;
-        Tokens(tokens.saturating_add(1).saturating_sub(self.prompt.tokens.0))
+    /// What those must be below who have nothing cached and cost no more than so many microseconds: what everybody is
+    /// spared who cannot be among the best.
+    pub(super) fn bar(&self, cost: u64) -> Bar {
+        let token = 1_000_000_000 / self.prefill.best.max(1);
+        let Decode { least, least_each, .. } = self.decode;
+        let job = self.answer.saturating_mul(least_each.max(least / LEAST_SHARE));
+        let base = token.saturating_mul(self.prompt.tokens.0).saturating_add(self.answer.saturating_mul(least));
+        // The three parts of a price are rounded down to microseconds.
+        let most = cost.saturating_add(3).saturating_mul(1_000).saturating_sub(base);
+        Bar { token, job, most }
     }
 
     /// Whether so much fits into the free blocks of so many; what fills the whole cache needs all of it.
@@ -295,15 +338,22 @@ fn claimed_pace(rates: &Rates) -> Claim<Pace> {
     }
 }
 
+fn due(candidate: &Candidate) -> Tokens {
+    due_by(&candidate.load, &candidate.sent)
+}
+
+fn jobs(candidate: &Candidate) -> u32 {
+    jobs_by(&candidate.load, &candidate.sent, candidate.jobs)
+}
+
 /// Prefill that is due there. A queue longer than its card can hold is as long as that: the node is full.
-pub(super) fn due(candidate: &Candidate) -> Tokens {
-    bounded(candidate.sent.due(bounded(candidate.load.prefill)))
+pub(super) fn due_by(load: &Load, sent: &Sent) -> Tokens {
+    bounded(sent.due(bounded(load.prefill)))
 }
 
 /// Jobs there, at most as many as its card holds.
-fn jobs(candidate: &Candidate) -> u32 {
-    let reported = candidate.load.running.saturating_add(candidate.load.waiting);
-    candidate.sent.held(reported).min(candidate.jobs)
+pub(super) fn jobs_by(load: &Load, sent: &Sent, most: u32) -> u32 {
+    sent.held(load.running.saturating_add(load.waiting)).min(most)
 }
 
 fn bounded(tokens: Tokens) -> Tokens {

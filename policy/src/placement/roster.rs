@@ -5,21 +5,23 @@
 //!   the second sees where the first went ([`Roster::enter`]).
 //! - What was entered is given back by [`Roster::ended`], once, whatever became of it. A node that connects anew
 //!   begins with nothing: what was sent over its older connection ended with that.
-//! - What the cluster knows of a node otherwise (its reports, its health, its cache) is the caller's ([`Nodes`]).
+//! - What a node tells of itself is brought here when it tells it ([`Roster::told`]), and kept in a few figures for each
+//!   ([`Brief`]): to look at a thousand nodes is to walk over these. All of a node is looked at only if it is priced.
+//! - What the cluster knows of a node otherwise (its cache, whether it is meant) is the caller's ([`Nodes`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
-use protocol::message::WorkerReport;
+use protocol::message::{Role, WorkerReport};
 use protocol::units::{Blocks, Tokens};
 
-use super::cost::Claims;
+use super::cost::{Claimed, Claims, due_by, jobs_by};
 use super::ledger::{Ledger, Ticket};
 use super::routed::Routed;
 use super::sessions::{Last, Sessions};
-use super::{Candidate, Choice, Decision, Prompt, Settings, choose_by};
+use super::{Candidate, Choice, Decision, Listed, Prompt, Settings, choose_by};
 use crate::breaker::{self, Breaker, Permit, State};
 use crate::job::Verdict;
 use crate::planted::Planted;
@@ -38,10 +40,30 @@ pub struct View {
     pub blocks: Blocks,
 }
 
+/// What a node that may be asked has told of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// How it is.
+    pub view: View,
+    /// It may be asked until then, if it tells nothing more.
+    pub until: Duration,
+    /// Among those that serve the model.
+    pub kind: Kind,
+}
+
+/// What tells nodes of one model apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// Its part of a job.
+    pub role: Role,
+    /// The first bytes of its tokenizer's hash.
+    pub words: u64,
+}
+
 /// What a decision asks of the rest of the cluster.
 pub trait Nodes {
-    /// The node, if it may be asked now.
-    fn view(&self, node: NodeId) -> Option<View>;
+    /// Whether such a node is meant.
+    fn meant(&self, node: NodeId, kind: Kind) -> bool;
     /// Whether the index knows all that the node has cached.
     fn known(&self, node: NodeId) -> bool;
 }
@@ -82,7 +104,10 @@ impl Key {
 /// Who serves one model.
 #[derive(Debug)]
 pub struct Roster {
-    members: BTreeMap<NodeId, Member>,
+    /// In the order of their ids.
+    members: Vec<Member>,
+    /// Of each member, in the same order.
+    briefs: Vec<Brief>,
     routed: Routed,
     sessions: Sessions,
     /// Decisions so far.
@@ -91,27 +116,78 @@ pub struct Roster {
     batch: u64,
     planted: Planted,
     /// Of the last decision: their memory is used again.
-    candidates: Vec<Candidate>,
+    listed: Vec<Listed>,
 }
 
 #[derive(Debug)]
 struct Member {
+    node: NodeId,
     link: u64,
     ledger: Ledger,
     breaker: Breaker,
+    told: Option<Told>,
+    /// Which of all that it has told that is.
+    serial: u64,
+}
+
+/// What every decision looks at: follows what is told, and what the ledger and the breaker say.
+#[derive(Clone, Copy, Debug)]
+struct Brief {
+    node: NodeId,
+    /// None if it may not be asked.
+    until: Option<Duration>,
+    kind: Kind,
+    due: Tokens,
+    jobs: u32,
+    /// Its breaker is not simply closed.
+    guarded: bool,
+    claimed: Claimed,
+}
+
+impl Brief {
+    fn of(member: &Member) -> Self {
+        let (node, guarded) = (member.node, member.breaker.is_guarded());
+        let Some(Told { view: View { worker, jobs, .. }, until, kind }) = member.told else {
+            let (kind, claimed) = (Kind::default(), Claimed::default());
+            return Self { node, until: None, kind, due: Tokens::ZERO, jobs: 0, guarded, claimed };
+        };
+        let sent = member.ledger.sent();
+        let (due, jobs) = (due_by(&worker.load, &sent), jobs_by(&worker.load, &sent, jobs));
+        Self { node, until: Some(until), kind, due, jobs, guarded, claimed: Claimed::from(&worker.rates) }
+    }
+}
+
+impl Member {
+    /// All that is known of it; none if it may not be asked.
+    fn candidate(&self, listed: &Listed) -> Option<Candidate> {
+        let View { worker, jobs, blocks } = self.told?.view;
+        Some(Candidate {
+            node: listed.node,
+            cached: listed.cached,
+            session: listed.session,
+            load: worker.load,
+            oldest: worker.oldest,
+            rates: worker.rates,
+            sent: self.ledger.sent(),
+            jobs,
+            blocks,
+            open: listed.open,
+        })
+    }
 }
 
 impl Roster {
     /// Nobody yet.
     pub fn new(config: &protocol::config::Placement) -> Self {
         Self {
-            members: BTreeMap::new(),
+            members: Vec::new(),
+            briefs: Vec::new(),
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
             batch: 0,
             planted: Planted::default(),
-            candidates: Vec::new(),
+            listed: Vec::new(),
         }
     }
 
@@ -123,18 +199,56 @@ impl Roster {
 
     /// A node serves the model, over this connection.
     pub fn serves(&mut self, node: NodeId, link: u64) {
-        if self.members.get(&node).is_some_and(|member| member.link == link) {
+        let place = self.place_of(node);
+        if place.is_ok_and(|place| self.members.get(place).is_some_and(|member| member.link == link)) {
             return;
         }
         let (ledger, breaker) = (Ledger::default(), Breaker::with(self.planted));
-        self.members.insert(node, Member { link, ledger, breaker });
+        let member = Member { node, link, ledger, breaker, told: None, serial: 0 };
+        let brief = Brief::of(&member);
+        match place {
+            Ok(place) => {
+                self.members.splice(place..=place, [member]);
+                self.briefs.splice(place..=place, [brief]);
+            }
+            Err(place) => {
+                self.members.insert(place, member);
+                self.briefs.insert(place, brief);
+            }
+        }
         self.routed.leave(node);
     }
 
     /// A node's connection is gone, or it serves the model no more. Nothing happens if a newer one is here.
     pub fn leaves(&mut self, node: NodeId, link: u64) {
-        if self.members.get(&node).is_some_and(|member| member.link <= link) {
-            self.members.remove(&node);
+        if let Ok(place) = self.place_of(node)
+            && self.members.get(place).is_some_and(|member| member.link <= link)
+        {
+            self.members.remove(place);
+            self.briefs.remove(place);
+        }
+    }
+
+    fn place_of(&self, node: NodeId) -> Result<usize, usize> {
+        self.briefs.binary_search_by_key(&node, |brief| brief.node)
+    }
+
+    /// A node tells of itself; none if it may not be asked. Nothing happens if it has told something newer.
+    pub fn told(&mut self, node: NodeId, link: u64, serial: u64, told: Option<Told>) {
+        if let Some(member) = self.member(node, link)
+            && serial >= member.serial
+        {
+            (member.serial, member.told) = (serial, told);
+            self.refresh(node);
+        }
+    }
+
+    /// Something has changed with a member.
+    fn refresh(&mut self, node: NodeId) {
+        if let Ok(place) = self.place_of(node)
+            && let (Some(brief), Some(member)) = (self.briefs.get_mut(place), self.members.get(place))
+        {
+            *brief = Brief::of(member);
         }
     }
 
@@ -145,17 +259,17 @@ impl Roster {
 
     /// Jobs that were sent and have not ended.
     pub fn open(&self) -> u64 {
-        self.members.values().map(|member| u64::from(member.ledger.jobs())).sum()
+        self.members.iter().map(|member| u64::from(member.ledger.jobs())).sum()
     }
 
     /// Jobs that were sent to a node and have not ended.
     pub fn open_at(&self, node: NodeId) -> u32 {
-        self.members.get(&node).map_or(0, |member| member.ledger.jobs())
+        self.get(node).map_or(0, |member| member.ledger.jobs())
     }
 
     /// A node's breaker, to look at; none if it is not here.
     pub fn breaker_of(&self, node: NodeId) -> Option<&Breaker> {
-        self.members.get(&node).map(|member| &member.breaker)
+        self.get(node).map(|member| &member.breaker)
     }
 
     /// Where to ask. `hits` are the blocks of the prompt that the index believes to be cached, by node. `random` gives
@@ -176,18 +290,21 @@ impl Roster {
             wish.chain.first().map_or_else(Vec::new, |hash| self.routed.nodes(now, hash).collect());
         begins.sort_unstable();
         let (mut begins, mut hits) = (begins.into_iter().peekable(), hits.iter().peekable());
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.clear();
-        let (mut claims, mut closed) = (Claims::new(self.batch), true);
+        let mut listed = std::mem::take(&mut self.listed);
+        listed.clear();
+        // Of those whose breakers let somebody pass.
+        let mut claims = Claims::new(self.batch);
         // A depth of the prompt after which nobody was sent anything.
         let mut untold = None;
-        for (&node, member) in &self.members {
+        let members = &self.members;
+        for (at, brief) in self.briefs.iter().enumerate() {
+            let node = brief.node;
             while hits.next_if(|(other, _)| **other < node).is_some() {}
             while begins.next_if(|other| *other < node).is_some() {}
-            if wish.tried.contains(&node) {
+            let asked = brief.until.is_some_and(|until| now <= until) && nodes.meant(node, brief.kind);
+            if !asked || wish.tried.contains(&node) {
                 continue;
             }
-            let Some(View { worker, jobs, blocks }) = nodes.view(node) else { continue };
             let mut cached =
                 hits.peek().filter(|(other, _)| **other == node).map_or(Blocks::ZERO, |(_, blocks)| **blocks);
             if cached > Blocks::ZERO || begins.peek() == Some(&node) {
@@ -202,55 +319,52 @@ impl Roster {
             let cached = Tokens(cached.0.saturating_mul(block.0));
             let session = last.filter(|last| last.node == node).map(|last| last.tokens);
             let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
-            let open = !member.breaker.admits(now);
-            closed &= !open;
-            let candidate = Candidate {
-                node,
-                cached: (!blind).then_some(cached),
-                session,
-                load: worker.load,
-                oldest: worker.oldest,
-                rates: worker.rates,
-                sent: member.ledger.sent(),
-                jobs,
-                blocks,
-                open,
-            };
-            claims.note(&candidate);
-            candidates.push(candidate);
-        }
-        if !closed {
-            let open: Vec<bool> = candidates.iter().map(|candidate| candidate.open).collect();
-            for (candidate, out) in candidates.iter_mut().zip(breaker::excluded(&open)) {
-                candidate.open = out;
+            let open = brief.guarded && !members.get(at).is_some_and(|member| member.breaker.admits(now));
+            if !open {
+                claims.note(&brief.claimed, brief.jobs);
             }
-            claims = Claims::of(&candidates);
+            let (cached, Brief { due, jobs, .. }) = ((!blind).then_some(cached), *brief);
+            listed.push(Listed { node, cached, session, due, jobs, open, at });
         }
+        if claims.count * 2 < listed.len() as u64 {
+            // So many are left out that some of them are asked all the same.
+            let open: Vec<bool> = listed.iter().map(|listed| listed.open).collect();
+            for (listed, out) in listed.iter_mut().zip(breaker::excluded(&open)) {
+                listed.open = out;
+            }
+            let all = listed.iter().filter_map(|listed| members.get(listed.at)?.candidate(listed));
+            claims = Claims::of(&all.collect::<Vec<_>>());
+        }
+        let whole = |listed: &Listed| members.get(listed.at)?.candidate(listed);
         self.batch = claims.mean_jobs();
         self.turn = self.turn.wrapping_add(1);
-        let decision = choose_by(&wish.prompt, &candidates, &claims, settings, self.turn, random);
-        self.candidates = candidates;
+        let decision = choose_by(&wish.prompt, &listed, whole, &claims, settings, self.turn, random);
+        self.listed = listed;
         decision
     }
 
     /// A job goes where it was decided. None if that node is not here any more.
     pub fn enter(&mut self, now: Duration, wish: &Wish<'_>, choice: &Choice) -> Option<Key> {
-        let member = self.members.get_mut(&choice.node)?;
+        let place = self.place_of(choice.node).ok()?;
+        let member = self.members.get_mut(place)?;
         let ticket = member.ledger.enter(wish.prompt.tokens - choice.cached);
         // One who has to be asked although its breaker is open is asked without deciding it.
         let permit = member.breaker.permit(now).unwrap_or_else(|| member.breaker.force());
+        let link = member.link;
+        self.refresh(choice.node);
         let cached = Blocks(choice.cached.0 / wish.prompt.block.0.max(1));
         self.routed.note(now, choice.node, wish.chain, cached);
         if let Some(session) = wish.session {
             self.sessions.note(now, session, Last { node: choice.node, tokens: wish.prompt.tokens });
         }
-        Some(Key { node: choice.node, link: member.link, ticket, permit, cached })
+        Some(Key { node: choice.node, link, ticket, permit, cached })
     }
 
     /// A report came.
     pub fn reported(&mut self, now: Duration, node: NodeId, link: u64) {
         if let Some(member) = self.member(node, link) {
             member.ledger.on_report(now);
+            self.refresh(node);
         }
     }
 
@@ -265,6 +379,7 @@ impl Roster {
     pub fn computed(&mut self, key: &Key) {
         if let Some(member) = self.member(key.node, key.link) {
             member.ledger.computed(key.ticket);
+            self.refresh(key.node);
         }
     }
 
@@ -272,6 +387,7 @@ impl Roster {
     pub fn ended(&mut self, key: &Key, chain: &[BlockHash], taken: bool) {
         let Some(member) = self.member(key.node, key.link) else { return };
         member.ledger.ended(key.ticket);
+        self.refresh(key.node);
         if !taken {
             self.routed.forget(key.node, chain, key.cached);
         }
@@ -295,11 +411,17 @@ impl Roster {
             None => breaker.forget(key.permit),
         }
         let after = breaker.state(now);
+        self.refresh(key.node);
         (after != before).then_some(after)
     }
 
     fn member(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
-        self.members.get_mut(&node).filter(|member| member.link == link)
+        let place = self.place_of(node).ok()?;
+        self.members.get_mut(place).filter(|member| member.link == link)
+    }
+
+    fn get(&self, node: NodeId) -> Option<&Member> {
+        self.members.get(self.place_of(node).ok()?)
     }
 }
 

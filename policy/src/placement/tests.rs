@@ -117,7 +117,7 @@ proptest! {
 proptest::proptest! {
     /// Who is passed over unpriced could not have been among the best.
     #[test]
-    fn whoever_has_more_due_than_the_ceiling_costs_more(
+    fn nobody_is_excluded_who_costs_no_more(
         tokens in 1u64..200_000, prefill in 0u64..1_000_000, fresh in 0u64..100_000, running in 0u32..300,
         rate in 0u32..2_000_000, other in 1u32..100_000, step in 0u64..200_000, sequence in 0u64..5_000, answer in 0u64..5_000,
     ) {
@@ -131,7 +131,8 @@ proptest::proptest! {
         let peer = Candidate { rates: Rates { prefill: other, ..node(2).rates }, ..node(2) };
         let prompt = Prompt { answer: Tokens(answer), ..prompt(tokens) };
         let yardstick = Yardstick::new(&prompt, &Claims::of(&[candidate, peer]), &settings(Policy::Prefix));
-        let (due, ceiling) = (cost::due(&candidate), yardstick.ceiling(yardstick.price(&candidate).total()));
-        proptest::prop_assert!(due <= ceiling, "{due} is due, at most {ceiling}");
+        let listed = Listed::of((0, &candidate));
+        let cost = yardstick.price(&candidate).total();
+        proptest::prop_assert!(!yardstick.bar(cost).excludes(listed.due, listed.jobs), "{listed:?} costs {cost}");
     }
 }

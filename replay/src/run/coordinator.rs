@@ -14,7 +14,7 @@ use protocol::units::Blocks;
 
 use super::schedule::Heard;
 use super::{Node, Setup};
-use crate::rules::{Chooser, Picked};
+use crate::rules::{Chooser, Picked, told};
 
 /// What a coordinator has heard of the nodes.
 #[derive(Debug)]
@@ -85,6 +85,8 @@ impl Coordinator {
                 if let Some(worker) = self.view.workers.get_mut(place) {
                     *worker = Some(report);
                 }
+                let (jobs, blocks) = self.view.cards.get(place).copied().unwrap_or_default();
+                self.view.roster.told(node, 1, 0, Some(told(report, jobs, blocks)));
                 self.view.roster.reported(now, node, 1);
             }
             Heard::Batch(batch) => {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use policy::index::Index;
-use policy::placement::roster::{Nodes, Roster, View};
+use policy::placement::roster::{Kind, Nodes, Roster, Told, View};
 use policy::restart::Jitter;
 use protocol::cache::{BlockKey, CacheBatch, CacheChange};
 use protocol::engine::{BlockHash, Load};
@@ -103,7 +103,10 @@ impl Fleet {
 
     pub(super) fn roster(&self) -> Roster {
         let mut roster = Roster::new(&protocol::config::Placement::default());
-        (0..self.nodes).for_each(|node| roster.serves(NodeId(node as u64), 1));
+        for (node, view) in (0..).map(NodeId).zip(&self.views) {
+            roster.serves(node, 1);
+            roster.told(node, 1, 0, Some(Told { view: *view, until: Duration::MAX, kind: Kind::default() }));
+        }
         roster
     }
 }
@@ -202,13 +205,12 @@ fn view(blocks: Blocks, random: &mut Jitter) -> View {
 /// The fleet as a coordinator sees it.
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
-    pub(super) fleet: &'a Fleet,
     pub(super) index: &'a Index,
 }
 
 impl Nodes for Seen<'_> {
-    fn view(&self, node: NodeId) -> Option<View> {
-        self.fleet.views.get(usize::try_from(node.0).ok()?).copied()
+    fn meant(&self, _: NodeId, _: Kind) -> bool {
+        true
     }
 
     fn known(&self, node: NodeId) -> bool {

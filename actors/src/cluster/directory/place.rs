@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use policy::health::Verdict;
 use policy::placement::Choice;
-use policy::placement::roster::{Key, Nodes, View};
+use policy::placement::roster::{Key, Kind, Nodes, Told, View};
 use policy::pull::{self, Offer, Terms};
+use protocol::engine::Card;
 use protocol::ids::NodeId;
-use protocol::message::{Pull, Role};
+use protocol::message::{Pull, Role, WorkerReport};
 use protocol::units::{Blocks, Tokens};
 use tokio::time::Instant;
 use transport::connection::Connection;
@@ -59,18 +60,24 @@ struct Asked<'a> {
     directory: &'a Directory,
     want: &'a Want,
     part: Part,
-    now: Duration,
+    /// The first bytes of its tokenizer's hash.
+    words: u64,
+}
+
+impl<'a> Asked<'a> {
+    fn new(directory: &'a Directory, want: &'a Want, part: Part) -> Self {
+        Self { directory, want, part, words: words(&want.words) }
+    }
+}
+
+/// The first bytes of a tokenizer's hash: they tell apart those that nodes of one model have.
+fn words(hash: &[u8; 32]) -> u64 {
+    hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
 }
 
 impl Nodes for Asked<'_> {
-    fn view(&self, node: NodeId) -> Option<View> {
-        let Want { model, words, .. } = self.want;
-        let entry = self.directory.nodes.get(&node).filter(|entry| self.part.takes(entry.hello.role))?;
-        let place = entry.hello.cards.iter().position(|card| card.model == *model && card.text == *words)?;
-        let (card, worker) = (entry.hello.cards.get(place)?, *entry.workers.get(place)?);
-        let trusted = entry.health.verdict(self.now, &self.directory.rules) == Verdict::Trusted;
-        let asked = !entry.draining && worker.ready && trusted;
-        asked.then_some(View { worker, jobs: card.jobs, blocks: card.blocks })
+    fn meant(&self, _: NodeId, kind: Kind) -> bool {
+        self.part.takes(kind.role) && kind.words == self.words
     }
 
     fn known(&self, node: NodeId) -> bool {
@@ -92,13 +99,32 @@ impl Ways for Asked<'_> {
 }
 
 impl Directory {
+    /// Passes on to the rosters what is known of a node now.
+    pub(super) fn tell(&self, node: NodeId) {
+        let Some((link, serial, told)) = self.nodes.get_mut(&node).map(|mut entry| {
+            entry.told += 1;
+            let until = entry.health.until(&self.rules).filter(|_| !entry.draining);
+            let of = |(card, worker): (&Card, &WorkerReport)| {
+                let kind = Kind { role: entry.hello.role, words: words(&card.text) };
+                let view = View { worker: *worker, jobs: card.jobs, blocks: card.blocks };
+                let told = until.filter(|_| worker.ready).map(|until| Told { view, until, kind });
+                (card.model.clone(), told)
+            };
+            let all: Vec<(String, Option<Told>)> = entry.hello.cards.iter().zip(&entry.workers).map(of).collect();
+            (entry.link, entry.told, all)
+        }) else {
+            return;
+        };
+        self.rosters.told(node, link, serial, told);
+    }
+
     /// The best node for a job, or none. `random` gives numbers in [0, 1). The job counts as sent there as
     /// long as its [`Reach`] lives.
     pub fn place(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Option<Placed> {
         let (begun, now) = (Instant::now(), self.clock.now());
         let hits = self.hits(want);
         let mut enter = |part| {
-            let asked = Asked { directory: self, want, part, now };
+            let asked = Asked::new(self, want, part);
             self.rosters.place(now, want, &hits, &asked, random)
         };
         let Entered { way, choice, reason, key } = enter(Part::Answer).or_else(|| enter(Part::Any))?;
@@ -125,7 +151,7 @@ impl Directory {
     pub fn peek(&self, want: &Want, random: &mut impl FnMut() -> f64) -> Option<Peek> {
         let (now, hits) = (self.clock.now(), self.hits(want));
         let mut look = |part| {
-            let asked = Asked { directory: self, want, part, now };
+            let asked = Asked::new(self, want, part);
             self.rosters.look(now, want, &hits, &asked, random)
         };
         let choice = look(Part::Answer).or_else(|| look(Part::Any))?;
@@ -154,7 +180,7 @@ impl Directory {
         }
         // What it computes is not the conversation's place, and nobody was tried for it.
         let prompt = Want { session: None, answer: Tokens(1), tried: Vec::new(), ..want.clone() };
-        let asked = Asked { directory: self, want: &prompt, part: Part::Prompt, now };
+        let asked = Asked::new(self, &prompt, Part::Prompt);
         let Entered { way, choice: there, key, .. } = self.rosters.place(now, &prompt, hits, &asked, random)?;
         let reach = self.reach_by(way, &prompt, key, there.cached);
         let address = self.peer_address(now, there.node)?;

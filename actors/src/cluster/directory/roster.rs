@@ -14,7 +14,7 @@ use policy::breaker::{self, State};
 use policy::invariants::Invariant;
 use policy::invariants::owners::owned;
 use policy::job::Verdict;
-use policy::placement::roster::{Key, Nodes, Roster, Wish};
+use policy::placement::roster::{Key, Nodes, Roster, Told, Wish};
 use policy::placement::{Choice, Prompt, Reason, Settings};
 use protocol::engine::{BlockHash, Card};
 use protocol::ids::NodeId;
@@ -90,6 +90,13 @@ impl Rosters {
             }
             !roster.is_empty()
         });
+    }
+
+    /// What a node tells of itself, by model.
+    pub(super) fn told(&self, node: NodeId, link: u64, serial: u64, told: Vec<(String, Option<Told>)>) {
+        for (model, told) in told {
+            self.with(&model, |roster| roster.told(node, link, serial, told));
+        }
     }
 
     /// A report came.

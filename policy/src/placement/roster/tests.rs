@@ -3,13 +3,12 @@ use protocol::config::Placement;
 
 const NOW: Duration = Duration::from_secs(1);
 
-/// Nodes that are all alike and idle.
-struct Alike;
+/// All are meant, and known.
+struct All;
 
-impl Nodes for Alike {
-    fn view(&self, _: NodeId) -> Option<View> {
-        let worker = WorkerReport { ready: true, ..WorkerReport::default() };
-        Some(View { worker, jobs: 16, blocks: Blocks(1000) })
+impl Nodes for All {
+    fn meant(&self, _: NodeId, _: Kind) -> bool {
+        true
     }
 
     fn known(&self, _: NodeId) -> bool {
@@ -17,9 +16,21 @@ impl Nodes for Alike {
     }
 }
 
+/// What one tells that is idle.
+fn idle() -> Told {
+    let worker = WorkerReport { ready: true, ..WorkerReport::default() };
+    Told { view: View { worker, jobs: 16, blocks: Blocks(1000) }, until: Duration::MAX, kind: Kind::default() }
+}
+
+fn serves(roster: &mut Roster, node: u64, link: u64) {
+    roster.serves(NodeId(node), link);
+    roster.told(NodeId(node), link, 1, Some(idle()));
+}
+
+/// Nodes that are all alike and idle.
 fn roster(nodes: u64) -> Roster {
     let mut roster = Roster::new(&Placement::default());
-    (0..nodes).for_each(|node| roster.serves(NodeId(node), 1));
+    (0..nodes).for_each(|node| serves(&mut roster, node, 1));
     roster
 }
 
@@ -32,7 +43,7 @@ fn place(roster: &mut Roster, chain: &[BlockHash], tried: &[NodeId]) -> Option<K
     let prompt = Prompt { tokens: Tokens(129), answer: Tokens(16), block: Tokens(32) };
     let wish = Wish { prompt, chain, session: None, tried };
     let settings = Settings::from(&Placement::default());
-    let decision = roster.decide(NOW, &wish, &BTreeMap::new(), &Alike, &settings, &mut || 0.5)?;
+    let decision = roster.decide(NOW, &wish, &BTreeMap::new(), &All, &settings, &mut || 0.5)?;
     roster.enter(NOW, &wish, decision.choices.first()?)
 }
 
@@ -62,7 +73,7 @@ fn a_prompt_that_is_not_taken_is_not_expected_there() {
 fn what_went_over_an_older_connection_ended_with_it() {
     let mut roster = roster(1);
     let old = place(&mut roster, &chain(1), &[]).unwrap();
-    roster.serves(NodeId(0), 2);
+    serves(&mut roster, 0, 2);
     assert_eq!(roster.open_at(NodeId(0)), 0);
     let new = place(&mut roster, &chain(1), &[]).unwrap();
     roster.ended(&old, &chain(1), true);
@@ -88,4 +99,60 @@ fn faults_in_a_row_open_a_breaker_and_a_probe_closes_it() {
     assert_eq!(place(&mut roster, &chain(1), &[]).map(|key| key.node), Some(other));
     let later = NOW + Duration::from_secs(2);
     assert_eq!(roster.breaker_of(NodeId(0)).map(|breaker| breaker.state(later)), Some(State::HalfOpen));
+}
+
+#[test]
+fn who_has_told_nothing_or_is_silent_for_too_long_is_not_asked() {
+    let mut roster = roster(1);
+    roster.serves(NodeId(1), 1);
+    assert_eq!(place(&mut roster, &chain(1), &[]).unwrap().node, NodeId(0), "the other has told nothing yet");
+    assert!(place(&mut roster, &chain(1), &[NodeId(0)]).is_none());
+    roster.told(NodeId(1), 1, 1, Some(Told { until: NOW, ..idle() }));
+    assert_eq!(place(&mut roster, &chain(1), &[NodeId(0)]).unwrap().node, NodeId(1));
+    roster.told(NodeId(1), 1, 2, Some(Told { until: NOW - Duration::from_nanos(1), ..idle() }));
+    assert!(place(&mut roster, &chain(1), &[NodeId(0)]).is_none(), "it was heard too long ago");
+}
+
+#[test]
+fn what_was_told_before_or_over_another_connection_does_not_count() {
+    let mut roster = roster(1);
+    roster.told(NodeId(0), 1, 3, None);
+    roster.told(NodeId(0), 1, 2, Some(idle()));
+    roster.told(NodeId(0), 7, 9, Some(idle()));
+    assert!(place(&mut roster, &chain(1), &[]).is_none());
+    roster.told(NodeId(0), 1, 3, Some(idle()));
+    assert!(place(&mut roster, &chain(1), &[]).is_some());
+}
+
+proptest::proptest! {
+    /// The figures that decisions walk over follow whatever happens.
+    #[test]
+    fn briefs_are_what_the_members_are(steps in proptest::collection::vec((0u8..7, 0u64..4, 0u64..500), 1..60)) {
+        let (mut roster, mut open, mut now) = (roster(2), Vec::new(), NOW);
+        let settings = breaker::Settings { faults: 1, cooldown: Duration::from_secs(1), longest: Duration::from_secs(2) };
+        for (step, node, much) in steps {
+            now += Duration::from_millis(much);
+            match step {
+                0 => serves(&mut roster, node, much % 3),
+                1 => roster.leaves(NodeId(node), much % 3),
+                2 => roster.reported(now, NodeId(node), 1),
+                3 => {
+                    let mut told = idle();
+                    told.view.worker.load.prefill = Tokens(much);
+                    told.view.worker.rates.prefill = much as u32;
+                    roster.told(NodeId(node), 1, 1, (much % 5 > 0).then_some(told));
+                }
+                4 => open.extend(place(&mut roster, &chain(much as u8), &[])),
+                5 => if let Some(key) = open.pop() {
+                    roster.computed(&key);
+                    roster.ended(&key, &[], true);
+                },
+                _ => if let Some(key) = open.last() {
+                    roster.judge(now, key, Some(Verdict::Fault), &settings, 0.5);
+                },
+            }
+            let due: Vec<Brief> = roster.members.iter().map(Brief::of).collect();
+            proptest::prop_assert_eq!(format!("{:?}", roster.briefs), format!("{due:?}"));
+        }
+    }
 }

@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use policy::breaker::State;
-use policy::health::Verdict as Trust;
 use policy::job::{Attempts, Command, Event, out_of_time};
 use policy::placement::Prompt;
-use policy::placement::roster::{Nodes, View, Wish};
+use policy::placement::roster::{Kind, Nodes, Wish};
 use protocol::answer::{ErrorKind, JobError};
 use protocol::ids::{JobKey, NodeId};
 use protocol::message::Submit;
 use protocol::units::{Blocks, Tokens};
 
+use super::Coordinator;
 use super::request::{Request, Stage, Way};
-use super::{Coordinator, Entry, Settings};
 use crate::chaos::client::End;
 use crate::chaos::events::{Body, Packet, Said, Stream, Timer};
 use crate::chaos::ground::Ground;
@@ -27,18 +26,12 @@ const GATHER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis
 
 /// What placement asks of the directory.
 struct Asked<'a> {
-    entries: &'a BTreeMap<NodeId, Entry>,
     index: &'a policy::index::Index,
-    settings: &'a Settings,
-    now: Duration,
 }
 
 impl Nodes for Asked<'_> {
-    fn view(&self, node: NodeId) -> Option<View> {
-        let entry = self.entries.get(&node)?;
-        let trusted = entry.health.verdict(self.now, &self.settings.health) == Trust::Trusted;
-        let asked = entry.worker.ready && trusted;
-        asked.then_some(View { worker: entry.worker, jobs: entry.jobs, blocks: entry.blocks })
+    fn meant(&self, _: NodeId, _: Kind) -> bool {
+        true
     }
 
     fn known(&self, node: NodeId) -> bool {
@@ -149,7 +142,7 @@ impl Coordinator {
         };
         let hits: BTreeMap<NodeId, Blocks> =
             running.index.cached(chain.iter().map(|hash| (*hash).into())).into_iter().collect();
-        let asked = Asked { entries: &running.entries, index: &running.index, settings: &self.settings, now };
+        let asked = Asked { index: &running.index };
         let random = &mut running.random;
         let decision =
             running.roster.decide(now, &wish, &hits, &asked, &self.settings.placement, &mut || random.draw());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use policy::health::{Health, Verdict};
 use policy::index::Outcome;
+use policy::placement::roster::{Kind, Told, View};
 use protocol::cache::CacheBatch;
 use protocol::ids::{Incarnation, NodeId};
 use protocol::message::{Report, WorkerReport};
@@ -118,11 +119,15 @@ impl Coordinator {
     }
 
     fn report(&mut self, ground: &mut Ground, node: NodeId, conn: u64, report: Report) {
-        let now = ground.local(self.me);
+        let (now, rules) = (ground.local(self.me), self.settings.health);
         let Some(running) = &mut self.up else { return };
         let Some(entry) = running.entries.get_mut(&node).filter(|entry| entry.conn == conn) else { return };
         if entry.health.on_report(now, &report) {
             entry.worker = report.workers.first().copied().unwrap_or_default();
+            let view = View { worker: entry.worker, jobs: entry.jobs, blocks: entry.blocks };
+            let until = entry.health.until(&rules).filter(|_| entry.worker.ready);
+            let told = until.map(|until| Told { view, until, kind: Kind::default() });
+            running.roster.told(node, entry.link, report.sequence, told);
             running.roster.reported(now, node, entry.link);
         } else {
             ground.tally.stale += 1;

@@ -81,7 +81,7 @@ impl Desk {
         let begun = clock();
         let hits: BTreeMap<NodeId, Blocks> = index.cached(fleet::keys(chain)).into_iter().collect();
         let looked = clock().saturating_sub(begun);
-        let nodes = Seen { fleet, index };
+        let nodes = Seen { index };
         let decided = self.roster.decide(self.now, &wish, &hits, &nodes, &self.settings, &mut || random.draw());
         let entered = decided.and_then(|decision| {
             let choice = decision.choices.first()?;
