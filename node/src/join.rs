@@ -128,18 +128,17 @@ impl Dialer for QuicDialer {
         Box::pin(async {
             let limit = dial_limit(self.late.load(Ordering::Relaxed), self.handshake);
             let dialled = timeout(limit, self.dialler.node(&self.address, &self.credentials)).await;
-            match dialled {
-                Ok(result) => {
-                    self.late.store(0, Ordering::Relaxed);
-                    result
-                        .map(|connection| Arc::new(connection) as Arc<dyn Connection>)
-                        .map_err(|error| error.to_string())
-                }
-                Err(_) => {
-                    self.late.fetch_add(1, Ordering::Relaxed);
-                    Err(DialError::Unreachable { address: self.address.clone() }.to_string())
-                }
-            }
+            let unreachable = || DialError::Unreachable { address: self.address.clone() };
+            let dialled = dialled.unwrap_or_else(|_| Err(unreachable()));
+            let late = self.late.load(Ordering::Relaxed);
+            let late = match &dialled {
+                // The way is as slow the next time: not all is forgotten.
+                Ok(_) => late / 2,
+                Err(DialError::Unreachable { .. }) => late.saturating_add(1),
+                Err(_) => 0,
+            };
+            self.late.store(late, Ordering::Relaxed);
+            dialled.map(|connection| Arc::new(connection) as Arc<dyn Connection>).map_err(|error| error.to_string())
         })
     }
 }

@@ -93,7 +93,7 @@ fn numbers_that_cannot_be_are_refused_in_a_line_that_names_them_and_what_to_give
         ("scale --delays 100000s".to_owned(), "give between 0s and"),
         ("scale --lose-coordinator --away 0s".to_owned(), "--away 0s: give between 1ms and"),
         ("scale --lose-coordinator --redial 100000s".to_owned(), "--redial"),
-        ("scale --measure --blocks 0".to_owned(), "--blocks 0: give between 1 and 50000"),
+        ("scale --measure --blocks 0".to_owned(), "--blocks 0: give between 1 and 2500000"),
         ("scale --measure --placements 0".to_owned(), "--placements 0: give between"),
         ("scale --measure --events 0".to_owned(), "--events 0: give between"),
         (replay("--nodes 0"), "--nodes 0: give between 1 and 20000"),

@@ -66,10 +66,12 @@ impl Timing {
         let mut acks = AckFrequencyConfig::default();
         acks.ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER));
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into());
+        // Whoever serves none opens no door.
+        let streams = if self.streams == 0 { 0 } else { self.streams.saturating_add(SPARE) };
         config
             .keep_alive_interval(Some(self.keep_alive))
             .max_idle_timeout(Some(idle))
-            .max_concurrent_bidi_streams(VarInt::from_u32(self.streams.saturating_add(SPARE)))
+            .max_concurrent_bidi_streams(VarInt::from_u32(streams))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
             .send_fairness(false)

@@ -100,7 +100,8 @@ async fn fetch(hash: [u8; 32], connection: Arc<dyn Connection>) -> Result<Arc<Te
         }
     }
     if bytes.len() <= SMALL {
-        return built(&bytes, hash);
+        let text = std::panic::catch_unwind(|| built(&bytes, hash));
+        return text.unwrap_or_else(|_| Err(TextsError::Build("it panicked".to_owned())));
     }
     // Building takes up to a second for large vocabularies.
     let text = tokio::task::spawn_blocking(move || built(&bytes, hash));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use policy::restart::Jitter;
+use policy::restart::{Backoff, Jitter};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -100,7 +100,8 @@ const REFUSED: Duration = Duration::from_secs(10);
 async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
     let address = dialer.address();
     let mut jitter = Jitter::new(shared.settings.seed ^ hash(address));
-    let mut attempt = 0;
+    // Tries in vain, and refusals, in a row.
+    let (mut attempt, mut refused) = (0_u32, 0_u32);
     let mut told = String::new();
     loop {
         let dialled = tokio::select! {
@@ -108,7 +109,7 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
             () = shared.leaving() => return,
             dialled = dialer.dial() => dialled,
         };
-        let mut backoff = shared.settings.backoff;
+        let mut backoff = None;
         let over = match dialled {
             Ok(connection) => session(shared, connection, address).await,
             Err(reason) => Over::Failed(format!("cannot connect: {reason}")),
@@ -122,8 +123,9 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
                 format!("connection lost: {reason}")
             }
             Over::Refused(refusal) => {
-                // Who says no will hardly say yes half a second later.
-                backoff.longest = backoff.longest.max(REFUSED);
+                // Who says no again and again will hardly say yes half a second later.
+                let usual = shared.settings.backoff;
+                backoff = Some(Backoff { longest: usual.longest.max(REFUSED), ..usual });
                 format!("refused: {refusal}")
             }
             Over::Failed(reason) => reason,
@@ -134,8 +136,13 @@ async fn keep(shared: &Arc<Shared>, dialer: &dyn Dialer) {
             tracing::warn!("{address}: {reason}; trying again until it works");
             told = reason;
         }
-        let wait = backoff.full_jitter(attempt, jitter.draw());
-        attempt = attempt.saturating_add(1);
+        let wait = if let Some(backoff) = backoff {
+            refused = refused.saturating_add(1);
+            backoff.full_jitter(refused - 1, jitter.draw())
+        } else {
+            (attempt, refused) = (attempt.saturating_add(1), 0);
+            shared.settings.backoff.full_jitter(attempt - 1, jitter.draw())
+        };
         tokio::select! {
             biased;
             () = shared.leaving() => return,

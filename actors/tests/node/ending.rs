@@ -58,7 +58,8 @@ async fn a_refused_node_asks_again_with_growing_patience() {
         writer.finish();
         assert!(matches!(reader.recv().await, Err(RecvError::Stream(_)) | Ok(None)), "it goes when it is refused");
     }
-    assert!(begun.elapsed() > Duration::from_secs(3), "twenty tries in {:?}: the waits do not grow", begun.elapsed());
+    // With the waits of tries in vain, a second at most, it could not be so long.
+    assert!(begun.elapsed() > Duration::from_secs(20), "twenty tries in {:?}: the waits do not grow", begun.elapsed());
     bed.welcome().await.report().await;
 }
 

@@ -28,8 +28,9 @@ pub(super) fn of(model: &str, machines: &[Machine], settings: &Model, hour: Opti
     let batch = settings.max_batch.min(card.jobs).max(1);
     let prefill = median(known.iter().map(|rates| rates.prefill))?;
     // The two parts of a step belong together: told apart by a fit, one is too small by what the other is too large.
-    let whole = |rates: &Rates| rates.step.saturating_add(rates.sequence.saturating_mul(batch / 2));
-    let steps = known.iter().filter(|rates| !rates.step.is_zero());
+    let half = (batch / 2).max(1);
+    let whole = |rates: &Rates| rates.step.saturating_add(rates.sequence.saturating_mul(half));
+    let steps = known.iter().filter(|rates| !whole(rates).is_zero());
     let (_, step, sequence) = median(steps.clone().map(|rates| (whole(rates), rates.step, rates.sequence)))?;
     let mut notes = Vec::new();
     if let Some((slowest, fastest)) = spread(known.iter().map(|rates| rates.prefill), |rate| f64::from(*rate)) {
@@ -40,10 +41,10 @@ pub(super) fn of(model: &str, machines: &[Machine], settings: &Model, hour: Opti
     if let Some((fastest, slowest)) = spread(steps.map(whole), Duration::as_secs_f64) {
         notes.push(format!(
             "nodes differ: a step of {} sequences takes them {} to {}, and all are taken for {}",
-            batch / 2,
+            half,
             shown(fastest),
             shown(slowest),
-            shown(step.saturating_add(sequence.saturating_mul(batch / 2)))
+            shown(step.saturating_add(sequence.saturating_mul(half)))
         ));
     }
     if known.len() < machines.len() {

@@ -336,7 +336,10 @@ impl Roster {
             claims = Claims::of(&all.collect::<Vec<_>>());
         }
         let whole = |listed: &Listed| members.get(listed.at)?.candidate(listed);
-        self.batch = claims.mean_jobs();
+        // A decision that finds nobody says nothing of how many jobs nodes have.
+        if claims.count > 0 {
+            self.batch = claims.mean_jobs();
+        }
         self.turn = self.turn.wrapping_add(1);
         let decision = choose_by(&wish.prompt, &listed, whole, &claims, settings, self.turn, random);
         self.listed = listed;

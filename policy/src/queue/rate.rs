@@ -3,7 +3,8 @@
 //!
 //! Rules: in time in which nobody waits nothing could leave, so it does not lower the rate. But a rate below what is
 //! assumed before any measurement is forgotten in it: it is that of an outage or of a bad moment, and who comes first
-//! after it must not be turned away for it.
+//! after it must not be turned away for it. Machines that are always slower pay for that as after a start: in the
+//! first seconds of a burst too many are let in.
 
 use std::time::Duration;
 
@@ -38,15 +39,12 @@ impl Rate {
             return;
         }
         let keep = (-passed / MEMORY).exp();
-        let towards = |rate: f64, seconds: f64, old: &Self| Self {
-            tokens: old.tokens * keep + rate * seconds * (1.0 - keep),
-            seconds: old.seconds * keep + seconds * (1.0 - keep),
-            now: old.now,
-        };
         if busy {
-            *self = towards(0.0, MEMORY, self);
+            self.tokens *= keep;
+            self.seconds = self.seconds * keep + MEMORY * (1.0 - keep);
         } else if self.per_second() < ASSUMED {
-            *self = towards(ASSUMED, ASSUMED_SECONDS, self);
+            // As much evidence as before, for what is assumed.
+            self.tokens = self.tokens * keep + ASSUMED * self.seconds * (1.0 - keep);
         }
     }
 

@@ -22,6 +22,8 @@ pub const WATCH: Duration = Duration::from_secs(1);
 pub struct Hard {
     /// How many faults fill it.
     pub full: u32,
+    /// Writes that it did not take.
+    pub unwritten: u64,
     /// Holder: how often it has started.
     pub epoch: u64,
     /// Holder: what was spent of each budget.

@@ -248,11 +248,15 @@ fn settled(world: &World) -> Result<(), Breach> {
 /// Whoever got a whole answer has a record of it, with as many tokens as came. Where a disk was full, a kill may have
 /// taken what was not written yet with it.
 fn served_are_booked(world: &World, usage: &[UsageRecord]) -> Result<(), Breach> {
-    if world.ground.tally.unwritten > 0 {
-        return Ok(());
-    }
+    let wrote_all = |number: usize| world.coordinators.get(number).is_some_and(|it| it.hard.unwritten == 0);
     let booked: BTreeMap<RequestId, Tokens> = usage.iter().map(|record| (record.request, record.completion)).collect();
-    let done = world.ground.clients.all.iter().flat_map(|client| &client.asks).filter(|ask| ask.done);
+    let done = world
+        .ground
+        .clients
+        .all
+        .iter()
+        .flat_map(|client| &client.asks)
+        .filter(|ask| ask.done && wrote_all(ask.coordinator));
     for ask in done {
         let (came, found) = (Tokens::of(ask.heard.len()), booked.get(&RequestId(ask.id.into())));
         if found != Some(&came) {

@@ -84,8 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.lose_coordinator { loss(options, &profile, &load) } else { sweep(options, &profile, &load) }
 }
 
-/// Blocks that a fleet may hold: as many as fit into the memory of a usual machine.
-const BLOCKS: u64 = 50_000_000;
+/// Blocks that a fleet may hold: three copies of them fit into the memory of a usual machine.
+const BLOCKS: u64 = 25_000_000;
 
 fn check(options: &Options) -> Result<(), Failure> {
     let Options { nodes, coordinators, delays, requests, rate, blocks, placements, events, away, redial, .. } = options;
@@ -100,7 +100,7 @@ fn check(options: &Options) -> Result<(), Failure> {
     let most = 1e6 / f64::from(nodes.iter().copied().max().unwrap_or(1));
     within("rate", *rate, 1e-6..=most)?;
     within("placements", *placements as u64, 1..=100_000_000)?;
-    within("events", *events, 1..=1_000_000_000)?;
+    within("events", *events, 10_000..=1_000_000_000)?;
     between("away", *away, Duration::from_millis(1), DAY)?;
     redial.iter().try_for_each(|redial| between("redial", *redial, Duration::ZERO, DAY))
 }

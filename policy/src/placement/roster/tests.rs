@@ -124,6 +124,21 @@ fn what_was_told_before_or_over_another_connection_does_not_count() {
     assert!(place(&mut roster, &chain(1), &[]).is_some());
 }
 
+#[test]
+fn regression_a_decision_that_finds_nobody_leaves_what_steps_are_compared_with() {
+    let mut roster = roster(2);
+    let busy = |node| {
+        let mut told = idle();
+        told.view.worker.load.running = 8 + node;
+        told
+    };
+    (0..2).for_each(|node| roster.told(NodeId(node), 1, 2, Some(busy(node as u32))));
+    assert!(place(&mut roster, &chain(1), &[]).is_some());
+    assert_eq!(roster.batch, 8);
+    assert!(place(&mut roster, &chain(1), &[NodeId(0), NodeId(1)]).is_none());
+    assert_eq!(roster.batch, 8);
+}
+
 proptest::proptest! {
     /// The figures that decisions walk over follow whatever happens.
     #[test]

@@ -25,6 +25,7 @@ impl Coordinator {
                 self.on_disk(&batch);
             } else {
                 ground.tally.unwritten += 1;
+                self.hard.unwritten += 1;
             }
             match batch.then {
                 Then::Nothing => {}
