@@ -14,6 +14,7 @@ pub mod index;
 pub mod job;
 pub mod link;
 pub mod loading;
+pub mod looks;
 pub mod metrics;
 pub mod placing;
 pub mod recent;

@@ -47,6 +47,17 @@ async fn only_nodes_that_serve_the_model_and_may_be_asked_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_to_drain_gets_nothing_from_that_moment_on() {
+    let bed = Bed::new(Placement::default());
+    let node = bed.node(1);
+    assert_eq!(bed.place(&want(1, 3)).node, NodeId(1));
+    bed.directory.order("node-1", OrderAction::Drain { limit: LATER }).unwrap();
+    assert!(bed.try_place(&want(1, 3)).is_none());
+    bed.report(&node, Load::default());
+    assert_eq!(bed.place(&want(1, 3)).node, NodeId(1), "its reports say when it takes work again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_cached_draws_and_what_waits_there_repels() {
     let bed = Bed::new(Placement::default());
     let nodes = [bed.node(1), bed.node(2), bed.node(3)];

@@ -17,6 +17,7 @@ use actors::cluster::index::PrefixIndex;
 use actors::cluster::job::{JobSettings, Retries, Shared};
 use actors::cluster::link::{self, LinkEnd, LinkSettings};
 use actors::cluster::loading::Wishing;
+use actors::cluster::looks::{Looks, SWEEP};
 use actors::cluster::metrics::ClusterMetrics;
 use actors::cluster::texts::Texts;
 use actors::cluster::waiting::Waiting;
@@ -55,8 +56,6 @@ use crate::state::{State, StateError};
 
 /// Keys, budgets and usage, in the state folder.
 const STORE: &str = "store.redb";
-/// How often suspects are looked for.
-const SWEEP: Duration = Duration::from_millis(100);
 /// How often the supervisor is asked who runs.
 const SHOW: Duration = Duration::from_secs(1);
 /// How long an actor may take to stop.
@@ -293,7 +292,7 @@ async fn tree(
         patience: config.wire.handshake.0,
         streams: config.wire.streams as usize,
     };
-    let (listener, looks) = (Arc::clone(listener), Looks::of(running));
+    let (listener, looks) = (Arc::clone(listener), Swept::of(running));
     let (accounts, keep) = (running.accounts.clone(), config.accounts.keep.0);
     let mut children = vec![
         looped("doors", move || Box::pin(doors.clone().open(Arc::clone(&listener)))),
@@ -331,35 +330,32 @@ async fn hub_gone(hub: &ActorRef<Work>) {
 
 /// What is looked at several times a second.
 #[derive(Clone)]
-struct Looks {
-    directory: Arc<Directory>,
-    index: Arc<PrefixIndex>,
-    waiting: Arc<Waiting>,
-    degrading: Arc<Degrading>,
+struct Swept {
+    looks: Looks,
     wishing: Arc<Wishing>,
     pricing: Arc<Pricing>,
 }
 
-impl Looks {
+impl Swept {
     fn of(running: &Running) -> Self {
-        let (directory, index) = (Arc::clone(&running.directory), Arc::clone(&running.index));
-        let (waiting, degrading) = (Arc::clone(&running.waiting), Arc::clone(&running.degrading));
-        let (wishing, pricing) = (Arc::clone(&running.wishing), Arc::clone(&running.pricing));
-        Self { directory, index, waiting, degrading, wishing, pricing }
+        let looks = Looks {
+            directory: Arc::clone(&running.directory),
+            index: Arc::clone(&running.index),
+            waiting: Arc::clone(&running.waiting),
+            degrading: Arc::clone(&running.degrading),
+        };
+        Self { looks, wishing: Arc::clone(&running.wishing), pricing: Arc::clone(&running.pricing) }
     }
 
     /// Looks, for ever.
     async fn sweep(self) {
         let mut ticks = tokio::time::interval(SWEEP);
+        let Looks { directory, waiting, .. } = &self.looks;
         loop {
             ticks.tick().await;
-            self.directory.sweep();
-            self.directory.measure();
-            self.index.measure();
-            self.waiting.measure();
-            self.degrading.tick(&self.directory, &self.waiting);
-            self.wishing.tick(&self.directory, &self.waiting);
-            self.pricing.measure(&self.directory);
+            self.looks.look();
+            self.wishing.tick(directory, waiting);
+            self.pricing.measure(directory);
         }
     }
 }

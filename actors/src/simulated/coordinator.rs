@@ -23,14 +23,13 @@ use crate::cluster::hub::{Hub, Work};
 use crate::cluster::index::PrefixIndex;
 use crate::cluster::job::{Answers, JobSettings, Retries, Shared, Task, run_alone};
 use crate::cluster::link::{LinkSettings, serve};
+use crate::cluster::looks::{Looks, SWEEP};
 use crate::cluster::metrics::ClusterMetrics;
 use crate::cluster::texts::Texts;
 use crate::cluster::waiting::Waiting;
 use crate::mock::bundle;
 use crate::supervisor::{SupervisorMsg, looped};
 
-/// How often health, queues and the ladder are looked at.
-const SWEEP: Duration = Duration::from_millis(100);
 /// Pieces on their way to a client.
 const PIECES: usize = 64;
 
@@ -67,7 +66,16 @@ impl Coordinator {
             waiting: Arc::clone(&waiting),
             degrading: Arc::clone(&degrading),
         };
-        let health = looped("health", move || Box::pin(looks.clone().sweep()));
+        let health = looped("health", move || {
+            let looks = looks.clone();
+            Box::pin(async move {
+                let mut ticks = tokio::time::interval(SWEEP);
+                loop {
+                    ticks.tick().await;
+                    looks.look();
+                }
+            })
+        });
         let shared = Shared {
             directory: Arc::clone(&directory),
             waiting,
@@ -115,30 +123,6 @@ impl Coordinator {
     pub fn kill(&self) {
         self.hub.kill();
         self.looks.kill();
-    }
-}
-
-/// What is looked at several times a second, as far as it is there.
-#[derive(Clone)]
-struct Looks {
-    directory: Arc<Directory>,
-    index: Arc<PrefixIndex>,
-    waiting: Arc<Waiting>,
-    degrading: Arc<Degrading>,
-}
-
-impl Looks {
-    /// Looks, for ever.
-    async fn sweep(self) {
-        let mut ticks = tokio::time::interval(SWEEP);
-        loop {
-            ticks.tick().await;
-            self.directory.sweep();
-            self.directory.measure();
-            self.index.measure();
-            self.waiting.measure();
-            self.degrading.tick(&self.directory, &self.waiting);
-        }
     }
 }
 
