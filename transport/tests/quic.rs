@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use protocol::message::JoinRefused;
+use protocol::message::{Begun, JoinRefused};
+use protocol::units::Tokens;
 use transport::connection::Connection;
-use transport::error::{Alert, Code, Lost};
+use transport::error::{Alert, Code, Lost, StreamError};
+use transport::frames::RecvError;
 use transport::join::{self, JoinError};
 use transport::pki::Credentials;
 use transport::quic::{BindError, DialError, Dialler, Listener, Role, Timing, Trust};
@@ -256,4 +258,27 @@ async fn regression_clocks_that_differ_by_hours_keep_nobody_out() {
     let far = server.node(now() + 2 * DAY);
     let lost = refused_node(&mut server, &far).await;
     assert!(matches!(lost, Lost::Tls(_)), "days are no skew: {lost:?}");
+}
+
+#[tokio::test]
+async fn regression_a_stream_more_than_are_served_can_be_opened_and_hears_so() {
+    let mut server = Server::start();
+    let own = server.node(now());
+    let address = server.address.clone();
+    // A node that serves one stream: the coordinator's second one must not wait in silence.
+    let dialler = Dialler::new(Timing { streams: 1, ..TIMING });
+    let (dialled, accepted) = tokio::join!(dialler.node(&address, &own), server.accept());
+    let (node, coordinator) = (dialled.unwrap(), accepted.connection);
+    let both = async {
+        let (mut first, _first) = coordinator.open().await.unwrap();
+        let (mut second, mut reader) = coordinator.open().await.unwrap();
+        first.send(Begun { cached: Tokens::ZERO }).await.unwrap();
+        second.send(Begun { cached: Tokens::ZERO }).await.unwrap();
+        let _served = node.accept().await.unwrap();
+        let (full, rest) = node.accept().await.unwrap();
+        full.reset(Code::Full);
+        rest.stop(Code::Full);
+        assert_eq!(reader.recv().await.unwrap_err(), RecvError::Stream(StreamError::Reset(Code::Full)));
+    };
+    assert!(tokio::time::timeout(PATIENCE, both).await.is_ok(), "the second stream waits for the first");
 }

@@ -6,6 +6,7 @@ fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// Those that ended; one that ends twice, or never, is an error of the run.
 fn ended(results: &Results) -> u64 {
     let summary = results.summary(SECOND, SECOND);
     summary.done + summary.refused + summary.too_long
