@@ -23,8 +23,10 @@ use protocol::units::Blocks;
 use crate::hashing::Hashed;
 use crate::planted::{Bug, Planted};
 
+mod hits;
 mod holders;
 
+pub use hits::Hits;
 use holders::{Holders, Set};
 
 /// How often a node may claim more blocks than it has.
@@ -206,14 +208,16 @@ impl Index {
         Outcome::Taken
     }
 
-    /// How many blocks of a prompt, from the front, each node has. Nodes that have none are left out.
-    pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Vec<(NodeId, Blocks)> {
+    /// How many blocks of a prompt, from the front, each node has.
+    pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Hits {
         // All are looked up before any is looked at: none waits for the memory of the one before.
-        let prompt: Vec<&Holders> = prompt.into_iter().map_while(|key| self.holders.get(&key)).collect();
-        let mut prompt = prompt.into_iter();
-        let Some(first) = prompt.next() else { return Vec::new() };
+        let prompt = prompt.into_iter();
+        let mut held: Vec<&Holders> = Vec::with_capacity(prompt.size_hint().0);
+        held.extend(prompt.map_while(|key| self.holders.get(&key)));
+        let mut prompt = held.into_iter();
+        let Some(first) = prompt.next() else { return Hits::default() };
         let mut found = Vec::new();
-        let mut left = Set::of(first, self.nodes.len());
+        let mut left = Set::of(first);
         let mut depth = 1;
         for holders in prompt {
             left.keep(holders, |place| found.push((place, depth)));

@@ -23,14 +23,18 @@ use protocol::units::{Blocks, Tokens};
 
 pub use protocol::config::Policy;
 
+mod claims;
 pub mod cost;
 pub mod ledger;
 pub mod roster;
 pub mod routed;
 pub mod sessions;
+mod standing;
 
-use cost::{Bar, Claims, Price, Yardstick};
+use claims::Claims;
+use cost::{Bar, Price, Yardstick};
 use ledger::Sent;
+use standing::Standing;
 
 /// What is to be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,26 +76,44 @@ pub struct Candidate {
 /// What is looked at of every candidate. Of most it shows already that they cannot be among the best.
 #[derive(Clone, Copy, Debug)]
 struct Listed {
-    node: NodeId,
-    /// See [`Candidate::cached`].
-    cached: Option<Tokens>,
-    /// See [`Candidate::session`].
-    session: Option<Tokens>,
     /// Prefill that is due there.
     due: Tokens,
     /// Jobs there.
     jobs: u32,
     /// See [`Candidate::open`].
     open: bool,
+    /// Something of the prompt may be cached there: it is one of those who have [`Said`] so.
+    said: bool,
     /// Where all is known of it.
     at: usize,
 }
 
-impl Listed {
-    fn of((at, candidate): (usize, &Candidate)) -> Self {
-        let Candidate { node, cached, session, load, sent, open, .. } = candidate;
-        let (due, jobs) = (cost::due_by(load, sent), cost::jobs_by(load, sent, candidate.jobs));
-        Self { node: *node, cached: *cached, session: *session, due, jobs, open: *open, at }
+/// What may be cached at one of those who are listed.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// See [`Candidate::cached`].
+    cached: Option<Tokens>,
+    /// See [`Candidate::session`].
+    session: Option<Tokens>,
+}
+
+/// Who may be asked.
+#[derive(Debug, Default)]
+struct List {
+    listed: Vec<Listed>,
+    /// In the same order.
+    said: Vec<Said>,
+}
+
+impl List {
+    fn of(candidates: &[Candidate], standings: &[Standing]) -> Self {
+        let mut list = Self::default();
+        for (at, (candidate, standing)) in candidates.iter().zip(standings).enumerate() {
+            let Candidate { cached, session, open, .. } = *candidate;
+            list.said.push(Said { cached, session });
+            list.listed.push(Listed { due: standing.due, jobs: standing.jobs, open, said: true, at });
+        }
+        list
     }
 }
 
@@ -182,6 +204,8 @@ impl Reason {
 #[derive(Clone, Copy)]
 struct Ranked {
     choice: Choice,
+    /// What is cached there is known by the session alone.
+    by_session: bool,
     /// Without room.
     behind: bool,
     key: u64,
@@ -209,40 +233,46 @@ pub fn choose(
     turn: u64,
     random: &mut impl FnMut() -> f64,
 ) -> Option<Decision> {
-    let listed: Vec<Listed> = candidates.iter().enumerate().map(Listed::of).collect();
-    let whole = |listed: &Listed| candidates.get(listed.at).copied();
-    choose_by(prompt, &listed, whole, &Claims::of(candidates), settings, turn, random)
+    let standings: Vec<Standing> = candidates.iter().map(Standing::of).collect();
+    let asked = candidates.iter().zip(&standings).filter(|(candidate, _)| !candidate.open);
+    let claims = Claims::of(asked.map(|(_, standing)| standing));
+    let whole = |at: usize| Some((candidates.get(at)?.node, standings.get(at)?));
+    choose_by(prompt, &List::of(candidates, &standings), whole, &claims, settings, turn, random)
 }
 
-/// Likewise, by claims that were gathered already. `whole` is all that is known of one.
-fn choose_by(
+/// Likewise, by what was listed and by claims that were gathered already. `whole` says who stands at a place, and how.
+fn choose_by<'a>(
     prompt: &Prompt,
-    listed: &[Listed],
-    whole: impl Fn(&Listed) -> Option<Candidate>,
+    list: &List,
+    whole: impl Fn(usize) -> Option<(NodeId, &'a Standing)>,
     claims: &Claims,
     settings: &Settings,
     turn: u64,
     random: &mut impl FnMut() -> f64,
 ) -> Option<Decision> {
     let yardstick = Yardstick::new(prompt, claims, settings);
-    let asked = listed.iter().enumerate().filter(|(_, listed)| !listed.open);
     let count = claims.count.max(1);
     let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
     let (mut saturated, mut position) = (true, 0u64);
-    // What one who has nothing cached must be below to be among the best: none while anybody may.
+    // What one must be below to be among the best: none while anybody may.
     let mut bar = None::<Bar>;
-    for (place, known) in asked {
-        let cached = yardstick.believed(known.cached.or(known.session));
-        // Most hold nothing and cost more than the best few in any case.
-        let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
-        if hopeless && bar.is_some_and(|bar| bar.excludes(known.due, known.jobs)) {
+    let mut said = list.said.iter();
+    for (place, known) in list.listed.iter().enumerate() {
+        let said = if known.said { said.next() } else { None };
+        if known.open {
             continue;
         }
-        let Some(candidate) = whole(known) else { continue };
-        let price = yardstick.price(&candidate);
+        let cached = said.map_or(Tokens::ZERO, |said| yardstick.believed(said.cached.or(said.session)));
+        // Most hold nothing and cost more than the best few in any case.
+        let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
+        if hopeless && bar.is_some_and(|bar| bar.excludes(yardstick.before(known.due, cached), known.jobs)) {
+            continue;
+        }
+        let Some((node, standing)) = whole(known.at) else { continue };
+        let price = yardstick.price(standing, cached);
         let (behind, key) = match settings.policy {
             Policy::Prefix => (!price.room, price.total()),
-            Policy::LeastLoad => (false, yardstick.carries(&candidate)),
+            Policy::LeastLoad => (false, standing.carries),
             Policy::RoundRobin => (false, (position + count - turn % count) % count),
             Policy::Random => (false, 0),
         };
@@ -251,8 +281,9 @@ fn choose_by(
         if cached == Tokens::ZERO && best.excludes(behind, key) {
             continue;
         }
-        let choice = Choice { place, node: candidate.node, cached, price };
-        let ranked = Ranked { choice, behind, key, chance: random() };
+        let by_session = said.is_some_and(|said| said.cached.is_none());
+        let ranked =
+            Ranked { choice: Choice { place, node, cached, price }, by_session, behind, key, chance: random() };
         if cached > Tokens::ZERO && holder.as_ref().is_none_or(|holder| ranked.holds_more(holder)) {
             holder = Some(ranked);
         }
@@ -266,21 +297,19 @@ fn choose_by(
     {
         pinned = saturated && within(&holder, &first, settings.pin);
         let spared = holder.choice.cached - first.choice.cached;
-        let there = listed.get(holder.choice.place).and_then(&whole);
-        let worth = there.map_or(Duration::ZERO, |there| yardstick.worth(&there, spared));
+        let there = list.listed.get(holder.choice.place).and_then(|there| whole(there.at));
+        let worth = there.map_or(Duration::ZERO, |(_, there)| yardstick.worth(there, spared));
         let near = !saturated && holder.behind == first.behind && within(&holder, &first, settings.stick.min(worth));
         if pinned || near {
             best.put_first(holder);
         }
     }
-    let choices = best.choices();
-    let chosen = choices.first()?;
-    let by_session = listed.get(chosen.place).is_some_and(|listed| listed.cached.is_none());
+    let chosen = best.first()?;
     let reason = match settings.policy {
         _ if count == 1 => Reason::Only,
         Policy::Prefix if pinned => Reason::Pinned,
-        Policy::Prefix if holder.is_some_and(|holder| holder.choice.cached == chosen.cached) => {
-            if by_session {
+        Policy::Prefix if holder.is_some_and(|holder| holder.choice.cached == chosen.choice.cached) => {
+            if chosen.by_session {
                 Reason::Session
             } else {
                 Reason::Prefix
@@ -288,7 +317,7 @@ fn choose_by(
         }
         _ => Reason::Load,
     };
-    Some(Decision { choices, reason })
+    Some(Decision { choices: best.choices(), reason })
 }
 
 /// Whether one costs at most so much more than the other.

@@ -3,9 +3,9 @@
 //! Rules: all of them hear the same, from the same view; each adds what its router counts itself. Whoever refused is
 //! not asked again for the same request.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use policy::index::Hits;
 use policy::placement::roster::{Kind, Nodes, Roster, Told, Wish};
 use policy::placement::{Policy, Settings};
 use protocol::ids::NodeId;
@@ -132,7 +132,7 @@ impl Chooser {
             Self::Own => {
                 let View { index, roster, .. } = view;
                 // Whoever does not look at prefixes need not look them up.
-                let hits = if settings.policy == Policy::Prefix { hits(index, wish) } else { BTreeMap::new() };
+                let hits = if settings.policy == Policy::Prefix { hits(index, wish) } else { Hits::default() };
                 let seen = Seen { meant: |_| true, known: |node| index.knows(node) };
                 decide(now, wish, &hits, &seen, roster, settings, random)
             }
@@ -149,15 +149,14 @@ impl Chooser {
                 }
                 let meant = |node| [first, second].map(|place| NodeId(place as u64)).contains(&node);
                 let seen = Seen { meant, known: |_| true };
-                decide(now, wish, &BTreeMap::new(), &seen, roster, settings, random)
+                decide(now, wish, &Hits::default(), &seen, roster, settings, random)
             }
             Self::Oracle => {
                 let View { roster, .. } = view;
                 let of = |node: &Node| node.has(wish.chain);
-                let hits: BTreeMap<NodeId, Blocks> = (0u64..)
+                let hits: Hits = (0u64..)
                     .map(NodeId)
                     .zip(nodes.iter().map(of))
-                    .filter(|(_, blocks)| *blocks > Blocks::ZERO)
                     .collect();
                 for (place, node) in (0..).map(NodeId).zip(nodes) {
                     let (jobs, blocks) = (node.card().jobs, node.card().blocks);
@@ -223,7 +222,7 @@ impl<M: Fn(NodeId) -> bool, K: Fn(NodeId) -> bool> Nodes for Seen<M, K> {
 fn decide(
     now: Duration,
     wish: &Wish<'_>,
-    hits: &BTreeMap<NodeId, Blocks>,
+    hits: &Hits,
     nodes: &impl Nodes,
     roster: &mut Roster,
     settings: &Settings,
@@ -234,8 +233,8 @@ fn decide(
 }
 
 /// Blocks of the prompt that the index believes to be cached, by node.
-fn hits(index: &policy::index::Index, wish: &Wish<'_>) -> BTreeMap<NodeId, Blocks> {
-    index.cached(wish.chain.iter().map(|hash| (*hash).into())).into_iter().collect()
+fn hits(index: &policy::index::Index, wish: &Wish<'_>) -> Hits {
+    index.cached(wish.chain.iter().map(|hash| (*hash).into()))
 }
 
 /// What a node tells of itself. It is trusted whatever happens.

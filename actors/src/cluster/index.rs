@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use metrics::{Counter, counter, gauge};
-use policy::index::{Index, Outcome};
+use policy::index::{Hits, Index, Outcome};
 use policy::invariants::Breach;
 use policy::invariants::index::index_whole;
 use protocol::cache::{BlockKey, CacheBatch};
@@ -86,8 +86,8 @@ impl PrefixIndex {
 }
 
 impl Prefixes for PrefixIndex {
-    fn cached(&self, model: &str, chain: &[BlockHash]) -> Vec<(NodeId, Blocks)> {
-        let Some(model) = self.models.get(model) else { return Vec::new() };
+    fn cached(&self, model: &str, chain: &[BlockHash]) -> Hits {
+        let Some(model) = self.models.get(model) else { return Hits::default() };
         model.index.cached(chain.iter().map(|hash| (*hash).into()))
     }
 

@@ -8,11 +8,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::index::Hits;
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
 use protocol::job::Class;
 use protocol::message::{Pull, Role};
-use protocol::units::{Blocks, Tokens};
+use protocol::units::Tokens;
 
 use super::directory::Reach;
 
@@ -97,8 +98,8 @@ pub struct Placed {
 
 /// What is cached where, as far as the coordinator knows.
 pub trait Prefixes: Debug + Send + Sync {
-    /// How many blocks of a prompt, from the front, nodes have cached. Those that have none are left out.
-    fn cached(&self, model: &str, chain: &[BlockHash]) -> Vec<(NodeId, Blocks)>;
+    /// How many blocks of a prompt, from the front, nodes have cached.
+    fn cached(&self, model: &str, chain: &[BlockHash]) -> Hits;
 
     /// Whether all is known that a node has cached.
     fn known(&self, model: &str, node: NodeId) -> bool;
@@ -109,8 +110,8 @@ pub trait Prefixes: Debug + Send + Sync {
 pub struct NoPrefixes;
 
 impl Prefixes for NoPrefixes {
-    fn cached(&self, _model: &str, _chain: &[BlockHash]) -> Vec<(NodeId, Blocks)> {
-        Vec::new()
+    fn cached(&self, _model: &str, _chain: &[BlockHash]) -> Hits {
+        Hits::default()
     }
 
     fn known(&self, _model: &str, _node: NodeId) -> bool {

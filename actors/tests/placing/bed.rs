@@ -7,6 +7,7 @@ use actors::cluster::Clock;
 use actors::cluster::directory::{Directory, Membership};
 use actors::cluster::placing::{Placed, Prefixes, Want};
 use arc_swap::ArcSwap;
+use policy::index::Hits;
 use policy::restart::Jitter;
 use protocol::config::{Config, Placement};
 use protocol::engine::{BlockHash, Card, HASHING, Load};
@@ -38,7 +39,7 @@ impl Told {
 }
 
 impl Prefixes for Told {
-    fn cached(&self, _model: &str, chain: &[BlockHash]) -> Vec<(NodeId, Blocks)> {
+    fn cached(&self, _model: &str, chain: &[BlockHash]) -> Hits {
         let most = Blocks::of(chain.len());
         self.held.load().iter().map(|(node, blocks)| (*node, (*blocks).min(most))).collect()
     }

@@ -82,7 +82,7 @@ impl Holders {
                 let left: u32 = words.iter().map(|word| word.count_ones()).sum();
                 if left as usize <= FEW {
                     let mut few = Self::default();
-                    each(words, |place| few.insert(place));
+                    (0..).zip(words.iter()).for_each(|(at, word)| each(at, *word, |place| few.insert(place)));
                     *self = few;
                 }
                 left == 0
@@ -91,54 +91,60 @@ impl Holders {
     }
 }
 
-fn each(words: &[u64], mut one: impl FnMut(u32)) {
-    for (at, word) in words.iter().enumerate() {
-        let mut left = *word;
-        while left != 0 {
-            one(at as u32 * BITS + left.trailing_zeros());
-            left &= left - 1;
-        }
+/// The places of the bits in one word.
+fn each(at: usize, word: u64, mut one: impl FnMut(u32)) {
+    let mut left = word;
+    while left != 0 {
+        one(at as u32 * BITS + left.trailing_zeros());
+        left &= left - 1;
     }
 }
 
-/// Who has had all so far.
+/// Who has had all so far: words of bits in which there is one, each with its place. Soon these are few.
 pub(super) struct Set {
-    words: Vec<u64>,
+    words: Vec<(usize, u64)>,
 }
 
 impl Set {
-    /// The holders of a block, of so many nodes.
-    pub(super) fn of(holders: &Holders, nodes: usize) -> Self {
-        let mut words = match holders {
-            Holders::Few { .. } => vec![0; nodes.div_ceil(BITS as usize)],
-            Holders::Many(words) => words.as_ref().clone(),
-        };
-        holders.few().iter().for_each(|place| set(&mut words, *place));
+    /// The holders of a block.
+    pub(super) fn of(holders: &Holders) -> Self {
+        let mut words: Vec<(usize, u64)> = Vec::new();
+        match holders {
+            Holders::Many(bits) => words.extend(bits.iter().copied().enumerate().filter(|(_, word)| *word != 0)),
+            Holders::Few { .. } => holders.few().iter().for_each(|place| {
+                let (at, bit) = word(*place);
+                match words.iter_mut().find(|(other, _)| *other == at) {
+                    Some((_, word)) => *word |= bit,
+                    None => words.push((at, bit)),
+                }
+            }),
+        }
         Self { words }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0)
+        self.words.is_empty()
     }
 
-    pub(super) fn each(&self, one: impl FnMut(u32)) {
-        each(&self.words, one);
+    pub(super) fn each(&self, mut one: impl FnMut(u32)) {
+        self.words.iter().for_each(|(at, word)| each(*at, *word, &mut one));
     }
 
     /// Keeps those who hold this too, and names the others.
     pub(super) fn keep(&mut self, holders: &Holders, mut lost: impl FnMut(u32)) {
-        for (at, word) in self.words.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+        self.words.retain_mut(|(at, word)| {
             let here = match holders {
-                Holders::Many(words) => words.get(at).copied().unwrap_or_default(),
+                Holders::Many(words) => words.get(*at).copied().unwrap_or_default(),
                 Holders::Few { .. } => holders
                     .few()
                     .iter()
                     .map(|place| self::word(*place))
-                    .fold(0, |bits, (of, bit)| if of == at { bits | bit } else { bits }),
+                    .fold(0, |bits, (of, bit)| if of == *at { bits | bit } else { bits }),
             };
-            each(&[*word & !here], |place| lost(at as u32 * BITS + place));
+            each(*at, *word & !here, &mut lost);
             *word &= here;
-        }
+            *word != 0
+        });
     }
 }
 
@@ -162,7 +168,7 @@ mod tests {
                     prop_assert_eq!(holders.remove(place), naive.is_empty());
                 }
                 let mut found = BTreeSet::new();
-                Set::of(&holders, 200).each(|place| found.extend([place]));
+                Set::of(&holders).each(|place| found.extend([place]));
                 prop_assert_eq!(&found, &naive);
             }
         }

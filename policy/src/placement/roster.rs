@@ -9,7 +9,6 @@
 //!   ([`Brief`]): to look at a thousand nodes is to walk over these. All of a node is looked at only if it is priced.
 //! - What the cluster knows of a node otherwise (its cache, whether it is meant) is the caller's ([`Nodes`]).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::engine::BlockHash;
@@ -17,12 +16,14 @@ use protocol::ids::NodeId;
 use protocol::message::{Role, WorkerReport};
 use protocol::units::{Blocks, Tokens};
 
-use super::cost::{Claimed, Claims, due_by, jobs_by};
+use super::claims::{Claimed, Claims};
 use super::ledger::{Ledger, Ticket};
-use super::routed::Routed;
+use super::routed::{Ahead, Routed};
 use super::sessions::{Last, Sessions};
-use super::{Candidate, Choice, Decision, Listed, Prompt, Settings, choose_by};
+use super::standing::{Standing, nanos};
+use super::{Choice, Decision, List, Listed, Prompt, Said, Settings, choose_by};
 use crate::breaker::{self, Breaker, Permit, State};
+use crate::index::Hits;
 use crate::job::Verdict;
 use crate::planted::Planted;
 
@@ -115,8 +116,8 @@ pub struct Roster {
     /// Jobs that nodes had at the last decision, in the mean: steps are compared with so many sequences.
     batch: u64,
     planted: Planted,
-    /// Of the last decision: their memory is used again.
-    listed: Vec<Listed>,
+    /// Of the last decision: its memory is used again.
+    list: List,
 }
 
 #[derive(Debug)]
@@ -128,14 +129,16 @@ struct Member {
     told: Option<Told>,
     /// Which of all that it has told that is.
     serial: u64,
+    /// None if it has told nothing.
+    standing: Option<Standing>,
 }
 
 /// What every decision looks at: follows what is told, and what the ledger and the breaker say.
 #[derive(Clone, Copy, Debug)]
 struct Brief {
     node: NodeId,
-    /// None if it may not be asked.
-    until: Option<Duration>,
+    /// It may be asked before then, in nanoseconds; 0 if it may not be asked.
+    before: u64,
     kind: Kind,
     due: Tokens,
     jobs: u32,
@@ -144,35 +147,28 @@ struct Brief {
     claimed: Claimed,
 }
 
-impl Brief {
-    fn of(member: &Member) -> Self {
-        let (node, guarded) = (member.node, member.breaker.is_guarded());
-        let Some(Told { view: View { worker, jobs, .. }, until, kind }) = member.told else {
-            let (kind, claimed) = (Kind::default(), Claimed::default());
-            return Self { node, until: None, kind, due: Tokens::ZERO, jobs: 0, guarded, claimed };
-        };
-        let sent = member.ledger.sent();
-        let (due, jobs) = (due_by(&worker.load, &sent), jobs_by(&worker.load, &sent, jobs));
-        Self { node, until: Some(until), kind, due, jobs, guarded, claimed: Claimed::from(&worker.rates) }
+impl Member {
+    fn new(node: NodeId, link: u64, planted: Planted) -> Self {
+        let (ledger, breaker) = (Ledger::default(), Breaker::with(planted));
+        Self { node, link, ledger, breaker, told: None, serial: 0, standing: None }
+    }
+
+    fn stands(&self) -> Option<Standing> {
+        let View { worker, jobs, blocks } = self.told?.view;
+        Some(Standing::new(&worker.load, &self.ledger.sent(), &worker.rates, worker.oldest, (jobs, blocks)))
     }
 }
 
-impl Member {
-    /// All that is known of it; none if it may not be asked.
-    fn candidate(&self, listed: &Listed) -> Option<Candidate> {
-        let View { worker, jobs, blocks } = self.told?.view;
-        Some(Candidate {
-            node: listed.node,
-            cached: listed.cached,
-            session: listed.session,
-            load: worker.load,
-            oldest: worker.oldest,
-            rates: worker.rates,
-            sent: self.ledger.sent(),
-            jobs,
-            blocks,
-            open: listed.open,
-        })
+impl Brief {
+    fn of(member: &Member) -> Self {
+        let (node, guarded) = (member.node, member.breaker.is_guarded());
+        let (Some(told), Some(standing)) = (&member.told, &member.standing) else {
+            let (kind, claimed) = (Kind::default(), Claimed::default());
+            return Self { node, before: 0, kind, due: Tokens::ZERO, jobs: 0, guarded, claimed };
+        };
+        let Standing { due, jobs, .. } = *standing;
+        let before = nanos(told.until).saturating_add(1);
+        Self { node, before, kind: told.kind, due, jobs, guarded, claimed: Claimed::from(standing) }
     }
 }
 
@@ -187,7 +183,7 @@ impl Roster {
             turn: 0,
             batch: 0,
             planted: Planted::default(),
-            listed: Vec::new(),
+            list: List::default(),
         }
     }
 
@@ -203,8 +199,7 @@ impl Roster {
         if place.is_ok_and(|place| self.members.get(place).is_some_and(|member| member.link == link)) {
             return;
         }
-        let (ledger, breaker) = (Ledger::default(), Breaker::with(self.planted));
-        let member = Member { node, link, ledger, breaker, told: None, serial: 0 };
+        let member = Member::new(node, link, self.planted);
         let brief = Brief::of(&member);
         match place {
             Ok(place) => {
@@ -246,8 +241,9 @@ impl Roster {
     /// Something has changed with a member.
     fn refresh(&mut self, node: NodeId) {
         if let Ok(place) = self.place_of(node)
-            && let (Some(brief), Some(member)) = (self.briefs.get_mut(place), self.members.get(place))
+            && let (Some(brief), Some(member)) = (self.briefs.get_mut(place), self.members.get_mut(place))
         {
+            member.standing = member.stands();
             *brief = Brief::of(member);
         }
     }
@@ -278,53 +274,66 @@ impl Roster {
         &mut self,
         now: Duration,
         wish: &Wish<'_>,
-        hits: &BTreeMap<NodeId, Blocks>,
+        hits: &Hits,
         nodes: &impl Nodes,
         settings: &Settings,
         random: &mut impl FnMut() -> f64,
     ) -> Option<Decision> {
-        let block = wish.prompt.block;
         let last = wish.session.and_then(|session| self.sessions.last(now, session));
-        // Members, hits and beginnings are walked side by side, in the order of the nodes.
-        let mut begins: Vec<NodeId> =
-            wish.chain.first().map_or_else(Vec::new, |hash| self.routed.nodes(now, hash).collect());
-        begins.sort_unstable();
-        let (mut begins, mut hits) = (begins.into_iter().peekable(), hits.iter().peekable());
-        let mut listed = std::mem::take(&mut self.listed);
-        listed.clear();
-        // Of those whose breakers let somebody pass.
-        let mut claims = Claims::new(self.batch);
-        // A depth of the prompt after which nobody was sent anything.
-        let mut untold = None;
+        let mut list = std::mem::take(&mut self.list);
+        let claims = self.ask(now, wish, hits, nodes, last.as_ref(), &mut list);
+        // A decision that finds nobody says nothing of how many jobs nodes have.
+        if claims.count > 0 {
+            self.batch = claims.mean_jobs();
+        }
+        self.turn = self.turn.wrapping_add(1);
         let members = &self.members;
+        let whole = |at: usize| members.get(at).and_then(|member| Some((member.node, member.standing.as_ref()?)));
+        let decision = choose_by(&wish.prompt, &list, whole, &claims, settings, self.turn, random);
+        self.list = list;
+        decision
+    }
+
+    /// Lists who may be asked; the claims of those whose breakers let somebody pass.
+    fn ask(
+        &self,
+        now: Duration,
+        wish: &Wish<'_>,
+        hits: &Hits,
+        nodes: &impl Nodes,
+        last: Option<&Last>,
+        list: &mut List,
+    ) -> Claims {
+        let List { listed, said } = list;
+        (listed.clear(), said.clear());
+        let mut ahead = Ahead::new(&self.routed, now, wish.chain);
+        // Members, hits and beginnings are walked side by side, in the order of the nodes.
+        let (mut begins, mut hits) = (ahead.at(Blocks::ZERO).to_vec().into_iter().peekable(), hits.iter().peekable());
+        let mut claims = Claims::new(self.batch);
+        let moment = nanos(now);
         for (at, brief) in self.briefs.iter().enumerate() {
             let node = brief.node;
-            while hits.next_if(|(other, _)| **other < node).is_some() {}
+            while hits.next_if(|(other, _)| *other < node).is_some() {}
             while begins.next_if(|other| *other < node).is_some() {}
-            let asked = brief.until.is_some_and(|until| now <= until) && nodes.meant(node, brief.kind);
+            let asked = moment < brief.before && nodes.meant(node, brief.kind);
             if !asked || wish.tried.contains(&node) {
                 continue;
             }
-            let mut cached =
-                hits.peek().filter(|(other, _)| **other == node).map_or(Blocks::ZERO, |(_, blocks)| **blocks);
-            if cached > Blocks::ZERO || begins.peek() == Some(&node) {
-                // Many hold the same beginning: what follows on it is looked up once for all of them.
-                if untold != Some(cached) {
-                    let reached = self.routed.reach(now, node, wish.chain, cached);
-                    let told = reached > cached || self.routed.follows(wish.chain, cached);
-                    untold = if told { untold } else { Some(cached) };
-                    cached = reached;
-                }
-            }
-            let cached = Tokens(cached.0.saturating_mul(block.0));
-            let session = last.filter(|last| last.node == node).map(|last| last.tokens);
-            let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
-            let open = brief.guarded && !members.get(at).is_some_and(|member| member.breaker.admits(now));
+            let open = brief.guarded && !self.members.get(at).is_some_and(|member| member.breaker.admits(now));
             if !open {
                 claims.note(&brief.claimed, brief.jobs);
             }
-            let (cached, Brief { due, jobs, .. }) = ((!blind).then_some(cached), *brief);
-            listed.push(Listed { node, cached, session, due, jobs, open, at });
+            let held = hits.peek().filter(|(other, _)| *other == node).map_or(Blocks::ZERO, |(_, blocks)| *blocks);
+            let session = last.filter(|last| last.node == node).map(|last| last.tokens);
+            let known = held > Blocks::ZERO || begins.peek() == Some(&node);
+            if known || session.is_some() {
+                let reached = if known { ahead.reach(node, held) } else { held };
+                let cached = Tokens(reached.0.saturating_mul(wish.prompt.block.0));
+                let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
+                said.push(Said { cached: (!blind).then_some(cached), session });
+            }
+            let Brief { due, jobs, .. } = *brief;
+            listed.push(Listed { due, jobs, open, said: known || session.is_some(), at });
         }
         if claims.count * 2 < listed.len() as u64 {
             // So many are left out that some of them are asked all the same.
@@ -332,18 +341,11 @@ impl Roster {
             for (listed, out) in listed.iter_mut().zip(breaker::excluded(&open)) {
                 listed.open = out;
             }
-            let all = listed.iter().filter_map(|listed| members.get(listed.at)?.candidate(listed));
-            claims = Claims::of(&all.collect::<Vec<_>>());
+            let asked = listed.iter().filter(|listed| !listed.open);
+            let standings = asked.filter_map(|listed| self.members.get(listed.at)?.standing.as_ref());
+            claims = Claims::of(standings);
         }
-        let whole = |listed: &Listed| members.get(listed.at)?.candidate(listed);
-        // A decision that finds nobody says nothing of how many jobs nodes have.
-        if claims.count > 0 {
-            self.batch = claims.mean_jobs();
-        }
-        self.turn = self.turn.wrapping_add(1);
-        let decision = choose_by(&wish.prompt, &listed, whole, &claims, settings, self.turn, random);
-        self.listed = listed;
-        decision
+        claims
     }
 
     /// A job goes where it was decided. None if that node is not here any more.

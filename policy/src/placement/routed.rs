@@ -100,11 +100,6 @@ impl Routed {
         cached + Blocks::of(fresh.iter().take_while(will).count())
     }
 
-    /// Whether anybody was sent the block after so many.
-    pub fn follows(&self, chain: &[BlockHash], cached: Blocks) -> bool {
-        chain.get(cached.as_usize()).is_some_and(|hash| self.nodes.contains_key(&BlockKey::from(*hash)))
-    }
-
     /// Nodes that will have a block.
     pub fn nodes(&self, now: Duration, hash: &BlockHash) -> impl Iterator<Item = NodeId> {
         let believed = self.nodes.get(&BlockKey::from(*hash));
@@ -139,6 +134,44 @@ impl Routed {
         if !believed.get_mut().keep(|other, known| other != node || known > until) {
             believed.remove();
         }
+    }
+}
+
+/// Who will have more of one prompt than the index knows of. Many have the same beginning: who was sent what follows on
+/// it is looked up once for all of them.
+#[derive(Debug)]
+pub struct Ahead<'a> {
+    routed: &'a Routed,
+    now: Duration,
+    chain: &'a [BlockHash],
+    /// By the blocks that one has: who will have the next, in order.
+    next: Vec<Option<Vec<NodeId>>>,
+}
+
+impl<'a> Ahead<'a> {
+    /// Of a prompt.
+    pub fn new(routed: &'a Routed, now: Duration, chain: &'a [BlockHash]) -> Self {
+        let blocks = if routed.is_empty() { 0 } else { chain.len() };
+        Self { routed, now, chain, next: vec![None; blocks] }
+    }
+
+    /// Who will have the block after so many, in order.
+    pub fn at(&mut self, cached: Blocks) -> &[NodeId] {
+        let place = cached.as_usize();
+        let (Some(next), Some(hash)) = (self.next.get_mut(place), self.chain.get(place)) else { return &[] };
+        next.get_or_insert_with(|| {
+            let mut nodes: Vec<NodeId> = self.routed.nodes(self.now, hash).collect();
+            nodes.sort_unstable();
+            nodes
+        })
+    }
+
+    /// How many blocks of the prompt a node will have that has so many now.
+    pub fn reach(&mut self, node: NodeId, cached: Blocks) -> Blocks {
+        if self.at(cached).binary_search(&node).is_err() {
+            return cached;
+        }
+        self.routed.reach(self.now, node, self.chain, cached)
     }
 }
 

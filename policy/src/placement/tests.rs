@@ -63,8 +63,9 @@ fn a_price_has_its_parts() {
         sent: Sent { fresh: Tokens(20), fresh_jobs: 1, ..Sent::default() },
         ..node(1)
     };
-    let yardstick = Yardstick::new(&prompt(1_000), &Claims::of(&[candidate]), &settings(Policy::Prefix));
-    let price = yardstick.price(&candidate);
+    let standing = Standing::of(&candidate);
+    let yardstick = Yardstick::new(&prompt(1_000), &Claims::of([&standing].into_iter()), &settings(Policy::Prefix));
+    let price = yardstick.price(&standing, yardstick.believed(candidate.cached));
     assert_eq!(price.prefill, 700_000);
     assert_eq!(price.queue, 70_000);
     // 100 tokens, each in 10 ms for the step, and 0.1 ms for itself and each of five others.
@@ -119,7 +120,7 @@ proptest::proptest! {
     #[test]
     fn nobody_is_excluded_who_costs_no_more(
         tokens in 1u64..200_000, prefill in 0u64..1_000_000, fresh in 0u64..100_000, running in 0u32..300,
-        rate in 0u32..2_000_000, other in 1u32..100_000, step in 0u64..200_000, sequence in 0u64..5_000, answer in 0u64..5_000,
+        cached in 0u64..200_000, rate in 0u32..2_000_000, other in 1u32..100_000, step in 0u64..200_000, sequence in 0u64..5_000, answer in 0u64..5_000,
     ) {
         let micros = Duration::from_micros;
         let candidate = Candidate {
@@ -130,9 +131,11 @@ proptest::proptest! {
         };
         let peer = Candidate { rates: Rates { prefill: other, ..node(2).rates }, ..node(2) };
         let prompt = Prompt { answer: Tokens(answer), ..prompt(tokens) };
-        let yardstick = Yardstick::new(&prompt, &Claims::of(&[candidate, peer]), &settings(Policy::Prefix));
-        let listed = Listed::of((0, &candidate));
-        let cost = yardstick.price(&candidate).total();
-        proptest::prop_assert!(!yardstick.bar(cost).excludes(listed.due, listed.jobs), "{listed:?} costs {cost}");
+        let standings = [candidate, peer].map(|candidate| Standing::of(&candidate));
+        let yardstick = Yardstick::new(&prompt, &Claims::of(standings.iter()), &settings(Policy::Prefix));
+        let (standing, cached) = (&standings[0], yardstick.believed(Some(Tokens(cached))));
+        let cost = yardstick.price(standing, cached).total();
+        let before = yardstick.before(standing.due, cached);
+        proptest::prop_assert!(!yardstick.bar(cost).excludes(before, standing.jobs), "{standing:?} costs {cost}");
     }
 }

@@ -44,7 +44,7 @@ impl Dynamo {
         let hits = hits(&view.index, wish);
         let asked: Vec<usize> = reported(&view.workers).filter(|place| !tried(wish, *place)).collect();
         let block = wish.prompt.block.0.max(1) as f64;
-        let overlap = |place: usize| hits.get(&NodeId(place as u64)).map_or(0, |blocks| blocks.0);
+        let overlap = |place: usize| hits.of(NodeId(place as u64)).0;
         let cost = |place: usize| {
             let active = self.nodes.get(place);
             let due = active.map_or(0, |active| active.prefill.0) + wish.prompt.tokens.0;

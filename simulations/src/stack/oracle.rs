@@ -216,8 +216,7 @@ pub async fn check_index(cluster: &Cluster, coordinator: u64) -> Result<(), Brea
         index.check("mock", node, &held).map_err(|breach| breach.of(format!("coordinator-{coordinator}")))?;
         for client in cluster.clients() {
             let chain: Vec<BlockHash> = BlockHash::chain([0; 16], &client.question.prompt, BLOCK).collect();
-            let believed = index.cached("mock", &chain);
-            let believed = believed.iter().find(|found| found.0 == node).map_or(Blocks::ZERO, |found| found.1);
+            let believed = index.cached("mock", &chain).of(node);
             let found = host.worker.look(chain).await.map_or(Blocks::ZERO, |(_, blocks)| blocks);
             if believed != found {
                 let what = format!(

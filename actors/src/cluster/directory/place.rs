@@ -1,10 +1,10 @@
 //! The directory's part in placement: what is known of a node, and the way to it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::health::Verdict;
+use policy::index::Hits;
 use policy::placement::Choice;
 use policy::placement::roster::{Key, Kind, Nodes, Told, View};
 use policy::pull::{self, Offer, Terms};
@@ -168,7 +168,7 @@ impl Directory {
         &self,
         now: Duration,
         want: &Want,
-        hits: &BTreeMap<NodeId, Blocks>,
+        hits: &Hits,
         (choice, pull): (&Choice, Option<&Pull>),
         random: &mut impl FnMut() -> f64,
     ) -> Option<First> {
@@ -236,8 +236,8 @@ impl Directory {
         entry.hello.peer.clone().filter(|_| trusted)
     }
 
-    fn hits(&self, want: &Want) -> BTreeMap<NodeId, Blocks> {
-        self.prefixes.cached(&want.model, &want.chain).into_iter().collect()
+    fn hits(&self, want: &Want) -> Hits {
+        self.prefixes.cached(&want.model, &want.chain)
     }
 
     fn reach_by(&self, way: Way, want: &Want, key: Key, predicted: Tokens) -> Reach {

@@ -4,13 +4,13 @@
 //! Guards never leave this file. The order of locks is this map, then the directory's nodes: nobody who holds a
 //! node's entry may ask here.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use policy::breaker::{self, State};
+use policy::index::Hits;
 use policy::invariants::Invariant;
 use policy::invariants::owners::owned;
 use policy::job::Verdict;
@@ -18,7 +18,6 @@ use policy::placement::roster::{Key, Nodes, Roster, Told, Wish};
 use policy::placement::{Choice, Prompt, Reason, Settings};
 use protocol::engine::{BlockHash, Card};
 use protocol::ids::NodeId;
-use protocol::units::Blocks;
 
 use crate::cluster::placing::Want;
 use crate::promises::Promises;
@@ -111,7 +110,7 @@ impl Rosters {
         &self,
         now: Duration,
         want: &Want,
-        hits: &BTreeMap<NodeId, Blocks>,
+        hits: &Hits,
         nodes: &impl Nodes,
         random: &mut impl FnMut() -> f64,
     ) -> Option<Choice> {
@@ -124,7 +123,7 @@ impl Rosters {
         &self,
         now: Duration,
         want: &Want,
-        hits: &BTreeMap<NodeId, Blocks>,
+        hits: &Hits,
         nodes: &N,
         random: &mut impl FnMut() -> f64,
     ) -> Option<Entered<N::Way>> {

@@ -43,7 +43,7 @@ fn place(roster: &mut Roster, chain: &[BlockHash], tried: &[NodeId]) -> Option<K
     let prompt = Prompt { tokens: Tokens(129), answer: Tokens(16), block: Tokens(32) };
     let wish = Wish { prompt, chain, session: None, tried };
     let settings = Settings::from(&Placement::default());
-    let decision = roster.decide(NOW, &wish, &BTreeMap::new(), &All, &settings, &mut || 0.5)?;
+    let decision = roster.decide(NOW, &wish, &Hits::default(), &All, &settings, &mut || 0.5)?;
     roster.enter(NOW, &wish, decision.choices.first()?)
 }
 
@@ -166,8 +166,11 @@ proptest::proptest! {
                     roster.judge(now, key, Some(Verdict::Fault), &settings, 0.5);
                 },
             }
-            let due: Vec<Brief> = roster.members.iter().map(Brief::of).collect();
-            proptest::prop_assert_eq!(format!("{:?}", roster.briefs), format!("{due:?}"));
+            for (member, brief) in roster.members.iter().zip(&roster.briefs) {
+                proptest::prop_assert_eq!(format!("{:?}", member.standing), format!("{:?}", member.stands()));
+                proptest::prop_assert_eq!(format!("{brief:?}"), format!("{:?}", Brief::of(member)));
+            }
+            proptest::prop_assert_eq!(roster.members.len(), roster.briefs.len());
         }
     }
 }

@@ -32,9 +32,9 @@ fn beside_slow_and_fast_nodes_a_liar_counts_as_slow_and_a_newcomer_as_fast() {
     let slow = Candidate { rates: Rates { prefill: 100, ..RATES }, ..node(1) };
     let liar = Candidate { rates: Rates { prefill: u32::MAX, ..RATES }, ..node(3) };
     let newcomer = Candidate { rates: Rates::default(), ..node(4) };
-    let candidates = [slow, node(2), liar, newcomer];
-    let yardstick = Yardstick::new(&prompt(1_000), &Claims::of(&candidates), &settings(Policy::Prefix));
-    let prefill = candidates.map(|candidate| yardstick.price(&candidate).prefill);
+    let standings = [slow, node(2), liar, newcomer].map(|candidate| Standing::of(&candidate));
+    let yardstick = Yardstick::new(&prompt(1_000), &Claims::of(standings.iter()), &settings(Policy::Prefix));
+    let prefill = standings.map(|standing| yardstick.price(&standing, Tokens::ZERO).prefill);
     assert_eq!(prefill, [10_000_000, 1_000_000, 10_000_000, 1_000_000]);
 }
 

@@ -1,7 +1,7 @@
 //! The loop of a request: events of its attempts in, commands of `policy::job` carried out. See
 //! `actors::cluster::job`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use policy::breaker::State;
@@ -11,7 +11,7 @@ use policy::placement::roster::{Kind, Nodes, Wish};
 use protocol::answer::{ErrorKind, JobError};
 use protocol::ids::{JobKey, NodeId};
 use protocol::message::Submit;
-use protocol::units::{Blocks, Tokens};
+use protocol::units::Tokens;
 
 use super::Coordinator;
 use super::request::{Request, Stage, Way};
@@ -140,8 +140,7 @@ impl Coordinator {
             session: None,
             tried,
         };
-        let hits: BTreeMap<NodeId, Blocks> =
-            running.index.cached(chain.iter().map(|hash| (*hash).into())).into_iter().collect();
+        let hits = running.index.cached(chain.iter().map(|hash| (*hash).into()));
         let asked = Asked { index: &running.index };
         let random = &mut running.random;
         let decision =

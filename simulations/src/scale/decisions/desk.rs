@@ -1,6 +1,6 @@
 //! Where requests are placed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use policy::index::Index;
@@ -9,7 +9,7 @@ use policy::placement::{Prompt, Settings};
 use policy::restart::Jitter;
 use protocol::engine::BlockHash;
 use protocol::ids::NodeId;
-use protocol::units::{Blocks, Tokens};
+use protocol::units::Tokens;
 
 use super::super::fleet::{self, Fleet, PROMPT, Seen};
 use super::Clock;
@@ -79,7 +79,7 @@ impl Desk {
         let wish = Wish { prompt, chain, session: None, tried: &[] };
         let random = &mut self.random;
         let begun = clock();
-        let hits: BTreeMap<NodeId, Blocks> = index.cached(fleet::keys(chain)).into_iter().collect();
+        let hits = index.cached(fleet::keys(chain));
         let looked = clock().saturating_sub(begun);
         let nodes = Seen { index };
         let decided = self.roster.decide(self.now, &wish, &hits, &nodes, &self.settings, &mut || random.draw());
