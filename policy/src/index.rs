@@ -27,7 +27,7 @@ mod hits;
 mod holders;
 
 pub use hits::Hits;
-use holders::{Holders, Set};
+use holders::{Holders, Set, View};
 
 /// How often a node may claim more blocks than it has.
 pub const LIES: u32 = 3;
@@ -212,8 +212,8 @@ impl Index {
     pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Hits {
         // All are looked up before any is looked at: none waits for the memory of the one before.
         let prompt = prompt.into_iter();
-        let mut held: Vec<&Holders> = Vec::with_capacity(prompt.size_hint().0);
-        held.extend(prompt.map_while(|key| self.holders.get(&key)));
+        let mut held: Vec<View<'_>> = Vec::with_capacity(prompt.size_hint().0);
+        held.extend(prompt.map_while(|key| self.holders.get(&key)).map(Holders::view));
         let mut prompt = held.into_iter();
         let Some(first) = prompt.next() else { return Hits::default() };
         let mut found = Vec::new();

@@ -100,6 +100,36 @@ fn each(at: usize, word: u64, mut one: impl FnMut(u32)) {
     }
 }
 
+/// Who holds a block, to look at: what an entry points to is looked up.
+#[derive(Clone, Copy)]
+pub(super) enum View<'a> {
+    Few(&'a [u32]),
+    /// As bits.
+    Many(&'a [u64]),
+}
+
+impl Holders {
+    pub(super) fn view(&self) -> View<'_> {
+        match self {
+            Self::Few { .. } => View::Few(self.few()),
+            Self::Many(words) => View::Many(words),
+        }
+    }
+}
+
+impl View<'_> {
+    /// Those of one word.
+    fn word(self, at: usize) -> u64 {
+        match self {
+            Self::Few(places) => {
+                let here = places.iter().map(|place| word(*place)).filter(|(of, _)| *of == at);
+                here.fold(0, |bits, (_, bit)| bits | bit)
+            }
+            Self::Many(words) => words.get(at).copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// Who has had all so far: words of bits in which there is one, each with its place. Soon these are few.
 pub(super) struct Set {
     words: Vec<(usize, u64)>,
@@ -107,11 +137,11 @@ pub(super) struct Set {
 
 impl Set {
     /// The holders of a block.
-    pub(super) fn of(holders: &Holders) -> Self {
+    pub(super) fn of(holders: View<'_>) -> Self {
         let mut words: Vec<(usize, u64)> = Vec::new();
         match holders {
-            Holders::Many(bits) => words.extend(bits.iter().copied().enumerate().filter(|(_, word)| *word != 0)),
-            Holders::Few { .. } => holders.few().iter().for_each(|place| {
+            View::Many(bits) => words.extend(bits.iter().copied().enumerate().filter(|(_, word)| *word != 0)),
+            View::Few(places) => places.iter().for_each(|place| {
                 let (at, bit) = word(*place);
                 match words.iter_mut().find(|(other, _)| *other == at) {
                     Some((_, word)) => *word |= bit,
@@ -131,16 +161,9 @@ impl Set {
     }
 
     /// Keeps those who hold this too, and names the others.
-    pub(super) fn keep(&mut self, holders: &Holders, mut lost: impl FnMut(u32)) {
+    pub(super) fn keep(&mut self, holders: View<'_>, mut lost: impl FnMut(u32)) {
         self.words.retain_mut(|(at, word)| {
-            let here = match holders {
-                Holders::Many(words) => words.get(*at).copied().unwrap_or_default(),
-                Holders::Few { .. } => holders
-                    .few()
-                    .iter()
-                    .map(|place| self::word(*place))
-                    .fold(0, |bits, (of, bit)| if of == *at { bits | bit } else { bits }),
-            };
+            let here = holders.word(*at);
             each(*at, *word & !here, &mut lost);
             *word &= here;
             *word != 0
@@ -168,7 +191,7 @@ mod tests {
                     prop_assert_eq!(holders.remove(place), naive.is_empty());
                 }
                 let mut found = BTreeSet::new();
-                Set::of(&holders).each(|place| found.extend([place]));
+                Set::of(holders.view()).each(|place| found.extend([place]));
                 prop_assert_eq!(&found, &naive);
             }
         }

@@ -18,7 +18,7 @@ use protocol::units::{Blocks, Tokens};
 
 use super::claims::{Claimed, Claims};
 use super::ledger::{Ledger, Ticket};
-use super::routed::{Ahead, Routed};
+use super::routed::{Routed, reach};
 use super::sessions::{Last, Sessions};
 use super::standing::{Standing, nanos};
 use super::{Choice, Decision, List, Listed, Prompt, Said, Settings, choose_by};
@@ -306,15 +306,15 @@ impl Roster {
     ) -> Claims {
         let List { listed, said } = list;
         (listed.clear(), said.clear());
-        let mut ahead = Ahead::new(&self.routed, now, wish.chain);
-        // Members, hits and beginnings are walked side by side, in the order of the nodes.
-        let (mut begins, mut hits) = (ahead.at(Blocks::ZERO).to_vec().into_iter().peekable(), hits.iter().peekable());
+        // Members, hits and what is on its way are walked side by side, in the order of the nodes.
+        let ahead = self.routed.ahead(now, wish.chain);
+        let (mut ahead, mut hits) = (ahead.chunk_by(|one, next| one.node == next.node).peekable(), hits.iter().peekable());
         let mut claims = Claims::new(self.batch);
         let moment = nanos(now);
         for (at, brief) in self.briefs.iter().enumerate() {
             let node = brief.node;
             while hits.next_if(|(other, _)| *other < node).is_some() {}
-            while begins.next_if(|other| *other < node).is_some() {}
+            while ahead.next_if(|other| other.first().is_some_and(|other| other.node < node)).is_some() {}
             let asked = moment < brief.before && nodes.meant(node, brief.kind);
             if !asked || wish.tried.contains(&node) {
                 continue;
@@ -325,15 +325,16 @@ impl Roster {
             }
             let held = hits.peek().filter(|(other, _)| *other == node).map_or(Blocks::ZERO, |(_, blocks)| *blocks);
             let session = last.filter(|last| last.node == node).map(|last| last.tokens);
-            let known = held > Blocks::ZERO || begins.peek() == Some(&node);
-            if known || session.is_some() {
-                let reached = if known { ahead.reach(node, held) } else { held };
+            let ahead = ahead.peek().filter(|ahead| ahead.first().is_some_and(|ahead| ahead.node == node));
+            let reached = ahead.map_or(held, |ahead| reach(ahead, held));
+            let some = reached > Blocks::ZERO || session.is_some();
+            if some {
                 let cached = Tokens(reached.0.saturating_mul(wish.prompt.block.0));
                 let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
                 said.push(Said { cached: (!blind).then_some(cached), session });
             }
             let Brief { due, jobs, .. } = *brief;
-            listed.push(Listed { due, jobs, open, said: known || session.is_some(), at });
+            listed.push(Listed { due, jobs, open, said: some, at });
         }
         if claims.count * 2 < listed.len() as u64 {
             // So many are left out that some of them are asked all the same.

@@ -6,9 +6,11 @@
 //!
 //! Rules: a prediction is void after a while, by when the node's own events have come; at once, when the
 //! node does not take the job. It is bounded: the oldest go first, the deepest blocks of a prompt before those
-//! in front, for a block is of use only behind all those before it. What the index knows is not noted again.
+//! in front, for a block is of use only behind all those before it. What the index knows, or what was sent there before,
+//! is not noted again: of each prompt there is one piece, from where it was new to that node, and pieces follow on each
+//! other. So to note a prompt costs one entry and not one for each block, and to look one up costs a look for each of its
+//! blocks into a small table.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -22,18 +24,22 @@ use crate::hashing::Hashed;
 /// Blocks of one prompt that are noted: beyond them, a burst of equal prompts is told by its front.
 const DEEPEST: usize = 512;
 
-#[derive(Clone, Copy, Debug)]
-struct Record {
-    key: BlockKey,
+/// What of a prompt was new to a node.
+#[derive(Clone, Debug)]
+struct Piece {
     node: NodeId,
+    /// It is believed until then.
     until: Duration,
+    /// Its blocks, by the first bytes of their hashes, as in the index: a mistake costs no more than a guess.
+    blocks: Vec<BlockKey>,
 }
 
-/// Who will have a block, and until when that is believed: one node, most often.
-#[derive(Clone, Debug)]
-struct Believed {
-    first: (NodeId, Duration),
-    more: Vec<(NodeId, Duration)>,
+/// When a piece was noted, in order: its first block says where it is.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    first: BlockKey,
+    node: NodeId,
+    until: Duration,
 }
 
 /// What was sent lately.
@@ -41,162 +47,133 @@ struct Believed {
 pub struct Routed {
     most: usize,
     ttl: Duration,
-    /// By the first bytes of the hash, as in the index: a mistake costs no more than a guess.
-    nodes: HashMap<BlockKey, Believed, Hashed>,
+    /// By the first block, one for each node.
+    pieces: HashMap<BlockKey, Vec<Piece>, Hashed>,
     order: VecDeque<Record>,
+    /// Of all pieces together.
+    blocks: usize,
+}
+
+/// What a node will have of a prompt: who has `from` blocks already will have `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ahead {
+    /// Who.
+    pub node: NodeId,
+    /// From where it was new there,
+    pub from: Blocks,
+    /// and as far as it is the same prompt.
+    pub to: Blocks,
+}
+
+/// How many blocks one will have that has so many now, by what is ahead there: in the order of [`Routed::ahead`].
+pub fn reach(ahead: &[Ahead], cached: Blocks) -> Blocks {
+    let further = |reached: Blocks, next: &Ahead| if next.from <= reached { reached.max(next.to) } else { reached };
+    ahead.iter().fold(cached, further)
 }
 
 impl Routed {
     /// Nothing yet; at most so many blocks, for so long.
     pub fn new(most: usize, ttl: Duration) -> Self {
-        Self { most: most.max(1), ttl, nodes: HashMap::default(), order: VecDeque::new() }
+        Self { most: most.max(1), ttl, pieces: HashMap::default(), order: VecDeque::new(), blocks: 0 }
     }
 
     /// A prompt goes to a node that has its first blocks already.
     pub fn note(&mut self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) {
         self.expire(now);
-        if self.ttl.is_zero() {
-            return;
-        }
-        let until = now.saturating_add(self.ttl);
         let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
-        for &hash in fresh.iter().take(DEEPEST).rev() {
-            if self.order.len() >= self.most {
-                self.drop_oldest();
-            }
-            let key = BlockKey::from(hash);
-            match self.nodes.entry(key) {
-                Entry::Occupied(known) => known.into_mut().renew(node, until),
-                Entry::Vacant(free) => {
-                    free.insert(Believed { first: (node, until), more: Vec::new() });
-                }
-            }
-            self.order.push_back(Record { key, node, until });
-        }
+        let blocks: Vec<BlockKey> = fresh.iter().take(DEEPEST.min(self.most)).map(|hash| (*hash).into()).collect();
+        let Some(&first) = blocks.first().filter(|_| !self.ttl.is_zero()) else { return };
+        let until = now.saturating_add(self.ttl);
+        self.remove(first, node, Duration::MAX);
+        self.shrink(self.most - blocks.len());
+        self.blocks += blocks.len();
+        self.pieces.entry(first).or_default().push(Piece { node, until, blocks });
+        self.order.push_back(Record { first, node, until });
     }
 
-    /// The node did not take it. Others that went there may have begun alike: they are forgotten too, which
+    /// The node did not take it. Another that went there may have begun alike: it is forgotten too, which
     /// costs no more than a guess.
     pub fn forget(&mut self, node: NodeId, chain: &[BlockHash], cached: Blocks) {
-        let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
-        for &hash in fresh.iter().take(DEEPEST) {
-            self.remove(hash.into(), node, Duration::MAX);
+        if let Some(first) = chain.get(cached.as_usize()) {
+            self.remove((*first).into(), node, Duration::MAX);
         }
     }
 
     /// A node's connection is new: what was on its way there is lost.
     #[expect(clippy::disallowed_methods, reason = "each entry is judged by itself: their order does not matter")]
     pub fn leave(&mut self, node: NodeId) {
-        self.nodes.retain(|_, believed| believed.keep(|other, _| other != node));
+        self.pieces.retain(|_, pieces| {
+            pieces.retain(|piece| piece.node != node);
+            !pieces.is_empty()
+        });
+        self.blocks = self.pieces.values().flatten().map(|piece| piece.blocks.len()).sum();
     }
 
-    /// How many blocks of a prompt a node will have that has so many now.
-    pub fn reach(&self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) -> Blocks {
-        let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
-        let will = |hash: &&BlockHash| {
-            let believed = self.nodes.get(&BlockKey::from(**hash));
-            believed.is_some_and(|believed| believed.all().any(|(other, until)| other == node && until > now))
-        };
-        cached + Blocks::of(fresh.iter().take_while(will).count())
-    }
-
-    /// Nodes that will have a block.
-    pub fn nodes(&self, now: Duration, hash: &BlockHash) -> impl Iterator<Item = NodeId> {
-        let believed = self.nodes.get(&BlockKey::from(*hash));
-        believed.into_iter().flat_map(Believed::all).filter(move |(_, until)| *until > now).map(|(node, _)| node)
+    /// Who will have what of a prompt: in the order of the nodes, the pieces of each from the front.
+    pub fn ahead(&self, now: Duration, chain: &[BlockHash]) -> Vec<Ahead> {
+        let mut ahead = Vec::new();
+        if self.pieces.is_empty() {
+            return ahead;
+        }
+        for (from, hash) in chain.iter().enumerate() {
+            let pieces = self.pieces.get(&BlockKey::from(*hash)).into_iter().flatten();
+            ahead.extend(pieces.filter(|piece| piece.until > now).map(|piece| {
+                let rest = chain.get(from..).unwrap_or_default().iter();
+                let same = rest.zip(&piece.blocks).take_while(|(hash, block)| BlockKey::from(**hash) == **block);
+                Ahead { node: piece.node, from: Blocks::of(from), to: Blocks::of(from + same.count()) }
+            }));
+        }
+        ahead.sort_unstable();
+        ahead
     }
 
     /// Blocks that are noted.
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.blocks
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.blocks == 0
     }
 
     fn expire(&mut self, now: Duration) {
-        while self.order.front().is_some_and(|record| record.until <= now) {
-            self.drop_oldest();
+        while let Some(record) = self.order.front().filter(|record| record.until <= now).copied() {
+            self.order.pop_front();
+            self.remove(record.first, record.node, record.until);
         }
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(record) = self.order.pop_front() {
-            self.remove(record.key, record.node, record.until);
+    /// Until there are no more blocks than that, and a place for one more record: those of what did not come to be are
+    /// here until their time is over.
+    fn shrink(&mut self, most: usize) {
+        while (self.blocks > most || self.order.len() >= self.most)
+            && let Some(&Record { first, node, until }) = self.order.front()
+        {
+            let of = self.pieces.get_mut(&first);
+            let piece = of.and_then(|of| of.iter_mut().find(|piece| piece.node == node && piece.until <= until));
+            if let Some(Piece { blocks, .. }) = piece
+                && self.order.len() < self.most
+                && blocks.len() > self.blocks - most
+            {
+                blocks.truncate(blocks.len() - (self.blocks - most));
+                self.blocks = most;
+                return;
+            }
+            self.order.pop_front();
+            self.remove(first, node, until);
         }
     }
 
-    /// Takes a belief out, unless it was renewed.
-    fn remove(&mut self, key: BlockKey, node: NodeId, until: Duration) {
-        let Entry::Occupied(mut believed) = self.nodes.entry(key) else { return };
-        if !believed.get_mut().keep(|other, known| other != node || known > until) {
-            believed.remove();
+    /// Takes a piece out, unless it was noted anew since.
+    fn remove(&mut self, first: BlockKey, node: NodeId, until: Duration) {
+        let Some(pieces) = self.pieces.get_mut(&first) else { return };
+        if let Some(at) = pieces.iter().position(|piece| piece.node == node && piece.until <= until) {
+            self.blocks -= pieces.swap_remove(at).blocks.len();
         }
-    }
-}
-
-/// Who will have more of one prompt than the index knows of. Many have the same beginning: who was sent what follows on
-/// it is looked up once for all of them.
-#[derive(Debug)]
-pub struct Ahead<'a> {
-    routed: &'a Routed,
-    now: Duration,
-    chain: &'a [BlockHash],
-    /// By the blocks that one has: who will have the next, in order.
-    next: Vec<Option<Vec<NodeId>>>,
-}
-
-impl<'a> Ahead<'a> {
-    /// Of a prompt.
-    pub fn new(routed: &'a Routed, now: Duration, chain: &'a [BlockHash]) -> Self {
-        let blocks = if routed.is_empty() { 0 } else { chain.len() };
-        Self { routed, now, chain, next: vec![None; blocks] }
-    }
-
-    /// Who will have the block after so many, in order.
-    pub fn at(&mut self, cached: Blocks) -> &[NodeId] {
-        let place = cached.as_usize();
-        let (Some(next), Some(hash)) = (self.next.get_mut(place), self.chain.get(place)) else { return &[] };
-        next.get_or_insert_with(|| {
-            let mut nodes: Vec<NodeId> = self.routed.nodes(self.now, hash).collect();
-            nodes.sort_unstable();
-            nodes
-        })
-    }
-
-    /// How many blocks of the prompt a node will have that has so many now.
-    pub fn reach(&mut self, node: NodeId, cached: Blocks) -> Blocks {
-        if self.at(cached).binary_search(&node).is_err() {
-            return cached;
+        if pieces.is_empty() {
+            self.pieces.remove(&first);
         }
-        self.routed.reach(self.now, node, self.chain, cached)
-    }
-}
-
-impl Believed {
-    fn all(&self) -> impl Iterator<Item = (NodeId, Duration)> {
-        std::iter::once(self.first).chain(self.more.iter().copied())
-    }
-
-    fn renew(&mut self, node: NodeId, until: Duration) {
-        let mut all = std::iter::once(&mut self.first).chain(&mut self.more);
-        match all.find(|(other, _)| *other == node) {
-            Some((_, known)) => *known = until,
-            None => self.more.push((node, until)),
-        }
-    }
-
-    /// Keeps some of it. False if nothing is left.
-    fn keep(&mut self, wanted: impl Fn(NodeId, Duration) -> bool) -> bool {
-        self.more.retain(|(node, until)| wanted(*node, *until));
-        if wanted(self.first.0, self.first.1) {
-            return true;
-        }
-        let next = self.more.pop();
-        self.first = next.unwrap_or(self.first);
-        next.is_some()
     }
 }
 
