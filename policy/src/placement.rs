@@ -85,7 +85,7 @@ struct Listed {
     /// Something of the prompt may be cached there: it is one of those who have [`Said`] so.
     said: bool,
     /// Where all is known of it.
-    at: usize,
+    at: u32,
 }
 
 /// What may be cached at one of those who are listed.
@@ -108,7 +108,7 @@ struct List {
 impl List {
     fn of(candidates: &[Candidate], standings: &[Standing]) -> Self {
         let mut list = Self::default();
-        for (at, (candidate, standing)) in candidates.iter().zip(standings).enumerate() {
+        for (at, (candidate, standing)) in (0..).zip(candidates.iter().zip(standings)) {
             let Candidate { cached, session, open, .. } = *candidate;
             list.said.push(Said { cached, session });
             list.listed.push(Listed { due: standing.due, jobs: standing.jobs, open, said: true, at });
@@ -236,7 +236,7 @@ pub fn choose(
     let standings: Vec<Standing> = candidates.iter().map(Standing::of).collect();
     let asked = candidates.iter().zip(&standings).filter(|(candidate, _)| !candidate.open);
     let claims = Claims::of(asked.map(|(_, standing)| standing));
-    let whole = |at: usize| Some((candidates.get(at)?.node, standings.get(at)?));
+    let whole = |at: u32| Some((candidates.get(at as usize)?.node, standings.get(at as usize)?));
     choose_by(prompt, &List::of(candidates, &standings), whole, &claims, settings, turn, random)
 }
 
@@ -244,7 +244,7 @@ pub fn choose(
 fn choose_by<'a>(
     prompt: &Prompt,
     list: &List,
-    whole: impl Fn(usize) -> Option<(NodeId, &'a Standing)>,
+    whole: impl Fn(u32) -> Option<(NodeId, &'a Standing)>,
     claims: &Claims,
     settings: &Settings,
     turn: u64,
@@ -255,7 +255,7 @@ fn choose_by<'a>(
     let (mut best, mut holder) = (Podium::new(settings.candidates), None::<Ranked>);
     let (mut saturated, mut position) = (true, 0u64);
     // What one must be below to be among the best: none while anybody may.
-    let mut bar = None::<Bar>;
+    let mut bar = Bar::NONE;
     let mut said = list.said.iter();
     for (place, known) in list.listed.iter().enumerate() {
         let said = if known.said { said.next() } else { None };
@@ -264,8 +264,8 @@ fn choose_by<'a>(
         }
         let cached = said.map_or(Tokens::ZERO, |said| yardstick.believed(said.cached.or(said.session)));
         // Most hold nothing and cost more than the best few in any case.
-        let hopeless = cached == Tokens::ZERO && settings.policy == Policy::Prefix && !saturated;
-        if hopeless && bar.is_some_and(|bar| bar.excludes(yardstick.before(known.due, cached), known.jobs)) {
+        let hopeless = cached == Tokens::ZERO && bar.excludes(yardstick.before(known.due, cached), known.jobs);
+        if hopeless && settings.policy == Policy::Prefix && !saturated {
             continue;
         }
         let Some((node, standing)) = whole(known.at) else { continue };
@@ -288,7 +288,7 @@ fn choose_by<'a>(
             holder = Some(ranked);
         }
         best.offer(ranked);
-        bar = best.bar().map(|cost| yardstick.bar(cost));
+        bar = best.bar().map_or(Bar::NONE, |cost| yardstick.bar(cost));
     }
     let first = best.first()?;
     let mut pinned = false;

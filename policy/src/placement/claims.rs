@@ -22,7 +22,7 @@ impl From<&Standing> for Claimed {
     }
 }
 
-/// From the best to the worst that is believed.
+/// From the best to the worst that is believed, in prompt tokens a second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) best: u64,
@@ -42,15 +42,24 @@ pub(super) struct Decode {
     longest: u64,
 }
 
-impl Decode {
-    /// One, who takes so long with as many sequences as are compared.
-    pub(super) fn new(pace: Pace, step: u64) -> Self {
-        let Pace { step: least, sequence: least_each } = pace;
-        Self { best: pace, worst: pace, least, least_each, shortest: step, longest: step }
-    }
+impl Span {
+    /// Of nobody yet.
+    const NONE: Self = Self { best: 0, worst: u64::MAX };
 
-    /// One more.
-    fn note(&mut self, pace: Pace, step: u64) {
+    fn note(&mut self, rate: u64) {
+        (self.best, self.worst) = (self.best.max(rate), self.worst.min(rate));
+    }
+}
+
+impl Decode {
+    /// Of nobody yet.
+    const NONE: Self = {
+        let none = Pace { step: 0, sequence: 0 };
+        Self { best: none, worst: none, least: u64::MAX, least_each: u64::MAX, shortest: u64::MAX, longest: 0 }
+    };
+
+    fn note(&mut self, pace: Pace, batch: u64) {
+        let step = pace.with(batch);
         if step < self.shortest {
             (self.best, self.shortest) = (pace, step);
         }
@@ -63,7 +72,7 @@ impl Decode {
 }
 
 /// What those who may be asked claim of themselves, gathered while they are listed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Claims {
     /// How many they are.
     pub count: u64,
@@ -71,14 +80,14 @@ pub struct Claims {
     pub(super) batch: u64,
     /// Jobs of all of them.
     jobs: u64,
-    pub(super) prefill: Option<Span>,
-    pub(super) decode: Option<Decode>,
+    prefill: Span,
+    decode: Decode,
 }
 
 impl Claims {
     /// None yet. Steps will be compared with so many sequences: about as many as nodes have.
     pub fn new(batch: u64) -> Self {
-        Self { batch: batch.min(CROWDED), ..Self::default() }
+        Self { count: 0, batch: batch.min(CROWDED), jobs: 0, prefill: Span::NONE, decode: Decode::NONE }
     }
 
     /// Of all of them.
@@ -94,20 +103,30 @@ impl Claims {
     pub(super) fn note(&mut self, claimed: &Claimed, jobs: u32) {
         self.count += 1;
         self.jobs += u64::from(jobs);
-        let Claimed { prefill, pace } = *claimed;
-        if prefill > 0 {
-            let rate = u64::from(prefill);
-            let span = self.prefill.get_or_insert(Span { best: rate, worst: rate });
-            (span.best, span.worst) = (span.best.max(rate), span.worst.min(rate));
+        if claimed.prefill > 0 {
+            self.prefill.note(claimed.prefill.into());
         }
-        if pace.step > 0 {
-            let step = pace.with(self.batch);
-            self.decode.get_or_insert(Decode::new(pace, step)).note(pace, step);
+        if claimed.pace.step > 0 {
+            self.decode.note(claimed.pace, self.batch);
         }
     }
 
     /// Jobs that each of them has, in the mean.
     pub fn mean_jobs(&self) -> u64 {
         self.jobs / self.count.max(1)
+    }
+
+    /// How fast they compute prompts; so fast if nobody has measured it.
+    pub(super) fn prefill(&self, rate: u64) -> Span {
+        if self.prefill.best > 0 { self.prefill } else { Span { best: rate, worst: rate } }
+    }
+
+    /// How fast they decode; so fast if nobody has measured it.
+    pub(super) fn decode(&self, pace: Pace) -> Decode {
+        let mut decode = self.decode;
+        if decode.longest == 0 {
+            decode.note(pace, self.batch);
+        }
+        decode
     }
 }

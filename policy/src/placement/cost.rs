@@ -85,6 +85,9 @@ pub(super) struct Bar {
 }
 
 impl Bar {
+    /// Excludes nobody.
+    pub(super) const NONE: Self = Self { token: 0, job: 0, most: u64::MAX };
+
     /// Whether such a node costs more in any case.
     pub(super) fn excludes(&self, tokens: Tokens, jobs: u32) -> bool {
         tokens.0.saturating_mul(self.token).saturating_add(self.job.saturating_mul(jobs.into())) > self.most
@@ -96,14 +99,12 @@ impl Yardstick {
     pub fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
-        let rate = rate.clamp(1, FASTEST).into();
-        let prefill = claims.prefill.unwrap_or(Span { best: rate, worst: rate });
         let pace = Pace { step: nanos(base.saturating_add(each)), sequence: nanos(each) };
         Self {
             prompt: Prompt { tokens: bounded(prompt.tokens), ..*prompt },
             answer,
-            prefill,
-            decode: claims.decode.unwrap_or(Decode::new(pace, pace.with(claims.batch))),
+            prefill: claims.prefill(rate.clamp(1, FASTEST).into()),
+            decode: claims.decode(pace),
             batch: claims.batch,
         }
     }

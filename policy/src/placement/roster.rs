@@ -31,7 +31,7 @@ use crate::planted::Planted;
 const ROUTED: usize = 65_536;
 
 /// What is known of a node that serves the model and may be asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct View {
     /// As it last reported.
     pub worker: WorkerReport,
@@ -109,6 +109,7 @@ pub struct Roster {
     members: Vec<Member>,
     /// Of each member, in the same order.
     briefs: Vec<Brief>,
+    standings: Vec<Standing>,
     routed: Routed,
     sessions: Sessions,
     /// Decisions so far.
@@ -129,8 +130,6 @@ struct Member {
     told: Option<Told>,
     /// Which of all that it has told that is.
     serial: u64,
-    /// None if it has told nothing.
-    standing: Option<Standing>,
 }
 
 /// What every decision looks at: follows what is told, and what the ledger and the breaker say.
@@ -149,26 +148,24 @@ struct Brief {
 
 impl Member {
     fn new(node: NodeId, link: u64, planted: Planted) -> Self {
-        let (ledger, breaker) = (Ledger::default(), Breaker::with(planted));
-        Self { node, link, ledger, breaker, told: None, serial: 0, standing: None }
+        Self { node, link, ledger: Ledger::default(), breaker: Breaker::with(planted), told: None, serial: 0 }
     }
 
-    fn stands(&self) -> Option<Standing> {
-        let View { worker, jobs, blocks } = self.told?.view;
-        Some(Standing::new(&worker.load, &self.ledger.sent(), &worker.rates, worker.oldest, (jobs, blocks)))
-    }
-}
-
-impl Brief {
-    fn of(member: &Member) -> Self {
-        let (node, guarded) = (member.node, member.breaker.is_guarded());
-        let (Some(told), Some(standing)) = (&member.told, &member.standing) else {
-            let (kind, claimed) = (Kind::default(), Claimed::default());
-            return Self { node, before: 0, kind, due: Tokens::ZERO, jobs: 0, guarded, claimed };
+    /// How it stands, and what of that every decision looks at.
+    fn seen(&self) -> (Standing, Brief) {
+        let View { worker, jobs, blocks } = self.told.map(|told| told.view).unwrap_or_default();
+        let sent = self.ledger.sent();
+        let standing = Standing::new(&worker.load, &sent, &worker.rates, worker.oldest, (jobs, blocks));
+        let brief = Brief {
+            node: self.node,
+            before: self.told.map_or(0, |told| nanos(told.until).saturating_add(1)),
+            kind: self.told.map(|told| told.kind).unwrap_or_default(),
+            due: standing.due,
+            jobs: standing.jobs,
+            guarded: self.breaker.is_guarded(),
+            claimed: Claimed::from(&standing),
         };
-        let Standing { due, jobs, .. } = *standing;
-        let before = nanos(told.until).saturating_add(1);
-        Self { node, before, kind: told.kind, due, jobs, guarded, claimed: Claimed::from(standing) }
+        (standing, brief)
     }
 }
 
@@ -178,6 +175,7 @@ impl Roster {
         Self {
             members: Vec::new(),
             briefs: Vec::new(),
+            standings: Vec::new(),
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
@@ -200,15 +198,17 @@ impl Roster {
             return;
         }
         let member = Member::new(node, link, self.planted);
-        let brief = Brief::of(&member);
+        let (standing, brief) = member.seen();
         match place {
             Ok(place) => {
                 self.members.splice(place..=place, [member]);
                 self.briefs.splice(place..=place, [brief]);
+                self.standings.splice(place..=place, [standing]);
             }
             Err(place) => {
                 self.members.insert(place, member);
                 self.briefs.insert(place, brief);
+                self.standings.insert(place, standing);
             }
         }
         self.routed.leave(node);
@@ -221,6 +221,7 @@ impl Roster {
         {
             self.members.remove(place);
             self.briefs.remove(place);
+            self.standings.remove(place);
         }
     }
 
@@ -241,10 +242,10 @@ impl Roster {
     /// Something has changed with a member.
     fn refresh(&mut self, node: NodeId) {
         if let Ok(place) = self.place_of(node)
-            && let (Some(brief), Some(member)) = (self.briefs.get_mut(place), self.members.get_mut(place))
+            && let Some(member) = self.members.get(place)
+            && let (Some(standing), Some(brief)) = (self.standings.get_mut(place), self.briefs.get_mut(place))
         {
-            member.standing = member.stands();
-            *brief = Brief::of(member);
+            (*standing, *brief) = member.seen();
         }
     }
 
@@ -287,8 +288,8 @@ impl Roster {
             self.batch = claims.mean_jobs();
         }
         self.turn = self.turn.wrapping_add(1);
-        let members = &self.members;
-        let whole = |at: usize| members.get(at).and_then(|member| Some((member.node, member.standing.as_ref()?)));
+        let (briefs, standings) = (&self.briefs, &self.standings);
+        let whole = |at: u32| Some((briefs.get(at as usize)?.node, standings.get(at as usize)?));
         let decision = choose_by(&wish.prompt, &list, whole, &claims, settings, self.turn, random);
         self.list = list;
         decision
@@ -306,30 +307,35 @@ impl Roster {
     ) -> Claims {
         let List { listed, said } = list;
         (listed.clear(), said.clear());
-        // Members, hits and what is on its way are walked side by side, in the order of the nodes.
         let ahead = self.routed.ahead(now, wish.chain);
-        let (mut ahead, mut hits) = (ahead.chunk_by(|one, next| one.node == next.node).peekable(), hits.iter().peekable());
-        let mut claims = Claims::new(self.batch);
-        let moment = nanos(now);
-        for (at, brief) in self.briefs.iter().enumerate() {
+        let ahead = ahead.chunk_by(|one, next| one.node == next.node).filter_map(|ahead| {
+            let node = ahead.first()?.node;
+            Some((node, reach(ahead, hits.of(node))))
+        });
+        // They and the members are walked side by side, in the order of the nodes.
+        let held: Hits = hits.iter().chain(ahead).collect();
+        let mut held = held.as_slice();
+        let (mut claims, moment) = (Claims::new(self.batch), nanos(now));
+        for (at, brief) in (0..).zip(&self.briefs) {
             let node = brief.node;
-            while hits.next_if(|(other, _)| *other < node).is_some() {}
-            while ahead.next_if(|other| other.first().is_some_and(|other| other.node < node)).is_some() {}
+            while let [(other, _), others @ ..] = held
+                && *other < node
+            {
+                held = others;
+            }
             let asked = moment < brief.before && nodes.meant(node, brief.kind);
             if !asked || wish.tried.contains(&node) {
                 continue;
             }
-            let open = brief.guarded && !self.members.get(at).is_some_and(|member| member.breaker.admits(now));
+            let open = brief.guarded && !self.members.get(at as usize).is_some_and(|member| member.breaker.admits(now));
             if !open {
                 claims.note(&brief.claimed, brief.jobs);
             }
-            let held = hits.peek().filter(|(other, _)| *other == node).map_or(Blocks::ZERO, |(_, blocks)| *blocks);
+            let blocks = held.first().filter(|(other, _)| *other == node).map(|(_, blocks)| *blocks);
             let session = last.filter(|last| last.node == node).map(|last| last.tokens);
-            let ahead = ahead.peek().filter(|ahead| ahead.first().is_some_and(|ahead| ahead.node == node));
-            let reached = ahead.map_or(held, |ahead| reach(ahead, held));
-            let some = reached > Blocks::ZERO || session.is_some();
+            let some = blocks.is_some() || session.is_some();
             if some {
-                let cached = Tokens(reached.0.saturating_mul(wish.prompt.block.0));
+                let cached = Tokens(blocks.unwrap_or_default().0.saturating_mul(wish.prompt.block.0));
                 let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
                 said.push(Said { cached: (!blind).then_some(cached), session });
             }
@@ -343,7 +349,7 @@ impl Roster {
                 listed.open = out;
             }
             let asked = listed.iter().filter(|listed| !listed.open);
-            let standings = asked.filter_map(|listed| self.members.get(listed.at)?.standing.as_ref());
+            let standings = asked.filter_map(|listed| self.standings.get(listed.at as usize));
             claims = Claims::of(standings);
         }
         claims
@@ -358,7 +364,8 @@ impl Roster {
         let permit = member.breaker.permit(now).unwrap_or_else(|| member.breaker.force());
         let link = member.link;
         self.refresh(choice.node);
-        let cached = Blocks(choice.cached.0 / wish.prompt.block.0.max(1));
+        // Where all of it is cached the last token is computed all the same; its block is there.
+        let cached = choice.cached.blocks(wish.prompt.block);
         self.routed.note(now, choice.node, wish.chain, cached);
         if let Some(session) = wish.session {
             self.sessions.note(now, session, Last { node: choice.node, tokens: wish.prompt.tokens });
