@@ -263,9 +263,9 @@ fn choose_by<'a>(
             continue;
         }
         let cached = said.map_or(Tokens::ZERO, |said| yardstick.believed(said.cached.or(said.session)));
-        // Most hold nothing and cost more than the best few in any case.
-        let hopeless = cached == Tokens::ZERO && bar.excludes(yardstick.before(known.due, cached), known.jobs);
-        if hopeless && settings.policy == Policy::Prefix && !saturated {
+        // Most cost more than the best few in any case. Who holds most of the prompt is looked for beside these.
+        let hopeless = bar.excludes(yardstick.before(known.due, cached), known.jobs);
+        if hopeless && !saturated && (cached == Tokens::ZERO || best.has_better(holder.as_ref(), cached)) {
             continue;
         }
         let Some((node, standing)) = whole(known.at) else { continue };
@@ -288,7 +288,9 @@ fn choose_by<'a>(
             holder = Some(ranked);
         }
         best.offer(ranked);
-        bar = best.bar().map_or(Bar::NONE, |cost| yardstick.bar(cost));
+        if settings.policy == Policy::Prefix {
+            bar = best.bar().map_or(Bar::NONE, |cost| yardstick.bar(cost));
+        }
     }
     let first = best.first()?;
     let mut pinned = false;
@@ -352,6 +354,13 @@ impl Podium {
     fn bar(&self) -> Option<u64> {
         let worst = self.places.last().filter(|worst| self.places.len() == self.most && !worst.behind);
         worst.map(|worst| worst.key)
+    }
+
+    /// Whether there is a better holder of the prompt than one who has so much and costs more than the worst.
+    fn has_better(&self, holder: Option<&Ranked>, cached: Tokens) -> bool {
+        let Some((holder, worst)) = holder.zip(self.places.last()) else { return false };
+        let less = (holder.behind, holder.key) <= (worst.behind, worst.key);
+        holder.choice.cached > cached || holder.choice.cached == cached && less
     }
 
     fn offer(&mut self, ranked: Ranked) {

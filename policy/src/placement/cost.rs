@@ -73,6 +73,17 @@ pub struct Yardstick {
     decode: Decode,
     /// Sequences, beside one, with which these are compared.
     batch: u64,
+    /// What everybody costs at least.
+    least: Least,
+}
+
+/// What everybody costs at least, in nanoseconds: to compute a token of a prompt, to decode beside one more job, and to
+/// decode at all.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    token: u64,
+    job: u64,
+    answer: u64,
 }
 
 /// What a node costs at least, by the tokens that are computed there before an answer comes and by its jobs; in
@@ -99,14 +110,15 @@ impl Yardstick {
     pub fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
-        let pace = Pace { step: nanos(base.saturating_add(each)), sequence: nanos(each) };
-        Self {
-            prompt: Prompt { tokens: bounded(prompt.tokens), ..*prompt },
-            answer,
-            prefill: claims.prefill(rate.clamp(1, FASTEST).into()),
-            decode: claims.decode(pace),
-            batch: claims.batch,
-        }
+        let prefill = claims.prefill(rate.clamp(1, FASTEST).into());
+        let decode = claims.decode(Pace { step: nanos(base.saturating_add(each)), sequence: nanos(each) });
+        let least = Least {
+            token: 1_000_000_000 / prefill.best.max(1),
+            job: answer.saturating_mul(decode.least_each.max(decode.least / LEAST_SHARE)),
+            answer: answer.saturating_mul(decode.least),
+        };
+        let prompt = Prompt { tokens: bounded(prompt.tokens), ..*prompt };
+        Self { prompt, answer, prefill, decode, batch: claims.batch, least }
     }
 
     /// Prompt tokens that need not be computed where so much is believed to be cached. The last is computed always.
@@ -141,12 +153,9 @@ impl Yardstick {
     /// What those must be below who cost no more than so many microseconds: what everybody is spared who cannot be among
     /// the best.
     pub(super) fn bar(&self, cost: u64) -> Bar {
-        let token = 1_000_000_000 / self.prefill.best.max(1);
-        let Decode { least, least_each, .. } = self.decode;
-        let job = self.answer.saturating_mul(least_each.max(least / LEAST_SHARE));
-        let base = self.answer.saturating_mul(least);
+        let Least { token, job, answer } = self.least;
         // The three parts of a price are rounded down to microseconds.
-        let most = cost.saturating_add(3).saturating_mul(1_000).saturating_sub(base);
+        let most = cost.saturating_add(3).saturating_mul(1_000).saturating_sub(answer);
         Bar { token, job, most }
     }
 
