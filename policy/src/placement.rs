@@ -26,6 +26,7 @@ pub use protocol::config::Policy;
 mod claims;
 pub mod cost;
 pub mod ledger;
+mod pace;
 pub mod roster;
 pub mod routed;
 pub mod sessions;

@@ -1,24 +1,24 @@
 //! How fast those who may be asked claim to be: what a price is measured by.
 
-use super::standing::{Claim, Pace, Standing};
-
-/// Steps are compared with no more sequences.
-const CROWDED: u64 = 1_024;
+use super::pace::{Batch, Pace};
+use super::standing::{Claim, Standing};
 
 /// How fast a node claims to be, as far as it has measured it and it can be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Claimed {
+    /// Jobs there.
+    pub(super) jobs: u32,
     /// Prompt tokens a second; 0 if it does not count.
     prefill: u32,
-    /// A step of 0 if it does not count.
+    /// None if it does not count.
     pace: Pace,
 }
 
 impl From<&Standing> for Claimed {
     fn from(standing: &Standing) -> Self {
         let prefill = if let Claim::Measured(rate) = standing.prefill { rate } else { 0 };
-        let pace = if let Claim::Measured(pace) = standing.pace { pace } else { Pace::default() };
-        Self { prefill, pace }
+        let pace = if let Claim::Measured(pace) = standing.pace { pace } else { Pace::NONE };
+        Self { jobs: standing.jobs, prefill, pace }
     }
 }
 
@@ -53,12 +53,16 @@ impl Span {
 
 impl Decode {
     /// Of nobody yet.
-    const NONE: Self = {
-        let none = Pace { step: 0, sequence: 0 };
-        Self { best: none, worst: none, least: u64::MAX, least_each: u64::MAX, shortest: u64::MAX, longest: 0 }
+    const NONE: Self = Self {
+        best: Pace::NONE,
+        worst: Pace::NONE,
+        least: u64::MAX,
+        least_each: u64::MAX,
+        shortest: u64::MAX,
+        longest: 0,
     };
 
-    fn note(&mut self, pace: Pace, batch: u64) {
+    fn note(&mut self, pace: Pace, batch: Batch) {
         let step = pace.with(batch);
         if step < self.shortest {
             (self.best, self.shortest) = (pace, step);
@@ -66,8 +70,8 @@ impl Decode {
         if step > self.longest {
             (self.worst, self.longest) = (pace, step);
         }
-        self.least = self.least.min(pace.step);
-        self.least_each = self.least_each.min(pace.sequence);
+        self.least = self.least.min(pace.step());
+        self.least_each = self.least_each.min(pace.sequence());
     }
 }
 
@@ -77,7 +81,7 @@ pub struct Claims {
     /// How many they are.
     pub count: u64,
     /// Sequences, beside one, with which steps are compared.
-    pub(super) batch: u64,
+    pub(super) batch: Batch,
     /// Jobs of all of them.
     jobs: u64,
     prefill: Span,
@@ -86,34 +90,34 @@ pub struct Claims {
 
 impl Claims {
     /// None yet. Steps will be compared with so many sequences: about as many as nodes have.
-    pub fn new(batch: u64) -> Self {
-        Self { count: 0, batch: batch.min(CROWDED), jobs: 0, prefill: Span::NONE, decode: Decode::NONE }
+    pub(super) fn new(batch: Batch) -> Self {
+        Self { count: 0, batch, jobs: 0, prefill: Span::NONE, decode: Decode::NONE }
     }
 
     /// Of all of them.
     pub(super) fn of<'a>(asked: impl Iterator<Item = &'a Standing> + Clone) -> Self {
         let count = asked.clone().count().max(1) as u64;
-        let mut claims = Self::new(asked.clone().map(|standing| u64::from(standing.jobs)).sum::<u64>() / count);
-        asked.for_each(|standing| claims.note(&standing.into(), standing.jobs));
+        let mut claims = Self::new(Batch::of(asked.clone().map(|standing| u64::from(standing.jobs)).sum::<u64>() / count));
+        asked.for_each(|standing| claims.note(&standing.into()));
         claims
     }
 
-    /// One more, who has so many jobs.
+    /// One more.
     #[inline]
-    pub(super) fn note(&mut self, claimed: &Claimed, jobs: u32) {
+    pub(super) fn note(&mut self, claimed: &Claimed) {
         self.count += 1;
-        self.jobs += u64::from(jobs);
+        self.jobs += u64::from(claimed.jobs);
         if claimed.prefill > 0 {
             self.prefill.note(claimed.prefill.into());
         }
-        if claimed.pace.step > 0 {
+        if !claimed.pace.is_none() {
             self.decode.note(claimed.pace, self.batch);
         }
     }
 
-    /// Jobs that each of them has, in the mean.
-    pub fn mean_jobs(&self) -> u64 {
-        self.jobs / self.count.max(1)
+    /// With how many sequences the next are to be compared: as many jobs as each of them has, in the mean.
+    pub(super) fn mean_jobs(&self) -> Batch {
+        Batch::of(self.jobs / self.count.max(1))
     }
 
     /// How fast they compute prompts; so fast if nobody has measured it.

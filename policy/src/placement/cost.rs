@@ -29,7 +29,8 @@ use protocol::message::Rates;
 use protocol::units::{Blocks, Tokens};
 
 use super::claims::{Claims, Decode, Span};
-use super::standing::{Claim, Pace, Standing, bounded, micros, nanos};
+use super::pace::{Batch, Pace};
+use super::standing::{Claim, Standing, bounded, micros, nanos};
 use super::{Prompt, Settings};
 use crate::rates::FASTEST;
 
@@ -72,7 +73,7 @@ pub struct Yardstick {
     /// Steps that decode.
     decode: Decode,
     /// Sequences, beside one, with which these are compared.
-    batch: u64,
+    batch: Batch,
     /// What everybody costs at least.
     least: Least,
 }
@@ -84,6 +85,12 @@ struct Least {
     token: u64,
     job: u64,
     answer: u64,
+}
+
+impl Least {
+    /// More than that counts as so much, for a token and for a job: figures of most nodes are not to run over, and that
+    /// is not to be looked for with each.
+    const MOST: u64 = 1 << 30;
 }
 
 /// What a node costs at least, by the tokens that are computed there before an answer comes and by its jobs; in
@@ -101,7 +108,7 @@ impl Bar {
 
     /// Whether such a node costs more in any case.
     pub(super) fn excludes(&self, tokens: Tokens, jobs: u32) -> bool {
-        tokens.0.saturating_mul(self.token).saturating_add(self.job.saturating_mul(jobs.into())) > self.most
+        bounded(tokens).0 * self.token + u64::from(jobs) * self.job > self.most
     }
 }
 
@@ -111,10 +118,10 @@ impl Yardstick {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
         let prefill = claims.prefill(rate.clamp(1, FASTEST).into());
-        let decode = claims.decode(Pace { step: nanos(base.saturating_add(each)), sequence: nanos(each) });
+        let decode = claims.decode(Pace::new(nanos(base.saturating_add(each)), nanos(each)));
         let least = Least {
-            token: 1_000_000_000 / prefill.best.max(1),
-            job: answer.saturating_mul(decode.least_each.max(decode.least / LEAST_SHARE)),
+            token: (1_000_000_000 / prefill.best.max(1)).min(Least::MOST),
+            job: answer.saturating_mul(decode.least_each.max(decode.least / LEAST_SHARE)).min(Least::MOST),
             answer: answer.saturating_mul(decode.least),
         };
         let prompt = Prompt { tokens: bounded(prompt.tokens), ..*prompt };
@@ -131,14 +138,14 @@ impl Yardstick {
     pub(super) fn price(&self, standing: &Standing, cached: Tokens) -> Price {
         let rate = self.rate(standing);
         let uncached = self.prompt.tokens - cached;
-        let Pace { step, sequence } = match standing.pace {
+        let pace = match standing.pace {
             Claim::Measured(pace) if slower(pace.with(self.batch), self.decode.shortest) => pace,
             Claim::Absurd => self.decode.worst,
             _ => self.decode.best,
         };
         // Batches that were always small do not show what a sequence costs; it is never nothing.
-        let sequence = sequence.max(step / LEAST_SHARE);
-        let each = step.saturating_add(sequence.saturating_mul(standing.jobs.into()));
+        let sequence = pace.sequence().max(pace.step() / LEAST_SHARE);
+        let each = pace.step().saturating_add(sequence.saturating_mul(standing.jobs.into()));
         let free = standing.blocks - standing.used - standing.fresh.blocks(self.prompt.block);
         Price {
             prefill: time(uncached, rate),

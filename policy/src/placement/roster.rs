@@ -18,6 +18,7 @@ use protocol::units::{Blocks, Tokens};
 
 use super::claims::{Claimed, Claims};
 use super::ledger::{Ledger, Ticket};
+use super::pace::Batch;
 use super::routed::{Routed, reach};
 use super::sessions::{Last, Sessions};
 use super::standing::{Standing, nanos};
@@ -115,7 +116,7 @@ pub struct Roster {
     /// Decisions so far.
     turn: u64,
     /// Jobs that nodes had at the last decision, in the mean: steps are compared with so many sequences.
-    batch: u64,
+    batch: Batch,
     planted: Planted,
     /// Of the last decision: its memory is used again.
     list: List,
@@ -132,18 +133,21 @@ struct Member {
     serial: u64,
 }
 
-/// What every decision looks at: follows what is told, and what the ledger and the breaker say.
+/// What every decision looks at: follows what is told, and what the ledger and the breaker say. A line of the processor's
+/// cache.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Brief {
     node: NodeId,
     /// It may be asked before then, in nanoseconds; 0 if it may not be asked.
     before: u64,
-    kind: Kind,
     due: Tokens,
-    jobs: u32,
+    claimed: Claimed,
+    /// See [`Kind`].
+    words: u64,
+    role: Role,
     /// Its breaker is not simply closed.
     guarded: bool,
-    claimed: Claimed,
 }
 
 impl Member {
@@ -156,14 +160,15 @@ impl Member {
         let View { worker, jobs, blocks } = self.told.map(|told| told.view).unwrap_or_default();
         let sent = self.ledger.sent();
         let standing = Standing::new(&worker.load, &sent, &worker.rates, worker.oldest, (jobs, blocks));
+        let Kind { words, role } = self.told.map(|told| told.kind).unwrap_or_default();
         let brief = Brief {
             node: self.node,
             before: self.told.map_or(0, |told| nanos(told.until).saturating_add(1)),
-            kind: self.told.map(|told| told.kind).unwrap_or_default(),
             due: standing.due,
-            jobs: standing.jobs,
-            guarded: self.breaker.is_guarded(),
             claimed: Claimed::from(&standing),
+            words,
+            role,
+            guarded: self.breaker.is_guarded(),
         };
         (standing, brief)
     }
@@ -179,7 +184,7 @@ impl Roster {
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
-            batch: 0,
+            batch: Batch::default(),
             planted: Planted::default(),
             list: List::default(),
         }
@@ -317,19 +322,19 @@ impl Roster {
         let mut held = held.as_slice();
         let (mut claims, moment) = (Claims::new(self.batch), nanos(now));
         for (at, brief) in (0..).zip(&self.briefs) {
-            let node = brief.node;
+            let &Brief { node, before, due, claimed, words, role, guarded } = brief;
             while let [(other, _), others @ ..] = held
                 && *other < node
             {
                 held = others;
             }
-            let asked = moment < brief.before && nodes.meant(node, brief.kind);
+            let asked = moment < before && nodes.meant(node, Kind { words, role });
             if !asked || wish.tried.contains(&node) {
                 continue;
             }
-            let open = brief.guarded && !self.members.get(at as usize).is_some_and(|member| member.breaker.admits(now));
+            let open = guarded && !self.members.get(at as usize).is_some_and(|member| member.breaker.admits(now));
             if !open {
-                claims.note(&brief.claimed, brief.jobs);
+                claims.note(&claimed);
             }
             let blocks = held.first().filter(|(other, _)| *other == node).map(|(_, blocks)| *blocks);
             let session = last.filter(|last| last.node == node).map(|last| last.tokens);
@@ -339,8 +344,7 @@ impl Roster {
                 let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
                 said.push(Said { cached: (!blind).then_some(cached), session });
             }
-            let Brief { due, jobs, .. } = *brief;
-            listed.push(Listed { due, jobs, open, said: some, at });
+            listed.push(Listed { due, jobs: claimed.jobs, open, said: some, at });
         }
         if claims.count * 2 < listed.len() as u64 {
             // So many are left out that some of them are asked all the same.

@@ -8,10 +8,9 @@ use protocol::units::{Blocks, Tokens};
 
 use super::Candidate;
 use super::ledger::Sent;
+use super::pace::{LONGEST, Pace};
 use crate::rates::{FASTEST, SHORTEST};
 
-/// No engine that is of use takes longer.
-const LONGEST: Duration = Duration::from_secs(60);
 /// Beyond any prompt and any queue, and far below overflow.
 const MOST_TOKENS: u64 = 1 << 32;
 /// A prompt's token costs a whole forward pass once; a context's token costs a read of its keys and values
@@ -47,22 +46,6 @@ pub(super) enum Claim<T> {
     Unmeasured,
     Absurd,
     Measured(T),
-}
-
-/// Steps that decode, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
-    /// With one sequence.
-    pub(super) step: u64,
-    /// What one more adds.
-    pub(super) sequence: u64,
-}
-
-impl Pace {
-    /// A step with so many sequences beside one.
-    pub(super) fn with(&self, more: u64) -> u64 {
-        self.step.saturating_add(self.sequence.saturating_mul(more))
-    }
 }
 
 impl Standing {
@@ -105,8 +88,8 @@ fn claimed_pace(rates: &Rates) -> Claim<Pace> {
     let sequence = nanos(rates.sequence);
     match nanos(rates.step).saturating_add(sequence) {
         0 => Claim::Unmeasured,
-        step if step < const { nanos(SHORTEST) } || step > const { nanos(LONGEST) } => Claim::Absurd,
-        step => Claim::Measured(Pace { step, sequence }),
+        step if step < const { nanos(SHORTEST) } || step > LONGEST => Claim::Absurd,
+        step => Claim::Measured(Pace::new(step, sequence)),
     }
 }
 

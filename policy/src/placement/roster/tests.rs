@@ -134,9 +134,14 @@ fn regression_a_decision_that_finds_nobody_leaves_what_steps_are_compared_with()
     };
     (0..2).for_each(|node| roster.told(NodeId(node), 1, 2, Some(busy(node as u32))));
     assert!(place(&mut roster, &chain(1), &[]).is_some());
-    assert_eq!(roster.batch, 8);
+    assert_eq!(roster.batch, Batch::of(8));
     assert!(place(&mut roster, &chain(1), &[NodeId(0), NodeId(1)]).is_none());
-    assert_eq!(roster.batch, 8);
+    assert_eq!(roster.batch, Batch::of(8));
+}
+
+#[test]
+fn a_brief_is_a_cache_line() {
+    assert_eq!(size_of::<Brief>(), 64);
 }
 
 proptest::proptest! {
