@@ -312,11 +312,7 @@ fn choose_by<'a>(
         _ if count == 1 => Reason::Only,
         Policy::Prefix if pinned => Reason::Pinned,
         Policy::Prefix if holder.is_some_and(|holder| holder.choice.cached == chosen.choice.cached) => {
-            if chosen.by_session {
-                Reason::Session
-            } else {
-                Reason::Prefix
-            }
+            if chosen.by_session { Reason::Session } else { Reason::Prefix }
         }
         _ => Reason::Load,
     };

@@ -154,10 +154,7 @@ impl Chooser {
             Self::Oracle => {
                 let View { roster, .. } = view;
                 let of = |node: &Node| node.has(wish.chain);
-                let hits: Hits = (0u64..)
-                    .map(NodeId)
-                    .zip(nodes.iter().map(of))
-                    .collect();
+                let hits: Hits = (0u64..).map(NodeId).zip(nodes.iter().map(of)).collect();
                 for (place, node) in (0..).map(NodeId).zip(nodes) {
                     let (jobs, blocks) = (node.card().jobs, node.card().blocks);
                     roster.told(place, 1, 0, Some(told(node.report(now), jobs, blocks)));

@@ -97,7 +97,8 @@ impl Claims {
     /// Of all of them.
     pub(super) fn of<'a>(asked: impl Iterator<Item = &'a Standing> + Clone) -> Self {
         let count = asked.clone().count().max(1) as u64;
-        let mut claims = Self::new(Batch::of(asked.clone().map(|standing| u64::from(standing.jobs)).sum::<u64>() / count));
+        let mut claims =
+            Self::new(Batch::of(asked.clone().map(|standing| u64::from(standing.jobs)).sum::<u64>() / count));
         asked.for_each(|standing| claims.note(&standing.into()));
         claims
     }

@@ -311,7 +311,8 @@ impl Roster {
         list: &mut List,
     ) -> Claims {
         let List { listed, said } = list;
-        (listed.clear(), said.clear());
+        listed.clear();
+        said.clear();
         let ahead = self.routed.ahead(now, wish.chain);
         let ahead = ahead.chunk_by(|one, next| one.node == next.node).filter_map(|ahead| {
             let node = ahead.first()?.node;
