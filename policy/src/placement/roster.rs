@@ -6,7 +6,7 @@
 //! - What was entered is given back by [`Roster::ended`], once, whatever became of it. A node that connects anew
 //!   begins with nothing: what was sent over its older connection ended with that.
 //! - What a node tells of itself is brought here when it tells it ([`Roster::told`]), and kept in a few figures for each
-//!   ([`Brief`]): to look at a thousand nodes is to walk over these. All of a node is looked at only if it is priced.
+//!   ([`members`]): to look at a thousand nodes is to walk over these. More of a node is looked at only if it is priced.
 //! - What the cluster knows of a node otherwise (its cache, whether it is meant) is the caller's ([`Nodes`]).
 
 use std::time::Duration;
@@ -16,19 +16,23 @@ use protocol::ids::NodeId;
 use protocol::message::{Role, WorkerReport};
 use protocol::units::{Blocks, Tokens};
 
-use super::claims::{Claimed, Claims};
-use super::ledger::{Ledger, Ticket};
+use super::claims::Claims;
+use super::ledger::Ticket;
 use super::pace::Batch;
 use super::routed::{Routed, reach};
 use super::sessions::{Last, Sessions};
-use super::standing::{Standing, nanos};
+use super::standing::nanos;
 use super::{Choice, Decision, List, Listed, Prompt, Said, Settings, choose_by};
 use crate::breaker::{self, Breaker, Permit, State};
 use crate::index::Hits;
 use crate::job::Verdict;
 use crate::planted::Planted;
 
-/// Blocks of prompts on their way that are remembered: about 6 MiB.
+mod members;
+
+use members::{Brief, Member, Members};
+
+/// Blocks of prompts on their way that are remembered: 1 MiB of long prompts, ten of such as have one block.
 const ROUTED: usize = 65_536;
 
 /// What is known of a node that serves the model and may be asked.
@@ -106,11 +110,7 @@ impl Key {
 /// Who serves one model.
 #[derive(Debug)]
 pub struct Roster {
-    /// In the order of their ids.
-    members: Vec<Member>,
-    /// Of each member, in the same order.
-    briefs: Vec<Brief>,
-    standings: Vec<Standing>,
+    members: Members,
     routed: Routed,
     sessions: Sessions,
     /// Decisions so far.
@@ -122,65 +122,11 @@ pub struct Roster {
     list: List,
 }
 
-#[derive(Debug)]
-struct Member {
-    node: NodeId,
-    link: u64,
-    ledger: Ledger,
-    breaker: Breaker,
-    told: Option<Told>,
-    /// Which of all that it has told that is.
-    serial: u64,
-}
-
-/// What every decision looks at: follows what is told, and what the ledger and the breaker say. A line of the processor's
-/// cache.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Brief {
-    node: NodeId,
-    /// It may be asked before then, in nanoseconds; 0 if it may not be asked.
-    before: u64,
-    due: Tokens,
-    claimed: Claimed,
-    /// See [`Kind`].
-    words: u64,
-    role: Role,
-    /// Its breaker is not simply closed.
-    guarded: bool,
-}
-
-impl Member {
-    fn new(node: NodeId, link: u64, planted: Planted) -> Self {
-        Self { node, link, ledger: Ledger::default(), breaker: Breaker::with(planted), told: None, serial: 0 }
-    }
-
-    /// How it stands, and what of that every decision looks at.
-    fn seen(&self) -> (Standing, Brief) {
-        let View { worker, jobs, blocks } = self.told.map(|told| told.view).unwrap_or_default();
-        let sent = self.ledger.sent();
-        let standing = Standing::new(&worker.load, &sent, &worker.rates, worker.oldest, (jobs, blocks));
-        let Kind { words, role } = self.told.map(|told| told.kind).unwrap_or_default();
-        let brief = Brief {
-            node: self.node,
-            before: self.told.map_or(0, |told| nanos(told.until).saturating_add(1)),
-            due: standing.due,
-            claimed: Claimed::from(&standing),
-            words,
-            role,
-            guarded: self.breaker.is_guarded(),
-        };
-        (standing, brief)
-    }
-}
-
 impl Roster {
     /// Nobody yet.
     pub fn new(config: &protocol::config::Placement) -> Self {
         Self {
-            members: Vec::new(),
-            briefs: Vec::new(),
-            standings: Vec::new(),
+            members: Members::default(),
             routed: Routed::new(ROUTED, config.foresight.0),
             sessions: Sessions::new(config.sessions as usize, config.session_ttl.0),
             turn: 0,
@@ -198,60 +144,23 @@ impl Roster {
 
     /// A node serves the model, over this connection.
     pub fn serves(&mut self, node: NodeId, link: u64) {
-        let place = self.place_of(node);
-        if place.is_ok_and(|place| self.members.get(place).is_some_and(|member| member.link == link)) {
-            return;
+        if self.members.join(Member::new(node, link, self.planted)) {
+            self.routed.leave(node);
         }
-        let member = Member::new(node, link, self.planted);
-        let (standing, brief) = member.seen();
-        match place {
-            Ok(place) => {
-                self.members.splice(place..=place, [member]);
-                self.briefs.splice(place..=place, [brief]);
-                self.standings.splice(place..=place, [standing]);
-            }
-            Err(place) => {
-                self.members.insert(place, member);
-                self.briefs.insert(place, brief);
-                self.standings.insert(place, standing);
-            }
-        }
-        self.routed.leave(node);
     }
 
     /// A node's connection is gone, or it serves the model no more. Nothing happens if a newer one is here.
     pub fn leaves(&mut self, node: NodeId, link: u64) {
-        if let Ok(place) = self.place_of(node)
-            && self.members.get(place).is_some_and(|member| member.link <= link)
-        {
-            self.members.remove(place);
-            self.briefs.remove(place);
-            self.standings.remove(place);
-        }
-    }
-
-    fn place_of(&self, node: NodeId) -> Result<usize, usize> {
-        self.briefs.binary_search_by_key(&node, |brief| brief.node)
+        self.members.leave(node, link);
     }
 
     /// A node tells of itself; none if it may not be asked. Nothing happens if it has told something newer.
     pub fn told(&mut self, node: NodeId, link: u64, serial: u64, told: Option<Told>) {
-        if let Some(member) = self.member(node, link)
-            && serial >= member.serial
-        {
-            (member.serial, member.told) = (serial, told);
-            self.refresh(node);
-        }
-    }
-
-    /// Something has changed with a member.
-    fn refresh(&mut self, node: NodeId) {
-        if let Ok(place) = self.place_of(node)
-            && let Some(member) = self.members.get(place)
-            && let (Some(standing), Some(brief)) = (self.standings.get_mut(place), self.briefs.get_mut(place))
-        {
-            (*standing, *brief) = member.seen();
-        }
+        self.members.change(node, link, |member| {
+            if serial >= member.serial {
+                (member.serial, member.told) = (serial, told);
+            }
+        });
     }
 
     /// Whether nobody serves it.
@@ -266,12 +175,12 @@ impl Roster {
 
     /// Jobs that were sent to a node and have not ended.
     pub fn open_at(&self, node: NodeId) -> u32 {
-        self.get(node).map_or(0, |member| member.ledger.jobs())
+        self.members.get(node).map_or(0, |member| member.ledger.jobs())
     }
 
     /// A node's breaker, to look at; none if it is not here.
     pub fn breaker_of(&self, node: NodeId) -> Option<&Breaker> {
-        self.get(node).map(|member| &member.breaker)
+        self.members.get(node).map(|member| &member.breaker)
     }
 
     /// Where to ask. `hits` are the blocks of the prompt that the index believes to be cached, by node. `random` gives
@@ -293,8 +202,8 @@ impl Roster {
             self.batch = claims.mean_jobs();
         }
         self.turn = self.turn.wrapping_add(1);
-        let (briefs, standings) = (&self.briefs, &self.standings);
-        let whole = |at: u32| Some((briefs.get(at as usize)?.node, standings.get(at as usize)?));
+        let members = &self.members;
+        let whole = |at: u32| members.standing(at);
         let decision = choose_by(&wish.prompt, &list, whole, &claims, settings, self.turn, random);
         self.list = list;
         decision
@@ -322,7 +231,7 @@ impl Roster {
         let held: Hits = hits.iter().chain(ahead).collect();
         let mut held = held.as_slice();
         let (mut claims, moment) = (Claims::new(self.batch), nanos(now));
-        for (at, brief) in (0..).zip(&self.briefs) {
+        for (at, brief) in (0..).zip(self.members.briefs()) {
             let &Brief { node, before, due, claimed, words, role, guarded } = brief;
             while let [(other, _), others @ ..] = held
                 && *other < node
@@ -333,7 +242,7 @@ impl Roster {
             if !asked || wish.tried.contains(&node) {
                 continue;
             }
-            let open = guarded && !self.members.get(at as usize).is_some_and(|member| member.breaker.admits(now));
+            let open = guarded && !self.members.at(at).is_some_and(|member| member.breaker.admits(now));
             if !open {
                 claims.note(&claimed);
             }
@@ -354,7 +263,7 @@ impl Roster {
                 listed.open = out;
             }
             let asked = listed.iter().filter(|listed| !listed.open);
-            let standings = asked.filter_map(|listed| self.standings.get(listed.at as usize));
+            let standings = asked.filter_map(|listed| Some(self.members.standing(listed.at)?.1));
             claims = Claims::of(standings);
         }
         claims
@@ -362,13 +271,12 @@ impl Roster {
 
     /// A job goes where it was decided. None if that node is not here any more.
     pub fn enter(&mut self, now: Duration, wish: &Wish<'_>, choice: &Choice) -> Option<Key> {
-        let place = self.place_of(choice.node).ok()?;
-        let member = self.members.get_mut(place)?;
-        let ticket = member.ledger.enter(wish.prompt.tokens - choice.cached);
-        // One who has to be asked although its breaker is open is asked without deciding it.
-        let permit = member.breaker.permit(now).unwrap_or_else(|| member.breaker.force());
-        let link = member.link;
-        self.refresh(choice.node);
+        let link = self.members.get(choice.node)?.link;
+        let (ticket, permit) = self.members.change(choice.node, link, |member| {
+            let ticket = member.ledger.enter(wish.prompt.tokens - choice.cached);
+            // One who has to be asked although its breaker is open is asked without deciding it.
+            (ticket, member.breaker.permit(now).unwrap_or_else(|| member.breaker.force()))
+        })?;
         // Where all of it is cached the last token is computed all the same; its block is there.
         let cached = choice.cached.blocks(wish.prompt.block);
         self.routed.note(now, choice.node, wish.chain, cached);
@@ -380,33 +288,23 @@ impl Roster {
 
     /// A report came.
     pub fn reported(&mut self, now: Duration, node: NodeId, link: u64) {
-        if let Some(member) = self.member(node, link) {
-            member.ledger.on_report(now);
-            self.refresh(node);
-        }
+        self.members.change(node, link, |member| member.ledger.on_report(now));
     }
 
     /// The node has taken the job.
     pub fn granted(&mut self, now: Duration, key: &Key) {
-        if let Some(member) = self.member(key.node, key.link) {
-            member.ledger.granted(now, key.ticket);
-        }
+        self.members.change(key.node, key.link, |member| member.ledger.granted(now, key.ticket));
     }
 
     /// The job's first token is there.
     pub fn computed(&mut self, key: &Key) {
-        if let Some(member) = self.member(key.node, key.link) {
-            member.ledger.computed(key.ticket);
-            self.refresh(key.node);
-        }
+        self.members.change(key.node, key.link, |member| member.ledger.computed(key.ticket));
     }
 
     /// The job has ended there. If the node never took it, its prompt will not be cached there.
     pub fn ended(&mut self, key: &Key, chain: &[BlockHash], taken: bool) {
-        let Some(member) = self.member(key.node, key.link) else { return };
-        member.ledger.ended(key.ticket);
-        self.refresh(key.node);
-        if !taken {
+        let here = self.members.change(key.node, key.link, |member| member.ledger.ended(key.ticket)).is_some();
+        if here && !taken {
             self.routed.forget(key.node, chain, key.cached);
         }
     }
@@ -420,26 +318,18 @@ impl Roster {
         settings: &breaker::Settings,
         random: f64,
     ) -> Option<State> {
-        let breaker = &mut self.member(key.node, key.link)?.breaker;
-        let before = breaker.state(now);
-        match verdict {
-            Some(Verdict::Good) => breaker.good(key.permit),
-            Some(Verdict::Busy) => breaker.busy(key.permit),
-            Some(Verdict::Fault) => breaker.fault(now, key.permit, settings, random),
-            None => breaker.forget(key.permit),
-        }
-        let after = breaker.state(now);
-        self.refresh(key.node);
-        (after != before).then_some(after)
-    }
-
-    fn member(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
-        let place = self.place_of(node).ok()?;
-        self.members.get_mut(place).filter(|member| member.link == link)
-    }
-
-    fn get(&self, node: NodeId) -> Option<&Member> {
-        self.members.get(self.place_of(node).ok()?)
+        self.members.change(key.node, key.link, |member| {
+            let breaker = &mut member.breaker;
+            let before = breaker.state(now);
+            match verdict {
+                Some(Verdict::Good) => breaker.good(key.permit),
+                Some(Verdict::Busy) => breaker.busy(key.permit),
+                Some(Verdict::Fault) => breaker.fault(now, key.permit, settings, random),
+                None => breaker.forget(key.permit),
+            }
+            let after = breaker.state(now);
+            (after != before).then_some(after)
+        })?
     }
 }
 

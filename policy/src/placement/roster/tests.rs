@@ -171,8 +171,7 @@ proptest::proptest! {
                     roster.judge(now, key, Some(Verdict::Fault), &settings, 0.5);
                 },
             }
-            let seen: (Vec<Standing>, Vec<Brief>) = roster.members.iter().map(Member::seen).unzip();
-            proptest::prop_assert_eq!(format!("{:?}", (&roster.standings, &roster.briefs)), format!("{:?}", (&seen.0, &seen.1)));
+            proptest::prop_assert!(roster.members.are_as_seen(), "{:?}", roster.members);
         }
     }
 }
