@@ -65,16 +65,16 @@ impl Desk {
         let at = (self.random.draw() * self.live.len() as f64) as usize;
         let Some(known) = self.live.get(at).and_then(|at| fleet.chains.get(*at)) else { return Default::default() };
         // Of ten requests eight go on with a conversation, one begins one, and one begins like no other.
-        let fresh: Vec<BlockHash>;
-        let chain: &[BlockHash] = match (asked, self.turn % 10) {
-            (Asked::Common, _) => &fleet.common,
+        // Names are hashed just before a placement: none of them is read from far away.
+        let chain: Vec<BlockHash> = match (asked, self.turn % 10) {
+            (Asked::Common, _) => fleet.common.clone(),
             (Asked::Mixed, turn @ 0..=1) => {
                 let system = if turn == 0 { at % fleet::SYSTEMS } else { 2_000_000 + at };
-                fresh = fleet::chain(&fleet::tokens(system, (1 << 31) + self.turn));
-                &fresh
+                fleet::chain(&fleet::tokens(system, (1 << 31) + self.turn))
             }
-            (Asked::Mixed, _) => known,
+            (Asked::Mixed, _) => known.clone(),
         };
+        let chain = chain.as_slice();
         let prompt = Prompt { tokens: PROMPT, answer: Tokens(256), block: fleet::BLOCK };
         let wish = Wish { prompt, chain, session: None, tried: &[] };
         let random = &mut self.random;
