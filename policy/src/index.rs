@@ -210,16 +210,15 @@ impl Index {
 
     /// How many blocks of a prompt, from the front, each node has.
     pub fn cached(&self, prompt: impl IntoIterator<Item = BlockKey>) -> Hits {
+        let mut prompt = prompt.into_iter();
+        let Some(first) = prompt.next().and_then(|key| self.holders.get(&key)) else { return Hits::default() };
         // All are looked up before any is looked at: none waits for the memory of the one before.
-        let prompt = prompt.into_iter();
         let mut held: Vec<View<'_>> = Vec::with_capacity(prompt.size_hint().0);
         held.extend(prompt.map_while(|key| self.holders.get(&key)).map(Holders::view));
-        let mut prompt = held.into_iter();
-        let Some(first) = prompt.next() else { return Hits::default() };
-        let mut found = Vec::new();
-        let mut left = Set::of(first);
+        let mut left = Set::of(first.view());
+        let mut found = Vec::with_capacity(left.len());
         let mut depth = 1;
-        for holders in prompt {
+        for holders in held {
             left.keep(holders, |place| found.push((place, depth)));
             if left.is_empty() {
                 break;

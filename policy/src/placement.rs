@@ -102,7 +102,7 @@ struct Said {
 #[derive(Debug, Default)]
 struct List {
     listed: Vec<Listed>,
-    /// In the same order.
+    /// Of those who are marked, in the same order.
     said: Vec<Said>,
 }
 

@@ -11,8 +11,9 @@ pub struct Hits(Vec<(NodeId, Blocks)>);
 impl FromIterator<(NodeId, Blocks)> for Hits {
     /// Of one who is named twice, the most counts.
     fn from_iter<T: IntoIterator<Item = (NodeId, Blocks)>>(found: T) -> Self {
-        let mut hits: Vec<(NodeId, Blocks)> = found.into_iter().filter(|(_, blocks)| *blocks > Blocks::ZERO).collect();
-        // What comes is in order already, or in two runs that are: to merge these is cheaper than to sort them anew.
+        let mut hits: Vec<(NodeId, Blocks)> = found.into_iter().collect();
+        hits.retain(|(_, blocks)| *blocks > Blocks::ZERO);
+        // What comes is a few runs that are in order: to merge these is cheaper than to sort them anew.
         hits.sort_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
         hits.dedup_by_key(|(node, _)| *node);
         Self(hits)
@@ -28,6 +29,11 @@ impl Hits {
     /// Likewise, to look at.
     pub fn as_slice(&self) -> &[(NodeId, Blocks)] {
         &self.0
+    }
+
+    /// The most that any node has.
+    pub fn deepest(&self) -> Blocks {
+        self.iter().map(|(_, blocks)| blocks).max().unwrap_or_default()
     }
 
     /// How much a node has.

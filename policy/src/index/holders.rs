@@ -119,7 +119,7 @@ impl Holders {
 
 impl View<'_> {
     /// Those of one word.
-    fn word(self, at: usize) -> u64 {
+    fn bits(self, at: usize) -> u64 {
         match self {
             Self::Few(places) => {
                 let here = places.iter().map(|place| word(*place)).filter(|(of, _)| *of == at);
@@ -152,6 +152,10 @@ impl Set {
         Self { words }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.words.iter().map(|(_, word)| word.count_ones() as usize).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
@@ -163,7 +167,7 @@ impl Set {
     /// Keeps those who hold this too, and names the others.
     pub(super) fn keep(&mut self, holders: View<'_>, mut lost: impl FnMut(u32)) {
         self.words.retain_mut(|(at, word)| {
-            let here = holders.word(*at);
+            let here = holders.bits(*at);
             each(*at, *word & !here, &mut lost);
             *word &= here;
             *word != 0
@@ -194,6 +198,30 @@ mod tests {
                 Set::of(holders.view()).each(|place| found.extend([place]));
                 prop_assert_eq!(&found, &naive);
             }
+        }
+    }
+
+    fn holders(places: &BTreeSet<u32>) -> Holders {
+        let mut holders = Holders::default();
+        places.iter().for_each(|place| holders.insert(*place));
+        holders
+    }
+
+    proptest! {
+        #[test]
+        fn who_holds_the_next_too_is_kept_and_the_others_are_named(
+            first in proptest::collection::btree_set(0u32..200, 1..20),
+            next in proptest::collection::btree_set(0u32..200, 1..20),
+            both in proptest::collection::btree_set(0u32..200, 0..5),
+        ) {
+            let (first, next) = (&first | &both, &next | &both);
+            let mut set = Set::of(holders(&first).view());
+            prop_assert_eq!(set.len(), first.len());
+            let (mut lost, mut kept) = (BTreeSet::new(), BTreeSet::new());
+            set.keep(holders(&next).view(), |place| lost.extend([place]));
+            set.each(|place| kept.extend([place]));
+            prop_assert_eq!(set.is_empty(), kept.is_empty());
+            prop_assert_eq!((kept, lost), (&first & &next, &first - &next));
         }
     }
 

@@ -10,7 +10,7 @@ pub(super) struct Claimed {
     pub(super) jobs: u32,
     /// Prompt tokens a second; 0 if it does not count.
     prefill: u32,
-    /// None if it does not count.
+    /// [`Pace::NONE`] if it does not count.
     pace: Pace,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Span {
 pub(super) struct Decode {
     pub(super) best: Pace,
     pub(super) worst: Pace,
-    pub(super) least: u64,
+    pub(super) least_step: u64,
     pub(super) least_each: u64,
     /// How long the fastest and the slowest take with as many sequences as are compared.
     pub(super) shortest: u64,
@@ -56,7 +56,7 @@ impl Decode {
     const NONE: Self = Self {
         best: Pace::NONE,
         worst: Pace::NONE,
-        least: u64::MAX,
+        least_step: u64::MAX,
         least_each: u64::MAX,
         shortest: u64::MAX,
         longest: 0,
@@ -70,16 +70,16 @@ impl Decode {
         if step > self.longest {
             (self.worst, self.longest) = (pace, step);
         }
-        self.least = self.least.min(pace.step());
+        self.least_step = self.least_step.min(pace.step());
         self.least_each = self.least_each.min(pace.sequence());
     }
 }
 
 /// What those who may be asked claim of themselves, gathered while they are listed.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims {
+pub(super) struct Claims {
     /// How many they are.
-    pub count: u64,
+    pub(super) count: u64,
     /// Sequences, beside one, with which steps are compared.
     pub(super) batch: Batch,
     /// Jobs of all of them.

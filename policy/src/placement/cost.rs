@@ -64,7 +64,7 @@ impl Price {
 
 /// How a set of candidates is measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Yardstick {
+pub(super) struct Yardstick {
     prompt: Prompt,
     /// Tokens that the answer is expected to have.
     answer: u64,
@@ -88,8 +88,8 @@ struct Least {
 }
 
 impl Least {
-    /// More than that counts as so much, for a token and for a job: figures of most nodes are not to run over, and that
-    /// is not to be looked for with each.
+    /// More than that counts as so much for a job: figures of most nodes are not to run over, and that is not to be looked
+    /// for with each.
     const MOST: u64 = 1 << 30;
 }
 
@@ -108,21 +108,22 @@ impl Bar {
 
     /// Whether such a node costs more in any case.
     pub(super) fn excludes(&self, tokens: Tokens, jobs: u32) -> bool {
-        bounded(tokens).0 * self.token + u64::from(jobs) * self.job > self.most
+        // At most 2^33 tokens and 2^32 jobs: far below overflow.
+        tokens.0 * self.token + u64::from(jobs) * self.job > self.most
     }
 }
 
 impl Yardstick {
     /// For a prompt, by what those claim who may be asked.
-    pub fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
+    pub(super) fn new(prompt: &Prompt, claims: &Claims, settings: &Settings) -> Self {
         let answer = prompt.answer.min(settings.answer).0.clamp(1, 1 << 16);
         let Rates { prefill: rate, step: base, sequence: each } = settings.rates;
         let prefill = claims.prefill(rate.clamp(1, FASTEST).into());
         let decode = claims.decode(Pace::new(nanos(base.saturating_add(each)), nanos(each)));
         let least = Least {
-            token: (1_000_000_000 / prefill.best.max(1)).min(Least::MOST),
-            job: answer.saturating_mul(decode.least_each.max(decode.least / LEAST_SHARE)).min(Least::MOST),
-            answer: answer.saturating_mul(decode.least),
+            token: 1_000_000_000 / prefill.best.max(1),
+            job: answer.saturating_mul(decode.least_each.max(decode.least_step / LEAST_SHARE)).min(Least::MOST),
+            answer: answer.saturating_mul(decode.least_step),
         };
         let prompt = Prompt { tokens: bounded(prompt.tokens), ..*prompt };
         Self { prompt, answer, prefill, decode, batch: claims.batch, least }

@@ -222,7 +222,7 @@ impl Roster {
         let List { listed, said } = list;
         listed.clear();
         said.clear();
-        let ahead = self.routed.ahead(now, wish.chain);
+        let ahead = self.routed.ahead(now, wish.chain, hits.deepest());
         let ahead = ahead.chunk_by(|one, next| one.node == next.node).filter_map(|ahead| {
             let node = ahead.first()?.node;
             Some((node, reach(ahead, hits.of(node))))
@@ -278,7 +278,9 @@ impl Roster {
             (ticket, member.breaker.permit(now).unwrap_or_else(|| member.breaker.force()))
         })?;
         // Where all of it is cached the last token is computed all the same; its block is there.
-        let cached = choice.cached.blocks(wish.prompt.block);
+        let all = choice.cached + Tokens(1) >= wish.prompt.tokens;
+        let cached = if all { wish.prompt.tokens } else { choice.cached };
+        let cached = Blocks(cached.0 / wish.prompt.block.0.max(1));
         self.routed.note(now, choice.node, wish.chain, cached);
         if let Some(session) = wish.session {
             self.sessions.note(now, session, Last { node: choice.node, tokens: wish.prompt.tokens });

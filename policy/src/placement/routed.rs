@@ -8,8 +8,9 @@
 //! node does not take the job. It is bounded: the oldest go first, the deepest blocks of a prompt before those
 //! in front, for a block is of use only behind all those before it. What the index knows, or what was sent there before,
 //! is not noted again: of each prompt there is one piece, from where it was new to that node, and pieces follow on each
-//! other. So to note a prompt costs one entry and not one for each block, and to look one up costs a look for each of its
-//! blocks into a small table.
+//! other. So to note a prompt costs one entry and not one for each block, and to look one up costs a look into a small
+//! table for each block that somebody has or will have. Where one beginning is on its way to many nodes it costs as much as
+//! it has blocks, for each of these nodes: until their events have come.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -59,9 +60,9 @@ pub struct Routed {
 pub struct Ahead {
     /// Who.
     pub node: NodeId,
-    /// From where it was new there,
+    /// Blocks that it must have already.
     pub from: Blocks,
-    /// and as far as it is the same prompt.
+    /// Blocks that it will have then.
     pub to: Blocks,
 }
 
@@ -87,7 +88,7 @@ impl Routed {
         self.remove(first, node, Duration::MAX);
         self.shrink(self.most - blocks.len());
         self.blocks += blocks.len();
-        self.pieces.entry(first).or_default().push(Piece { node, until, blocks });
+        self.pieces.entry(first).or_insert_with(|| Vec::with_capacity(1)).push(Piece { node, until, blocks });
         self.order.push_back(Record { first, node, until });
     }
 
@@ -109,18 +110,25 @@ impl Routed {
         self.blocks = self.pieces.values().flatten().map(|piece| piece.blocks.len()).sum();
     }
 
-    /// Who will have what of a prompt: in the order of the nodes, the pieces of each from the front.
-    pub fn ahead(&self, now: Duration, chain: &[BlockHash]) -> Vec<Ahead> {
-        let mut ahead = Vec::new();
+    /// Who will have what of a prompt, of which nobody has more than so much now: in the order of the nodes, the pieces of
+    /// each from the front.
+    pub fn ahead(&self, now: Duration, chain: &[BlockHash], deepest: Blocks) -> Vec<Ahead> {
+        let (mut ahead, mut deepest) = (Vec::new(), deepest);
         if self.pieces.is_empty() {
             return ahead;
         }
         for (from, hash) in chain.iter().enumerate() {
+            // Nothing leads to what begins further on.
+            if Blocks::of(from) > deepest {
+                break;
+            }
             let pieces = self.pieces.get(&BlockKey::from(*hash)).into_iter().flatten();
             ahead.extend(pieces.filter(|piece| piece.until > now).map(|piece| {
                 let rest = chain.get(from..).unwrap_or_default().iter();
                 let same = rest.zip(&piece.blocks).take_while(|(hash, block)| BlockKey::from(**hash) == **block);
-                Ahead { node: piece.node, from: Blocks::of(from), to: Blocks::of(from + same.count()) }
+                let to = Blocks::of(from + same.count());
+                deepest = deepest.max(to);
+                Ahead { node: piece.node, from: Blocks::of(from), to }
             }));
         }
         ahead.sort_unstable();

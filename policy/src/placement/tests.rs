@@ -3,6 +3,7 @@ use crate::restart::Jitter;
 use proptest::prelude::*;
 
 mod lies;
+mod passed_over;
 mod plain;
 mod sharing;
 mod spread;
@@ -112,34 +113,6 @@ proptest! {
         nodes.sort_unstable();
         nodes.dedup();
         prop_assert_eq!(nodes.len(), decision.choices.len(), "each is named once");
-    }
-}
-
-proptest! {
-    /// Who is passed over depends on who came before. That must not show: neither in those who are chosen, nor in the holder
-    /// of the prompt that is preferred.
-    #[test]
-    fn it_does_not_matter_in_what_order_candidates_are_listed(
-        loads in proptest::collection::btree_set(0u64..900, 2..24),
-        beginnings in proptest::collection::vec(0u64..5, 24),
-        tokens in 200u64..1_200,
-        stick in 0u64..400,
-        seed: u64,
-    ) {
-        let mut candidates: Vec<Candidate> =
-            (0..).zip(loads.iter().zip(&beginnings)).map(|(id, (load, cached))| busy(holding(id, cached * 150), *load)).collect();
-        let settings = Settings { stick: Duration::from_millis(stick), ..settings(Policy::Prefix) };
-        // No two cost the same: nothing is left to chance.
-        let costs: std::collections::BTreeSet<u64> =
-            loads.iter().zip(&beginnings).map(|(load, cached)| 2_000 + load - (cached * 150).min(tokens - 1)).collect();
-        prop_assume!(costs.len() == loads.len());
-        let mut jitter = Jitter::new(seed);
-        let first = choose(&prompt(tokens), &candidates, &settings, 0, &mut || jitter.draw()).unwrap();
-        for _ in 0..4 {
-            candidates.sort_by_cached_key(|_| (jitter.draw() * 1e9) as u64);
-            let other = choose(&prompt(tokens), &candidates, &settings, 0, &mut || jitter.draw()).unwrap();
-            prop_assert_eq!((order(&first), first.reason), (order(&other), other.reason));
-        }
     }
 }
 

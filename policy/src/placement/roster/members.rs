@@ -113,8 +113,8 @@ impl Members {
     pub(super) fn change<T>(&mut self, node: NodeId, link: u64, change: impl FnOnce(&mut Member) -> T) -> Option<T> {
         let place = self.place_of(node).ok()?;
         let member = self.all.get_mut(place).filter(|member| member.link == link)?;
-        let changed = change(member);
         let (standing, brief) = (self.standings.get_mut(place)?, self.briefs.get_mut(place)?);
+        let changed = change(member);
         (*standing, *brief) = member.seen();
         Some(changed)
     }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::placement::ledger::Sent;
+use crate::placement::{Candidate, choose};
 use protocol::config::Placement;
 
 const NOW: Duration = Duration::from_secs(1);
@@ -64,9 +66,11 @@ fn a_prompt_that_is_not_taken_is_not_expected_there() {
     let mut roster = roster(2);
     let first = place(&mut roster, &chain(1), &[]).unwrap();
     roster.ended(&first, &chain(1), false);
-    let again = place(&mut roster, &chain(1), &[first.node]).unwrap();
-    assert_ne!(again.node, first.node);
-    assert_eq!(again.cached, Blocks::ZERO);
+    let others = [NodeId(1 - first.node.0)];
+    let again = place(&mut roster, &chain(1), &others).unwrap();
+    assert_eq!((again.node, again.cached), (first.node, Blocks::ZERO));
+    let third = place(&mut roster, &chain(1), &others).unwrap();
+    assert_eq!(third.cached, Blocks(4), "the second is on its way");
 }
 
 #[test]
@@ -137,6 +141,105 @@ fn regression_a_decision_that_finds_nobody_leaves_what_steps_are_compared_with()
     assert_eq!(roster.batch, Batch::of(8));
     assert!(place(&mut roster, &chain(1), &[NodeId(0), NodeId(1)]).is_none());
     assert_eq!(roster.batch, Batch::of(8));
+}
+
+/// Of the nodes up to seven, those that are meant and those that are known, by bits.
+struct Bits {
+    meant: u8,
+    known: u8,
+}
+
+impl Nodes for Bits {
+    fn meant(&self, node: NodeId, _: Kind) -> bool {
+        self.meant >> node.0 & 1 == 1
+    }
+
+    fn known(&self, node: NodeId) -> bool {
+        self.known >> node.0 & 1 == 1
+    }
+}
+
+proptest::proptest! {
+    /// Beginnings that the index knows, those on their way and sessions, of nodes that are asked or not.
+    #[test]
+    fn it_decides_as_is_chosen_among_all_that_may_be_asked(
+        loads in proptest::collection::vec((0u64..800, 0u64..6, 0u64..6), 8),
+        gone in 0u64..8, tried in 0u64..8, faulty in 0u64..8, last in 0u64..8, meant: u8, known: u8, of in 0u64..200,
+    ) {
+        let (mut roster, chain) = (roster(0), chain(1));
+        let prompt = Prompt { tokens: Tokens(129), answer: Tokens(16), block: Tokens(32) };
+        let settings = Settings::from(&Placement::default());
+        let (last, tried) = (Last { node: NodeId(last), tokens: Tokens(of) }, [NodeId(tried)]);
+        for (node, (load, _, sent)) in (0..).zip(&loads) {
+            serves(&mut roster, node, 1);
+            let mut told = idle();
+            told.view.worker.load.prefill = Tokens(*load);
+            roster.told(NodeId(node), 1, 2, Some(told));
+            // Of what some were sent nothing is due any more.
+            let wish = Wish { prompt, chain: &chain[..*sent.min(&4) as usize], session: None, tried: &[] };
+            let price = crate::placement::cost::Price::default();
+            let choice = Choice { place: 0, node: NodeId(node), cached: Tokens(0), price };
+            let key = roster.enter(NOW, &wish, &choice).unwrap();
+            if node == faulty {
+                let once = breaker::Settings { faults: 1, cooldown: NOW, longest: NOW };
+                roster.judge(NOW, &key, Some(Verdict::Fault), &once, 0.5);
+            }
+            roster.ended(&key, &chain, true);
+        }
+        roster.leaves(NodeId(gone), 1);
+        roster.sessions.note(NOW, 7, last);
+        let hits: Hits = (0..).map(NodeId).zip(&loads).map(|(node, (_, hit, _))| (node, Blocks(*hit.min(&4)))).collect();
+        let nodes = Bits { meant, known };
+        let wish = Wish { prompt, chain: &chain, session: Some(7), tried: &tried };
+        let asked = |node: NodeId| node.0 != gone && node != tried[0] && nodes.meant(node, Kind::default());
+        let candidates: Vec<Candidate> = (0..)
+            .map(NodeId)
+            .zip(&loads)
+            .filter(|(node, _)| asked(*node))
+            .map(|(node, (load, hit, sent))| {
+                let cached = Tokens(32 * *hit.max(sent).min(&4));
+                let session = Some(last.tokens).filter(|_| last.node == node);
+                let blind = session.is_some_and(|tokens| tokens > cached) && !nodes.known(node);
+                let View { worker, jobs, blocks } = idle().view;
+                Candidate {
+                    node,
+                    cached: (!blind).then_some(cached),
+                    session,
+                    load: protocol::engine::Load { prefill: Tokens(*load), ..worker.load },
+                    oldest: worker.oldest,
+                    rates: worker.rates,
+                    sent: Sent::default(),
+                    jobs,
+                    blocks,
+                    open: node.0 == faulty,
+                }
+            })
+            .collect();
+        // Where one alone may be asked and is faulty, it is asked all the same.
+        proptest::prop_assume!(candidates.len() != 1);
+        let chosen = choose(&prompt, &candidates, &settings, 1, &mut || 0.5);
+        proptest::prop_assert_eq!(roster.decide(NOW, &wish, &hits, &nodes, &settings, &mut || 0.5), chosen);
+    }
+}
+
+#[test]
+fn what_is_cached_to_its_last_token_is_not_on_its_way() {
+    let mut roster = roster(1);
+    let prompt = Prompt { tokens: Tokens(128), answer: Tokens(16), block: Tokens(32) };
+    let (chain, settings) = (chain(1), Settings::from(&Placement::default()));
+    let wish = Wish { prompt, chain: &chain, session: None, tried: &[] };
+    let hits = Hits::from_iter([(NodeId(0), Blocks(4))]);
+    let decision = roster.decide(NOW, &wish, &hits, &All, &settings, &mut || 0.5).unwrap();
+    assert_eq!(decision.choices[0].cached, Tokens(127), "the last token is computed");
+    assert_eq!(roster.enter(NOW, &wish, &decision.choices[0]).unwrap().cached, Blocks(4));
+    assert!(roster.routed.is_empty());
+    let part = Choice { cached: Tokens(100), ..decision.choices[0] };
+    assert_eq!(
+        roster.enter(NOW, &wish, &part).unwrap().cached,
+        Blocks(3),
+        "as a session says: of the fourth it has little"
+    );
+    assert_eq!(roster.routed.len(), 1);
 }
 
 #[test]
