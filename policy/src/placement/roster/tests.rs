@@ -170,7 +170,7 @@ proptest::proptest! {
         let prompt = Prompt { tokens: Tokens(129), answer: Tokens(16), block: Tokens(32) };
         let settings = Settings::from(&Placement::default());
         let (last, tried) = (Last { node: NodeId(last), tokens: Tokens(of) }, [NodeId(tried)]);
-        for (node, (load, _, sent)) in (0..).zip(&loads) {
+        for (node, (load, hit, sent)) in (0..).zip(&loads) {
             serves(&mut roster, node, 1);
             let mut told = idle();
             told.view.worker.load.prefill = Tokens(*load);
@@ -178,7 +178,7 @@ proptest::proptest! {
             // Of what some were sent nothing is due any more.
             let wish = Wish { prompt, chain: &chain[..*sent.min(&4) as usize], session: None, tried: &[] };
             let price = crate::placement::cost::Price::default();
-            let choice = Choice { place: 0, node: NodeId(node), cached: Tokens(0), price };
+            let choice = Choice { place: 0, node: NodeId(node), cached: Tokens(hit / 2 * 32), price };
             let key = roster.enter(NOW, &wish, &choice).unwrap();
             if node == faulty {
                 let once = breaker::Settings { faults: 1, cooldown: NOW, longest: NOW };

@@ -56,16 +56,19 @@ proptest! {
     #[test]
     fn what_is_chosen_is_what_is_chosen_where_all_are_priced(
         loads in proptest::collection::vec((0u64..2_500, 0u64..5, 0u8..8), 1..24),
-        calm in any::<bool>(),
+        mood in 0u8..3,
         tokens in 200u64..1_200,
-        stick in 0u64..400,
+        stick in 0u64..1_000,
     ) {
         let candidates: Vec<Candidate> = (0..)
             .zip(loads)
             .map(|(id, (load, beginning, kind))| {
-                let candidate = busy(holding(id, beginning * 150), if calm { load / 3 } else { 900 + load });
+                // Little is due, or much; or something waits on most of them.
+                let load = if mood == 1 { 900 + load } else { load / 5 };
+                let candidate = busy(holding(id, beginning * 150), load);
                 match kind {
                     0 => Candidate { jobs: 0, ..candidate },
+                    1..7 if mood == 2 => Candidate { oldest: Duration::from_secs(3), ..candidate },
                     1 => Candidate { oldest: Duration::from_secs(3), ..candidate },
                     2 => Candidate { open: true, ..candidate },
                     _ => candidate,
