@@ -90,3 +90,14 @@ proptest! {
         prop_assert_eq!((order(&decision), decision.reason), expected);
     }
 }
+
+#[test]
+fn a_holder_without_room_does_not_hide_one_that_has_room() {
+    let full = Candidate { jobs: 0, ..holding(1, 600) };
+    let idle = [2, 3, 4].map(|id| busy(node(id), id));
+    let dearer = busy(holding(5, 600), 700);
+    let candidates = [&[full], &idle[..], &[dearer]].concat();
+    let settings = Settings { stick: Duration::from_millis(200), ..settings(Policy::Prefix) };
+    let decision = choose(&prompt(1_000), &candidates, &settings, 0, &mut || 0.5).unwrap();
+    assert_eq!((order(&decision)[0], decision.reason), (5, Reason::Prefix));
+}
