@@ -16,6 +16,8 @@ use crate::error::{Alert, Code, Lost};
 mod dial;
 mod listen;
 mod quiet;
+#[cfg(feature = "simulated")]
+mod simulated;
 mod stream;
 mod tls;
 

@@ -158,6 +158,35 @@ impl Dialler {
         let remote = resolve(address).await?;
         let here: SocketAddr = if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let endpoint = quinn::Endpoint::client(here).map_err(DialError::Socket)?;
+        self.connect(endpoint, remote, address, name, alpn, tls).await
+    }
+
+    /// As [`Dialler::node`], over a socket of a simulated network. What the endpoint leaves to chance follows from `seed`.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    #[cfg(feature = "simulated")]
+    pub async fn node_over(
+        &self,
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        remote: SocketAddr,
+        own: &Credentials,
+        seed: u64,
+    ) -> Result<QuicConnection, DialError> {
+        let tls = client(Root::Authority(own.authority.clone()), Some(own), ALPN_NODE)?;
+        let endpoint = super::simulated::endpoint(socket, None, seed).map_err(DialError::Socket)?;
+        self.connect(endpoint, remote, &remote.to_string(), COORDINATOR_NAME, ALPN_NODE, tls).await
+    }
+
+    async fn connect(
+        &self,
+        endpoint: quinn::Endpoint,
+        remote: SocketAddr,
+        address: &str,
+        name: &str,
+        alpn: &[u8],
+        tls: QuicClientConfig,
+    ) -> Result<QuicConnection, DialError> {
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         config.transport_config(self.timing.transport());
         let refused = |problem: String| DialError::Resolve { address: address.to_owned(), problem };

@@ -98,17 +98,37 @@ impl Listener {
         timing: Timing,
         reset: Option<ResetKey>,
     ) -> Result<Self, BindError> {
-        let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        config.transport_config(timing.transport());
-        config.max_incoming(HANDSHAKES);
+        let config = server_config(tls, timing);
         let port = |source| BindError::Port { address, source };
         let socket = UdpSocket::bind(address).map_err(port)?;
         let local = socket.local_addr().map_err(port)?;
         let own = reset.map(|key| endpoint_config(key, local)).unwrap_or_default();
         let endpoint = quinn::Endpoint::new(own, Some(config), socket, Arc::new(TokioRuntime)).map_err(port)?;
+        Ok(Self::serving(endpoint, local, timing))
+    }
+
+    /// As [`Listener::bind`], over a socket of a simulated network. What the endpoint leaves to chance follows from `seed`.
+    ///
+    /// # Errors
+    /// A socket without an address, or certificates that cannot be used.
+    #[cfg(feature = "simulated")]
+    pub fn over(
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        credentials: &Credentials,
+        timing: Timing,
+        seed: u64,
+    ) -> Result<Self, BindError> {
+        let config = server_config(tls::server(credentials)?, timing);
+        let port = |source| BindError::Port { address: ([0, 0, 0, 0], 0).into(), source };
+        let local = socket.local_addr().map_err(port)?;
+        let endpoint = super::simulated::endpoint(socket, Some(config), seed).map_err(port)?;
+        Ok(Self::serving(endpoint, local, timing))
+    }
+
+    fn serving(endpoint: quinn::Endpoint, address: SocketAddr, timing: Timing) -> Self {
         let (sender, ready) = mpsc::channel(READY);
         tokio::spawn(accept_all(endpoint.clone(), sender, timing));
-        Ok(Self { endpoint, ready, address: local })
+        Self { endpoint, ready, address }
     }
 
     /// The port it got.
@@ -130,6 +150,13 @@ impl Listener {
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }
+}
+
+fn server_config(tls: QuicServerConfig, timing: Timing) -> quinn::ServerConfig {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(timing.transport());
+    config.max_incoming(HANDSHAKES);
+    config
 }
 
 /// Connection ids and reset tokens that a later listener on this port recognises.
