@@ -28,7 +28,7 @@ pub mod cost;
 pub mod ledger;
 mod pace;
 pub mod roster;
-pub mod routed;
+mod routed;
 pub mod sessions;
 mod standing;
 

@@ -45,7 +45,7 @@ struct Record {
 
 /// What was sent lately.
 #[derive(Clone, Debug)]
-pub struct Routed {
+pub(super) struct Routed {
     most: usize,
     ttl: Duration,
     /// By the first block, one for each node.
@@ -57,29 +57,29 @@ pub struct Routed {
 
 /// What a node will have of a prompt: who has `from` blocks already will have `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ahead {
+pub(super) struct Ahead {
     /// Who.
-    pub node: NodeId,
+    pub(super) node: NodeId,
     /// Blocks that it must have already.
-    pub from: Blocks,
+    pub(super) from: Blocks,
     /// Blocks that it will have then.
-    pub to: Blocks,
+    pub(super) to: Blocks,
 }
 
 /// How many blocks one will have that has so many now, by what is ahead there: in the order of [`Routed::ahead`].
-pub fn reach(ahead: &[Ahead], cached: Blocks) -> Blocks {
+pub(super) fn reach(ahead: &[Ahead], cached: Blocks) -> Blocks {
     let further = |reached: Blocks, next: &Ahead| if next.from <= reached { reached.max(next.to) } else { reached };
     ahead.iter().fold(cached, further)
 }
 
 impl Routed {
     /// Nothing yet; at most so many blocks, for so long.
-    pub fn new(most: usize, ttl: Duration) -> Self {
+    pub(super) fn new(most: usize, ttl: Duration) -> Self {
         Self { most: most.max(1), ttl, pieces: HashMap::default(), order: VecDeque::new(), blocks: 0 }
     }
 
     /// A prompt goes to a node that has its first blocks already.
-    pub fn note(&mut self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) {
+    pub(super) fn note(&mut self, now: Duration, node: NodeId, chain: &[BlockHash], cached: Blocks) {
         self.expire(now);
         let fresh = chain.get(cached.as_usize()..).unwrap_or_default();
         let blocks: Vec<BlockKey> = fresh.iter().take(DEEPEST.min(self.most)).map(|hash| (*hash).into()).collect();
@@ -94,7 +94,7 @@ impl Routed {
 
     /// The node did not take it. Another that went there may have begun alike: it is forgotten too, which
     /// costs no more than a guess.
-    pub fn forget(&mut self, node: NodeId, chain: &[BlockHash], cached: Blocks) {
+    pub(super) fn forget(&mut self, node: NodeId, chain: &[BlockHash], cached: Blocks) {
         if let Some(first) = chain.get(cached.as_usize()) {
             self.remove((*first).into(), node, Duration::MAX);
         }
@@ -102,7 +102,7 @@ impl Routed {
 
     /// A node's connection is new: what was on its way there is lost.
     #[expect(clippy::disallowed_methods, reason = "each entry is judged by itself: their order does not matter")]
-    pub fn leave(&mut self, node: NodeId) {
+    pub(super) fn leave(&mut self, node: NodeId) {
         self.pieces.retain(|_, pieces| {
             pieces.retain(|piece| piece.node != node);
             !pieces.is_empty()
@@ -112,7 +112,7 @@ impl Routed {
 
     /// Who will have what of a prompt, of which nobody has more than so much now: in the order of the nodes, the pieces of
     /// each from the front.
-    pub fn ahead(&self, now: Duration, chain: &[BlockHash], deepest: Blocks) -> Vec<Ahead> {
+    pub(super) fn ahead(&self, now: Duration, chain: &[BlockHash], deepest: Blocks) -> Vec<Ahead> {
         let (mut ahead, mut deepest) = (Vec::new(), deepest);
         if self.pieces.is_empty() {
             return ahead;
@@ -136,12 +136,14 @@ impl Routed {
     }
 
     /// Blocks that are noted.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.blocks
     }
 
     /// Whether none is.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         self.blocks == 0
     }
 
